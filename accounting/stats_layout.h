@@ -1,0 +1,69 @@
+// The stats segment: the books of one process, in a file that others may map
+// read-only at any time, without the process's cooperation.
+//
+//   file       <stats dir>/<pid>-<start time>, mode 0600, sparse
+//   offset 0   StatsHeader
+//              ThreadEntry[kMaxThreads]   which task each thread works for
+//              TaskBook[kMaxTaskSlots]    one per task slot
+//
+// Books are counters that are right at every moment: each is one 64-bit atomic.
+// What identifies a task (id, name, state) changes under TaskBook::sequence,
+// which is odd meanwhile; a reader that sees it change reads again.
+#ifndef TASKMEM_ACCOUNTING_STATS_LAYOUT_H_
+#define TASKMEM_ACCOUNTING_STATS_LAYOUT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "accounting/task_book.h"
+
+namespace taskmem {
+
+inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
+inline constexpr uint32_t kStatsVersion = 1;
+
+inline constexpr uint32_t kMaxThreads = 65536;
+
+enum class ProcessState : uint32_t { kRunning = 1, kExited = 2 };
+
+struct StatsHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t pid;
+  uint32_t parent_pid;
+  std::atomic<ProcessState> state;
+  uint64_t start_time;  // field 22 of /proc/<pid>/stat: tells a reused pid apart
+  // Of the `taskmem run` this process descends from, or empty: that command
+  // reads the file when the process is gone and removes it.
+  char session[64];
+  char program[256];                        // what was executed, cut
+  std::atomic<uint32_t> task_slots;         // slots ever used: TaskBooks beyond are zero
+  std::atomic<uint32_t> thread_entries;     // entries ever used
+  std::atomic<uint64_t> charged_bytes;      // of all tasks and untracked; see peak
+  std::atomic<uint64_t> peak_charged_bytes; // exact to 64 KiB for each thread
+  std::atomic<uint64_t> tasks_begun;
+  std::atomic<uint64_t> tasks_folded;       // ended tasks whose books were added to "ended tasks"
+  std::atomic<uint64_t> own_bytes;          // mapped for taskmem's own bookkeeping
+  // Written as the process exits; 0 where it was killed.
+  std::atomic<uint64_t> resident_bytes_at_exit;
+  std::atomic<uint64_t> peak_resident_bytes;
+  std::atomic<uint32_t> libc_redirected;    // 1: glibc's own entry points jump to ours
+};
+
+struct alignas(64) ThreadEntry {
+  // Task slot plus one; 0: no thread.
+  std::atomic<uint32_t> slot_plus_one;
+  std::atomic<uint32_t> tid;
+};
+
+inline constexpr size_t kThreadsOffset = 4096;
+inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
+inline constexpr size_t kStatsBytes = kTasksOffset + size_t{kMaxTaskSlots} * sizeof(TaskBook);
+
+static_assert(sizeof(StatsHeader) <= kThreadsOffset);
+static_assert(kTasksOffset % 4096 == 0);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_ACCOUNTING_STATS_LAYOUT_H_

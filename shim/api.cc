@@ -1,0 +1,130 @@
+// The C API (taskmem.h): checks its arguments and forwards.
+#define TASKMEM_IMPLEMENTATION
+#include "shim/taskmem.h"
+
+#include "shim/heap.h"
+#include "shim/stats_segment.h"
+#include "shim/task_registry.h"
+#include "shim/threads.h"
+#include "shim/version.h"
+
+using namespace taskmem;
+
+namespace {
+
+static_assert(TASKMEM_NO_QUOTA == kNoQuota);
+
+void ReadUsage(uint32_t slot, taskmem_usage* usage) {
+  const TaskBook& book = g_books[slot];
+  *usage = {};
+  usage->quota_bytes = book.quota_bytes.load();
+  usage->charged_bytes = book.charged_bytes.load();
+  usage->overdraft_bytes = usage->charged_bytes > usage->quota_bytes
+                               ? usage->charged_bytes - usage->quota_bytes
+                               : 0;
+  usage->peak_charged_bytes = book.peak_charged_bytes.load();
+  if (usage->peak_charged_bytes < usage->charged_bytes) {
+    usage->peak_charged_bytes = usage->charged_bytes;
+  }
+  usage->peak_overdraft_bytes = book.peak_overdraft_bytes.load();
+  usage->pages = book.pages.load();
+  usage->refusals = book.refusals.load();
+  usage->overdrafts = book.overdrafts.load();
+  const uint32_t threads = g_stats->thread_entries.load();
+  for (uint32_t i = 0; i < threads; ++i) {
+    if (g_thread_entries[i].slot_plus_one.load(std::memory_order_relaxed) == slot + 1) {
+      ++usage->threads;
+    }
+  }
+}
+
+// Finds a live task and what tells it apart from a later one in its slot.
+bool FindLive(uint64_t id, CurrentTask* task) {
+  const uint32_t slot = FindTask(id);
+  if (slot == kUntrackedSlot) return false;
+  *task = {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+  const TaskBook& book = g_books[slot];
+  return book.task_id.load() == id && book.state.load() == TaskState::kLive;
+}
+
+}  // namespace
+
+extern "C" {
+
+int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
+  if (id == TASKMEM_UNTRACKED) return EINVAL;
+  if (options != nullptr && options->size < sizeof(taskmem_options)) return EINVAL;
+  EnterHeap(nullptr);
+  if (g_stats == nullptr) return ENOMEM;
+  const uint64_t quota = options != nullptr && options->quota_bytes != 0 ? options->quota_bytes
+                                                                          : DefaultQuota();
+  uint32_t slot = 0;
+  return BeginTask(id, quota, options != nullptr ? options->name : nullptr, false, &slot);
+}
+
+int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
+  uint32_t slot = 0;
+  if (const int error = EndTask(id, &slot)) return error;
+  PokeThreadsOf(slot);
+  AbsorbEnded(id, slot);
+  if (usage != nullptr) ReadUsage(slot, usage);
+  return 0;
+}
+
+int taskmem_thread_attach(uint64_t id, uint64_t* previous) {
+  const uint64_t before = previous != nullptr ? GetCurrentTask().id : 0;
+  if (!AttachKnown(id)) {
+    CurrentTask task = {TASKMEM_UNTRACKED, kUntrackedSlot, 0};
+    if (id != TASKMEM_UNTRACKED && !FindLive(id, &task)) return ENOENT;
+    if (!AttachThread(task, false)) return ENOMEM;
+  }
+  if (previous != nullptr) *previous = before;
+  return 0;
+}
+
+int taskmem_thread_detach(void) { return taskmem_thread_attach(TASKMEM_UNTRACKED, nullptr); }
+
+int taskmem_task_usage(uint64_t id, taskmem_usage* usage) {
+  CurrentTask task;
+  if (usage == nullptr) return EINVAL;
+  if (!FindLive(id, &task)) return ENOENT;
+  ReadUsage(task.slot, usage);
+  return 0;
+}
+
+int taskmem_task_set_quota(uint64_t id, uint64_t bytes) {
+  CurrentTask task;
+  if (bytes == 0) return EINVAL;
+  if (!FindLive(id, &task)) return ENOENT;
+  g_books[task.slot].quota_bytes.store(bytes);
+  return 0;
+}
+
+int taskmem_owner_of(const void* address, uint64_t* id) {
+  uint32_t slot = 0;
+  if (id == nullptr) return EINVAL;
+  if (!OwnerOf(address, &slot)) return ENOENT;
+  *id = slot < kFirstTaskSlot ? TASKMEM_UNTRACKED : g_books[slot].task_id.load();
+  return 0;
+}
+
+const char* taskmem_version(void) { return kVersion; }
+
+int taskmem_walk_heaps(uint64_t* charged_bytes, uint64_t* walked_bytes) {
+  if (charged_bytes == nullptr || walked_bytes == nullptr) return EINVAL;
+  *charged_bytes = *walked_bytes = 0;
+  static uint64_t walked[kMaxTaskSlots];  // the caller sees to it that it is alone
+  for (uint64_t& bytes : walked) bytes = 0;
+  WalkHeaps(walked);
+  int result = 0;
+  const uint32_t slots = g_stats->task_slots.load();
+  for (uint32_t i = 0; i < slots; ++i) {
+    const uint64_t charged = g_books[i].charged_bytes.load();
+    *charged_bytes += charged;
+    *walked_bytes += walked[i];
+    if (charged != walked[i]) result = EILSEQ;
+  }
+  return result;
+}
+
+}  // extern "C"

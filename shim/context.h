@@ -1,0 +1,153 @@
+// Thread contexts: what a thread allocates with, and what outlives it.
+//
+//   Context    segments, one heap whose pages are shared by tasks, and a heap
+//              for each (thread, task) pair that allocates much
+//   Pair       one task a context has worked for
+//   t_thread   the running thread: its context and its current pair
+//
+// A context belongs to one thread at a time. When the thread ends it is parked,
+// and the next new thread adopts it, so no page ever changes owner. A context
+// whose thread sleeps can be borrowed (borrow.h). Contexts are never freed.
+#ifndef TASKMEM_SHIM_CONTEXT_H_
+#define TASKMEM_SHIM_CONTEXT_H_
+
+#include <atomic>
+
+#include "shim/mimalloc_embed.h"
+#include "shim/stats_segment.h"
+#include "shim/task_registry.h"
+#include "spill/limit_policy.h"
+
+namespace taskmem {
+
+inline constexpr int kBins = MI_BIN_HUGE;  // size classes of blocks up to 128 KiB
+
+// A pair is hot in a size class once it has taken this many blocks of it: about
+// 16 KiB, at least 8 blocks.
+inline uint8_t HotThreshold(size_t block_size) {
+  const size_t blocks = 16 * 1024 / block_size;
+  return static_cast<uint8_t>(blocks < 8 ? 8 : blocks > 255 ? 255 : blocks);
+}
+
+struct Pair {
+  uint64_t id;          // the task's
+  uint32_t slot;
+  uint32_t generation;  // TaskSlot::generation when the pair was made
+  mi_heap_t* heap;      // nullptr until the pair is hot in some class
+  uint64_t shared_bytes;   // taken from shared pages so far
+  uint32_t prepaid_bytes;  // charged to the task, for blocks in shared pages to come
+  bool always_hot;
+  uint8_t shared_blocks[kBins];  // taken from shared pages, by size class; saturates
+};
+
+struct Context {
+  mi_tld_t tld;
+  mi_heap_t shared;  // pages that carry the owner of each block; large blocks
+  Pair untracked;
+  Pair** pairs;      // open addressing by task id; power of two; grows
+  uint32_t pair_slots;
+  uint32_t pair_count;
+  uint32_t index;    // in g_contexts, and of its ThreadEntry
+  uint32_t entries_since_purge;
+  Context* next_parked;
+
+  // The thread it belongs to, while it belongs to one. Read by borrowers.
+  struct ThreadState* thread;
+  mi_heap_t** default_heap;  // &_mi_heap_default of that thread
+  uintptr_t stack_top;       // an address near the base of its stack
+  std::atomic<int> tid;      // 0: parked
+  std::atomic<uint32_t> borrowed;  // 1: another thread collects it; its own waits
+};
+
+// How much a pair may be charged ahead: a sixteenth of what it took, 4 KiB at most.
+inline uint32_t PrepaidLimit(const Pair& pair) {
+  const uint64_t limit = pair.shared_bytes / 16;
+  return limit < 4096 ? static_cast<uint32_t>(limit) : 4096;
+}
+
+enum class ThreadPhase : uint8_t { kNew, kReady, kEnded };
+
+struct ThreadState {
+  // What free() compares with a segment's owner. Another thread may store
+  // kNoContext here; `context` is the truth.
+  std::atomic<uintptr_t> id;
+  Context* context;
+  Pair* pair;
+  ThreadPhase phase;
+  bool busy;              // inside the slow path: a signal handler must not re-enter
+  bool keeps_ended_task;  // --inherit always, and this task was inherited
+  bool check_name;        // another thread renamed this one, or may have
+  bool exempt;            // nothing is refused to this thread
+  bool signals_at_start;  // SIGSEGV was blocked when the thread began
+  int64_t unposted_bytes; // charged (or, negative, credited), not yet in the total
+  RefusalStreak streak;
+  const struct ThreadBirth* birth;  // threads.h; while the thread begins
+};
+
+// Equals no context and is not 0, which huge segments carry.
+inline constexpr uintptr_t kNoContext = 1;
+
+extern __thread ThreadState t_thread __attribute__((tls_model("initial-exec")));
+
+// No other thread collects this thread's context now, nor begins to while it
+// says that it is busy.
+inline bool OwnsItsContext(const ThreadState& t) {
+  return t.id.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(t.context);
+}
+
+inline mi_heap_t* EmptyHeap() { return const_cast<mi_heap_t*>(&_mi_heap_empty); }
+
+// The current thread's context, made or adopted, with the task its birth gives
+// it. nullptr: no memory, or the thread has ended (allocate with an orphan).
+Context* EnterThread();
+
+// Parks the thread's context. The thread may still allocate and free.
+void LeaveThread();
+
+// Makes `slot` the task of this thread from now on.
+bool SwitchTask(uint64_t id, uint32_t slot, uint32_t generation);
+
+// Waits until no other thread has the context of this one.
+void AwaitContext();
+
+// The pair of (context, task), made where there is none. nullptr: no memory.
+Pair* PairFor(Context* context, uint64_t id, uint32_t slot, uint32_t generation);
+
+// Gives up the pages of all pairs whose task has ended: what still lives in them
+// is charged block by block, and their free blocks serve every task.
+void PurgeEndedPairs(Context* context);
+
+// Gives the heap of `pair` up in that way.
+void AbsorbPair(Context* context, Pair* pair);
+
+// Credits what `pair` has paid ahead.
+void ReturnPrepaid(Pair* pair);
+
+// A heap for `pair`, when it gets hot. False: no memory.
+bool MakeHeap(Context* context, Pair* pair);
+
+inline bool HasEnded(const Pair& pair) {
+  return g_task_slots[pair.slot].generation.load(std::memory_order_acquire) != pair.generation;
+}
+
+// Context i of all that were ever made; i < ContextCount().
+uint32_t ContextCount();
+Context* ContextAt(uint32_t index);
+
+// Takes one parked context off the list, or returns nullptr; and puts it back.
+Context* TakeParked();
+void Park(Context* context);
+
+// Around fork().
+void ContextsLock();
+void ContextsUnlock();
+// In the child: the contexts of threads that do not exist here are left alone.
+void ContextsAfterFork();
+
+}  // namespace taskmem
+
+static inline mi_threadid_t _mi_thread_id() noexcept {
+  return reinterpret_cast<mi_threadid_t>(taskmem::t_thread.context);
+}
+
+#endif  // TASKMEM_SHIM_CONTEXT_H_

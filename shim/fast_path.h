@@ -1,0 +1,69 @@
+// The fast path: what malloc and free cost when a free list can serve them.
+//
+//   malloc   size class, heap, page, pop             no accounting, no call
+//   free     is it ours, is it mine, page, push      no accounting, no call
+//
+// tests/fast_path_test counts the instructions. Everything in the section
+// taskmem_fast changes a heap without saying so in ThreadState::busy; a borrower
+// of the context looks for its addresses on the sleeping thread's stack
+// (collect.inc). So nothing here may be inlined into code outside the section,
+// and slow functions are called last, by jumps.
+#ifndef TASKMEM_SHIM_FAST_PATH_H_
+#define TASKMEM_SHIM_FAST_PATH_H_
+
+#include "shim/context.h"
+#include "shim/page_map.h"
+
+#define TASKMEM_FAST __attribute__((section("taskmem_fast"), noinline, visibility("hidden")))
+
+namespace taskmem {
+
+// One byte for each 32 MiB of address space: 1 where a segment of ours begins.
+inline constexpr int kSegmentShift = MI_SEGMENT_SHIFT;
+inline constexpr size_t kSegments = size_t{1} << (PageMap::kAddressBits - kSegmentShift);
+extern uint8_t g_segment_map[kSegments];
+
+// A block of a small size from a free list, or nullptr.
+__attribute__((always_inline)) inline void* PopSmall(size_t size) {
+  if (__builtin_expect(size > MI_SMALL_SIZE_MAX, 0)) return nullptr;
+  mi_page_t* page = _mi_heap_default->pages_free_direct[(size + 7) / 8];
+  mi_block_t* block = page->free;
+  if (__builtin_expect(block == nullptr, 0)) return nullptr;
+  page->free = reinterpret_cast<mi_block_t*>(block->next);
+  ++page->used;
+  return block;
+}
+
+// Where `block` may point to memory of ours. NULL is not.
+__attribute__((always_inline)) inline bool InSegment(const void* block) {
+  const uintptr_t index = (reinterpret_cast<uintptr_t>(block) - 1) >> kSegmentShift;
+  return index < kSegments && g_segment_map[index] != 0;
+}
+
+__attribute__((always_inline)) inline bool IsLocal(const mi_segment_t* segment) {
+  return segment->thread_id.load(std::memory_order_relaxed) ==
+         t_thread.id.load(std::memory_order_relaxed);
+}
+
+// Pushes a block of this thread's context on its page's free list. False, with
+// nothing done: the page wants attention.
+__attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* block) {
+  // Full, aligned or shared.
+  if (__builtin_expect(page->flags.full_aligned != 0, 0)) return false;
+  const uint32_t used = page->used;
+  if (__builtin_expect(used <= 1, 0)) {
+    // 0: freed before. 1: the last block; a page that is retired already, the only
+    // one of its class, stays so for another while.
+    if (used == 0 || page->retire_expire == 0) return false;
+    page->retire_expire = MI_RETIRE_CYCLES;
+  }
+  auto* freed = static_cast<mi_block_t*>(block);
+  freed->next = reinterpret_cast<mi_encoded_t>(page->local_free);
+  page->local_free = freed;
+  page->used = used - 1;
+  return true;
+}
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_FAST_PATH_H_

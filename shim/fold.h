@@ -1,0 +1,29 @@
+// Folding: every block that an ended task of a set owns goes to one other slot.
+#ifndef TASKMEM_SHIM_FOLD_H_
+#define TASKMEM_SHIM_FOLD_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "accounting/task_book.h"
+
+namespace taskmem {
+
+class SlotSet {
+ public:
+  void Clear() { memset(bits_, 0, sizeof(bits_)); }
+  void Add(uint32_t slot) { bits_[slot / 64] |= uint64_t{1} << (slot % 64); }
+  bool Contains(uint32_t slot) const { return (bits_[slot / 64] >> (slot % 64)) & 1; }
+
+ private:
+  uint64_t bits_[(kMaxTaskSlots + 64) / 64] = {};
+};
+
+// Moves ownership and charge of every block in shared pages and of every large
+// block from the slots of `from` to `to`. Exact whatever is freed meanwhile.
+// Pages that still are a task's own are left (shared_page.h).
+void FoldOwners(const SlotSet& from, uint32_t to);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_FOLD_H_

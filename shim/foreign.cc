@@ -1,0 +1,141 @@
+#include "shim/foreign.h"
+
+#include <errno.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "shim/heap.h"
+#include "shim/libc.h"
+#include "shim/message.h"
+#include "shim/os.h"
+
+namespace taskmem {
+namespace {
+
+struct Mapping {
+  uintptr_t start = 0;
+  bool writable = false;
+  bool anonymous = false;
+  bool heap = false;  // "[heap]": what brk gave
+};
+
+// Parses one line of /proc/self/maps. True where it contains `address`.
+bool ParseLine(const char* line, uintptr_t address, Mapping* mapping) {
+  char* at = nullptr;
+  const uintptr_t start = strtoull(line, &at, 16);
+  const uintptr_t end = strtoull(at + 1, &at, 16);
+  if (address < start || address >= end) return false;
+  mapping->start = start;
+  mapping->writable = at[1] == 'r' && at[2] == 'w';
+  mapping->heap = strstr(at, "[heap]") != nullptr;
+  // Neither a path nor a name in brackets.
+  mapping->anonymous = strchr(at, '/') == nullptr && strchr(at, '[') == nullptr;
+  return true;
+}
+
+// Reads the maps in pieces: the file may be long, the stack small.
+bool FindMapping(uintptr_t address, Mapping* mapping) {
+  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"),
+                           O_RDONLY | O_CLOEXEC);
+  if (os::Failed(fd)) return false;
+  char buffer[4096];
+  size_t kept = 0;
+  bool found = false;
+  while (!found) {
+    const long got = os::Call(SYS_read, fd, reinterpret_cast<long>(buffer + kept),
+                              static_cast<long>(sizeof(buffer) - 1 - kept));
+    if (got <= 0) break;
+    buffer[kept + static_cast<size_t>(got)] = '\0';
+    char* line = buffer;
+    for (char* end; !found && (end = strchr(line, '\n')) != nullptr; line = end + 1) {
+      *end = '\0';
+      found = ParseLine(line, address, mapping);
+    }
+    kept = strlen(line);
+    if (kept >= sizeof(buffer) - 1) kept = 0;  // no line is that long
+    memmove(buffer, line, kept);
+  }
+  os::Call(SYS_close, fd);
+  return found;
+}
+
+// glibc's chunk header: flags in the low bits of the size before the block.
+constexpr size_t kIsMapped = 2;
+constexpr size_t kOtherArena = 4;
+constexpr uintptr_t kArenaBytes = uintptr_t{64} << 20;
+
+size_t ChunkSize(const void* block) { return static_cast<const size_t*>(block)[-1]; }
+
+// Whether glibc's malloc made `block`: it lies in the break, in one of glibc's
+// arenas, or is a mapped chunk by its header.
+bool IsLibcBlock(const void* block) {
+  const auto address = reinterpret_cast<uintptr_t>(block);
+  Mapping mapping;
+  if (address % 16 != 0 || !FindMapping(address, &mapping) || !mapping.writable ||
+      address - mapping.start < 2 * sizeof(size_t)) {
+    return false;
+  }
+  if (mapping.heap) return true;
+  if (!mapping.anonymous) return false;
+  const size_t size = ChunkSize(block);
+  if ((size & kIsMapped) != 0) {
+    const size_t before = static_cast<const size_t*>(block)[-2];
+    return before < 4096 && (address - 2 * sizeof(size_t) - before) % 4096 == 0 &&
+           ((size & ~size_t{7}) + before) % 4096 == 0;
+  }
+  return (size & kOtherArena) != 0 && mapping.start % kArenaBytes == 0;
+}
+
+size_t LibcUsableSize(const void* block) {
+  const size_t size = ChunkSize(block);
+  const size_t overhead = (size & kIsMapped) != 0 ? 2 * sizeof(size_t) : sizeof(size_t);
+  return (size & ~size_t{7}) - overhead;
+}
+
+void ReportForeign(const char* function, const void* block) {
+  Message("%s(%p): this address was never allocated; ignored", function, block);
+}
+
+}  // namespace
+
+void ForeignFree(void* block) {
+  const int saved_errno = errno;
+  if (!IsLibcBlock(block)) {
+    ReportForeign("free", block);
+  } else if (!g_libc_redirected && g_libc_malloc.free != nullptr) {
+    g_libc_malloc.free(block);
+  }
+  // A block glibc made before it was redirected stays: nobody can take it back.
+  errno = saved_errno;
+}
+
+void* ForeignRealloc(void* block, size_t size) {
+  if (!IsLibcBlock(block)) {
+    ReportForeign("realloc", block);
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (size == 0) {
+    ForeignFree(block);
+    return nullptr;
+  }
+  void* moved = TaskmemMalloc(size);
+  if (moved == nullptr) return nullptr;
+  const size_t old_size = LibcUsableSize(block);
+  memcpy(moved, block, old_size < size ? old_size : size);
+  ForeignFree(block);
+  return moved;
+}
+
+size_t ForeignUsableSize(void* block) {
+  return IsLibcBlock(block) ? LibcUsableSize(block) : 0;
+}
+
+void ReportDoubleFree(const void* block) {
+  Message("free(%p): this block is free already; ignored", block);
+}
+
+}  // namespace taskmem

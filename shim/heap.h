@@ -1,0 +1,87 @@
+// The allocator with its books, as the rest of the library sees it: nothing here
+// shows mimalloc. Everything is implemented in heap.cc.
+#ifndef TASKMEM_SHIM_HEAP_H_
+#define TASKMEM_SHIM_HEAP_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "spill/limit_policy.h"
+
+// Hidden names of what is exported: the library calls itself by these, so that
+// no other preload library gets between.
+extern "C" {
+void* TaskmemMalloc(size_t size);
+void TaskmemFree(void* block);
+void* TaskmemCalloc(size_t count, size_t size);
+void* TaskmemRealloc(void* block, size_t size);
+void* TaskmemMemalign(size_t alignment, size_t size);
+size_t TaskmemUsableSize(void* block);
+}
+
+namespace taskmem {
+
+// Set before the first thread is started, then constant.
+extern LimitPolicy g_limit_policy;
+
+// From here on nothing is refused.
+extern std::atomic<bool> g_process_is_dying;
+
+// The task the calling thread works for: its slot, and the slot's generation.
+struct CurrentTask {
+  uint64_t id;
+  uint32_t slot;
+  uint32_t generation;
+};
+// Untracked where the task has ended, or the thread has no context.
+CurrentTask GetCurrentTask();
+
+// Makes the slot the thread's task. The pair that is known costs nanoseconds.
+// False: no memory. `keep_after_end`: for --inherit always.
+bool AttachThread(const CurrentTask& task, bool keep_after_end);
+bool AttachKnown(uint64_t id);
+
+// Gives the thread a context, if it has none yet, and takes it away again.
+// `birth` tells ThreadEntered (threads.h) where the thread comes from.
+void EnterHeap(const struct ThreadBirth* birth);
+void LeaveHeap();
+const struct ThreadBirth* CurrentBirth();
+
+// Every thread calls RecheckThreadName (threads.h) at its next slow path.
+void AskThreadsToCheckTheirNames();
+
+// Nothing is refused to this thread.
+void ExemptThread();
+
+// Threads that work for the ended task in `slot` notice at their next slow path.
+void PokeThreadsOf(uint32_t slot);
+
+// Gives up the pages this thread's context has for the ended task in `slot`.
+void AbsorbEnded(uint64_t id, uint32_t slot);
+
+// Collects what is free in every context that nobody runs with, and in this
+// thread's own. What malloc_trim does.
+void CollectEverything();
+
+// The owner's slot of the live block that contains `address`. False: none does.
+bool OwnerOf(const void* address, uint32_t* slot);
+
+// Whether `address` may be handed to TaskmemFree.
+bool IsOurs(const void* address);
+
+// What the pages of all heaps add up to, by slot: what the books must say when
+// no thread allocates meanwhile. `bytes` has kMaxTaskSlots entries.
+void WalkHeaps(uint64_t* bytes);
+
+// Writes the largest size classes of a task to standard error.
+void ReportSizeClasses(uint32_t slot);
+
+// Around fork(): no thread is inside the library's locks.
+void HeapBeforeFork();
+void HeapAfterForkInParent();
+void HeapAfterForkInChild();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_HEAP_H_

@@ -1,0 +1,30 @@
+#include "shim/message.h"
+
+#include <errno.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "shim/os.h"
+
+namespace taskmem {
+
+void Message(const char* format, ...) {
+  constexpr char kPrefix[] = "taskmem: ";
+  constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
+  const int saved_errno = errno;
+  char line[512];
+  __builtin_memcpy(line, kPrefix, kPrefixBytes);
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(line + kPrefixBytes, sizeof(line) - kPrefixBytes - 1, format, arguments);
+  va_end(arguments);
+  if (length < 0) length = 0;
+  size_t bytes = kPrefixBytes + static_cast<size_t>(length);
+  if (bytes > sizeof(line) - 2) bytes = sizeof(line) - 2;
+  line[bytes++] = '\n';
+  os::Call(SYS_write, 2, reinterpret_cast<long>(line), static_cast<long>(bytes));
+  errno = saved_errno;
+}
+
+}  // namespace taskmem

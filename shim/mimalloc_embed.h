@@ -1,0 +1,93 @@
+// mimalloc 2.0.9, embedded: its sources, unchanged, in one unit with seams.
+// Included once, by heap.cc, before everything that reaches into it.
+//
+//   identity   what mimalloc takes for the thread id is the address of our
+//              thread context, so that heaps outlive their threads
+//   segments   every segment taken from or given back to the system passes
+//              NoteSegment, which keeps the map that free() tests
+//   pages      every page given back passes ReleasePage, which credits it
+//   generic    every allocation a free list cannot serve enters MallocGeneric
+//   no keys    mimalloc's own thread-end key and exit handler are never made
+#ifndef TASKMEM_SHIM_MIMALLOC_EMBED_H_
+#define TASKMEM_SHIM_MIMALLOC_EMBED_H_
+
+// A huge block is freed at once by whichever thread frees it.
+#define MI_HUGE_PAGE_ABANDON 1
+#define MI_DEBUG 0
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "mimalloc.h"
+
+#define _mi_thread_id UnusedMimallocThreadId
+#include "mimalloc-internal.h"
+#undef _mi_thread_id
+
+static inline mi_threadid_t _mi_thread_id() noexcept;
+
+namespace taskmem {
+void NoteSegment(const mi_segment_t* segment, bool taken);
+void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
+void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
+void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t huge_alignment);
+uintptr_t OsRandom();
+}  // namespace taskmem
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wdeprecated"
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+#include "stats.c"
+#include "random.c"
+// The random source of a heap that may be the constant empty one.
+#define _mi_heap_random_next(heap) taskmem::OsRandom()
+#include "os.c"
+#undef _mi_heap_random_next
+#include "bitmap.c"
+#include "arena.c"
+#include "segment-cache.c"
+#define _mi_segment_map_allocated_at(segment) taskmem::NoteSegment(segment, true)
+#define _mi_segment_map_freed_at(segment) taskmem::NoteSegment(segment, false)
+#include "segment.c"
+#undef _mi_segment_map_allocated_at
+#undef _mi_segment_map_freed_at
+#define _mi_segment_page_free(page, force, tld) taskmem::ReleasePage(page, force, tld)
+#include "page.c"
+#include "heap.c"
+#undef _mi_segment_page_free
+#define _mi_segment_huge_page_free(segment, page, block) \
+  taskmem::FreeHugePage(segment, page, block)
+#define _mi_malloc_generic(heap, size, zero, alignment) \
+  taskmem::MallocGeneric(heap, size, zero, alignment)
+// mi_new, which nothing here uses, is all that would need exceptions.
+#define throw (void)
+#include "alloc.c"
+#undef throw
+#include "alloc-aligned.c"
+#undef _mi_malloc_generic
+#undef _mi_segment_huge_page_free
+// init.c would make its main heap the default of the first thread.
+#define _mi_heap_default g_unused_mimalloc_default
+#define pthread_key_create(key, destructor) ((void)0)
+#define pthread_setspecific(key, value) ((void)0)
+#define atexit(handler) ((void)0)
+#include "init.c"
+#undef _mi_heap_default
+#undef pthread_key_create
+#undef pthread_setspecific
+#undef atexit
+#include "options.c"
+
+#pragma GCC diagnostic pop
+
+// Where malloc looks first: a heap of the thread's (thread, task) pair, or the
+// constant empty heap, which has nothing and sends every request to MallocGeneric.
+// Another thread may store the empty heap here (context.h).
+__attribute__((tls_model("initial-exec"))) __thread mi_heap_t* _mi_heap_default =
+    const_cast<mi_heap_t*>(&_mi_heap_empty);
+
+#endif  // TASKMEM_SHIM_MIMALLOC_EMBED_H_

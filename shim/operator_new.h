@@ -1,0 +1,22 @@
+// operator new as the standard wants it: on failure the program's new_handler is
+// called until it gives up, frees enough, or throws; then std::bad_alloc.
+//
+// The library has no C++ runtime: handler and exception are those of the
+// libstdc++ the program has loaded.
+#ifndef TASKMEM_SHIM_OPERATOR_NEW_H_
+#define TASKMEM_SHIM_OPERATOR_NEW_H_
+
+#include <cstddef>
+
+namespace taskmem {
+
+void* NewNothrow(size_t size);
+void* NewAligned(size_t size, size_t alignment);
+void* NewAlignedNothrow(size_t size, size_t alignment);
+
+}  // namespace taskmem
+
+// Called by the fast path of operator new when malloc has failed.
+extern "C" void* TaskmemNewFailed(size_t size);
+
+#endif  // TASKMEM_SHIM_OPERATOR_NEW_H_

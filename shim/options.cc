@@ -1,0 +1,241 @@
+#include "shim/options.h"
+
+#include <regex.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace taskmem {
+namespace {
+
+template <typename T>
+struct Choice {
+  const char* name;
+  T value;
+};
+
+template <typename T, size_t kCount>
+bool ParseChoice(const char* text, const Choice<T> (&choices)[kCount], T* result) {
+  for (const Choice<T>& choice : choices) {
+    if (strcmp(text, choice.name) == 0) {
+      *result = choice.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+constexpr Choice<bool> kFlagChoices[] = {{"1", true}, {"0", false}};
+constexpr Choice<bool> kSwitchChoices[] = {{"on", true}, {"off", false}};
+
+template <size_t kBytes>
+bool CopyText(const char* text, char (&result)[kBytes]) {
+  const size_t length = strlen(text);
+  if (length >= kBytes) return false;
+  memcpy(result, text, length + 1);
+  return true;
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// Reads digits from `*text` on, which is left behind them. False where there is
+// none or the number does not fit.
+bool ParseDigits(const char** text, uint64_t* number) {
+  if (!IsDigit(**text)) return false;
+  uint64_t result = 0;
+  for (; IsDigit(**text); ++*text) {
+    if (__builtin_mul_overflow(result, uint64_t{10}, &result) ||
+        __builtin_add_overflow(result, static_cast<uint64_t>(**text - '0'), &result)) {
+      return false;
+    }
+  }
+  *number = result;
+  return true;
+}
+
+// "", "B", "K", "KB", "KiB" and so on, in either case. False for anything else.
+bool ParseUnit(const char* text, uint64_t* unit) {
+  constexpr char kUnits[] = "KMGTPE";
+  *unit = 1;
+  const char upper = static_cast<char>(*text & ~0x20);
+  const char* at = *text != '\0' ? strchr(kUnits, upper) : nullptr;
+  if (at != nullptr && *at != '\0') {
+    *unit = uint64_t{1} << (10 * (at - kUnits + 1));
+    ++text;
+    if (strcasecmp(text, "iB") == 0) return true;
+  }
+  return *text == '\0' || strcasecmp(text, "B") == 0;
+}
+
+bool IsExtendedRegex(const char* text) {
+  regex_t regex;
+  if (regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) != 0) return false;
+  regfree(&regex);
+  return true;
+}
+
+bool ParseTaskBy(const char* value, Options* options) {
+  constexpr Choice<TaskBy> kChoices[] = {{"process", TaskBy::kProcess},
+                                         {"thread", TaskBy::kThread}};
+  if (ParseChoice(value, kChoices, &options->task_by)) return true;
+  constexpr char kPrefix[] = "thread-name=";
+  constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
+  if (strncmp(value, kPrefix, kPrefixBytes) != 0) return false;
+  const char* regex = value + kPrefixBytes;
+  if (*regex == '\0' || !IsExtendedRegex(regex)) return false;
+  if (!CopyText(regex, options->thread_name_regex)) return false;
+  options->task_by = TaskBy::kThreadName;
+  return true;
+}
+
+bool ParseTaskPerRename(const char* value, Options* options) {
+  return ParseChoice(value, kFlagChoices, &options->task_per_rename);
+}
+
+bool ParseInherit(const char* value, Options* options) {
+  constexpr Choice<Inherit> kChoices[] = {{"until-end", Inherit::kUntilEnd},
+                                          {"always", Inherit::kAlways},
+                                          {"never", Inherit::kNever}};
+  return ParseChoice(value, kChoices, &options->inherit);
+}
+
+bool ParseQuota(const char* value, Options* options) {
+  uint64_t bytes;
+  if (!ParseBytes(value, &bytes) || bytes == 0) return false;
+  options->quota_bytes = bytes;
+  return true;
+}
+
+bool ParseAtLimit(const char* value, Options* options) {
+  constexpr Choice<AtLimit> kChoices[] = {{"refuse", AtLimit::kRefuse},
+                                          {"overdraw", AtLimit::kOverdraw},
+                                          {"kill", AtLimit::kKill}};
+  return ParseChoice(value, kChoices, &options->at_limit);
+}
+
+bool ParseRefuseMin(const char* value, Options* options) {
+  if (!ParseBytes(value, &options->refuse_min_bytes)) return false;
+  options->refuse_min_given = true;
+  return true;
+}
+
+bool ParseRefusalBudget(const char* value, Options* options) {
+  uint64_t count;
+  if (!ParseDigits(&value, &count) || *value != '\0') return false;
+  options->refusal_budget = count;
+  return true;
+}
+
+bool ParseAtBudget(const char* value, Options* options) {
+  constexpr Choice<AtBudget> kChoices[] = {{"overdraw", AtBudget::kOverdraw},
+                                           {"kill", AtBudget::kKill}};
+  return ParseChoice(value, kChoices, &options->at_budget);
+}
+
+bool ParseProfile(const char* value, Options* options) {
+  constexpr const char* kNames[] = {"auto", "none", "java", "postgres", "sqlite3", "node"};
+  for (const char* name : kNames) {
+    if (strcmp(value, name) == 0) return CopyText(name, options->profile);
+  }
+  return false;
+}
+
+bool ParseRedirectLibc(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
+}
+
+// Absolute, because the processes of one run may stand in different folders.
+bool ParseStatsDir(const char* value, Options* options) {
+  return *value == '/' && CopyText(value, options->stats_dir);
+}
+
+}  // namespace
+
+const OptionInfo kOptions[] = {
+    {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
+     "a size above 0 such as 64M or 1.5GiB, or none"},
+    {"task-by", "TASKMEM_TASK_BY", "HOW", "process",
+     "What makes a task: the whole process, each thread, or each thread whose name matches "
+     "thread-name=REGEX.",
+     ParseTaskBy, "process, thread or thread-name=REGEX (a POSIX extended expression)"},
+    {"task-per-rename", "TASKMEM_TASK_PER_RENAME", nullptr, "0",
+     "A thread that takes another name begins another task.", ParseTaskPerRename, "1 or 0"},
+    {"inherit", "TASKMEM_INHERIT", "WHEN", "until-end",
+     "Whether a new thread works for the task of the thread that made it: until that task ends, "
+     "always, or never.",
+     ParseInherit, "until-end, always or never"},
+    {"at-limit", "TASKMEM_AT_LIMIT", "ACTION", "refuse",
+     "A request that does not fit the quota is refused (malloc returns NULL), overdraws, or kills "
+     "the process with a report.",
+     ParseAtLimit, "refuse, overdraw or kill"},
+    {"refuse-min", "TASKMEM_REFUSE_MIN", "BYTES", "256K",
+     "Smaller requests are never refused: they overdraw.", ParseRefuseMin,
+     "a size such as 4096, 256K or 1MiB, or none"},
+    {"refusal-budget", "TASKMEM_REFUSAL_BUDGET", "COUNT", "1000",
+     "How often in a row one request may be refused before --at-budget applies.",
+     ParseRefusalBudget, "a number"},
+    {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
+     "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},
+    {"profile", "TASKMEM_PROFILE", "NAME", "auto",
+     "Settings for a known program; auto goes by the name of the program.", ParseProfile,
+     "auto, none, java, postgres, sqlite3 or node"},
+    {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
+     "Libraries that bind to glibc's own malloc are redirected too.", ParseRedirectLibc,
+     "on or off"},
+    {"stats-dir", "TASKMEM_STATS_DIR", "PATH", "",
+     "Where processes keep their books; empty: a folder of the user in /dev/shm.", ParseStatsDir,
+     "an absolute path of less than 256 bytes"},
+};
+const size_t kOptionCount = sizeof(kOptions) / sizeof(kOptions[0]);
+
+bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes) {
+  for (const OptionInfo& option : kOptions) {
+    const char* value = getenv(option.variable);
+    // Set to nothing is not set.
+    if (value == nullptr || *value == '\0') continue;
+    if (!option.parse(value, options)) {
+      snprintf(error, error_bytes, "bad value '%s' for %s: expected %s", value, option.variable,
+               option.expected);
+      return false;
+    }
+  }
+  return true;
+}
+
+bool ParseBytes(const char* text, uint64_t* bytes) {
+  if (strcmp(text, "none") == 0) {
+    *bytes = UINT64_MAX;
+    return true;
+  }
+  uint64_t whole;
+  if (!ParseDigits(&text, &whole)) return false;
+  uint64_t fraction = 0;
+  uint64_t fraction_unit = 1;
+  if (*text == '.') {
+    const char* start = ++text;
+    if (!ParseDigits(&text, &fraction) || text - start > 9) return false;
+    for (; start < text; ++start) fraction_unit *= 10;
+  }
+  uint64_t unit;
+  if (!ParseUnit(text, &unit)) return false;
+  // Half a byte is a slip of the pen.
+  if (unit == 1 && fraction_unit != 1) return false;
+  using Wide = unsigned __int128;
+  const Wide result = Wide{whole} * unit + Wide{fraction} * unit / fraction_unit;
+  if (result >= UINT64_MAX) return false;
+  *bytes = static_cast<uint64_t>(result);
+  return true;
+}
+
+void DefaultStatsDir(char* path, size_t path_bytes) {
+  struct stat shm;
+  const bool has_shm = stat("/dev/shm", &shm) == 0 && S_ISDIR(shm.st_mode);
+  snprintf(path, path_bytes, "%s/taskmem-%u", has_shm ? "/dev/shm" : "/tmp",
+           static_cast<unsigned>(getuid()));
+}
+
+}  // namespace taskmem

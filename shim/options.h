@@ -1,0 +1,62 @@
+// taskmem's options. One table (options.cc) gives each its name, its variable,
+// its default and its sentence; the library, the command, the README and the
+// complaints about bad values all come from it.
+//
+// Used inside the preload library: no allocation, no C++ runtime.
+#ifndef TASKMEM_SHIM_OPTIONS_H_
+#define TASKMEM_SHIM_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "spill/limit_policy.h"
+
+namespace taskmem {
+
+enum class TaskBy : uint8_t { kProcess, kThread, kThreadName };
+enum class Inherit : uint8_t { kUntilEnd, kAlways, kNever };
+
+struct Options {
+  TaskBy task_by = TaskBy::kProcess;
+  char thread_name_regex[256] = "";  // POSIX extended; only for kThreadName
+  bool task_per_rename = false;
+  Inherit inherit = Inherit::kUntilEnd;
+  uint64_t quota_bytes = UINT64_MAX;
+  AtLimit at_limit = AtLimit::kRefuse;
+  bool refuse_min_given = false;  // else the profile's, else the default
+  uint64_t refuse_min_bytes = 256 * 1024;
+  uint64_t refusal_budget = 1000;
+  AtBudget at_budget = AtBudget::kOverdraw;
+  char profile[32] = "auto";
+  bool redirect_libc = true;
+  char stats_dir[256] = "";  // empty: DefaultStatsDir()
+};
+
+struct OptionInfo {
+  const char* name;           // "quota": --quota and TASKMEM_QUOTA
+  const char* variable;       // "TASKMEM_QUOTA"
+  const char* value_name;     // "BYTES"; nullptr for a flag (given or "1", "0")
+  const char* default_value;  // as the user would write it
+  const char* sentence;
+  // Stores `value`; false where it is not one. `options` is unchanged then.
+  bool (*parse)(const char* value, Options* options);
+  const char* expected;  // completes "expected ..." in the complaint
+};
+
+// The table, in the order in which help prints it.
+extern const OptionInfo kOptions[];
+extern const size_t kOptionCount;
+
+// Reads every TASKMEM_* variable of the table. On a bad value writes one line
+// without a newline into `error` and returns false.
+bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes);
+
+// "64K", "256MiB", "1.5G", "4096", "none" (UINT64_MAX). False where it is none.
+bool ParseBytes(const char* text, uint64_t* bytes);
+
+// /dev/shm/taskmem-<uid>, or /tmp/taskmem-<uid> where there is no /dev/shm.
+void DefaultStatsDir(char* path, size_t path_bytes);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_OPTIONS_H_

@@ -1,0 +1,75 @@
+// The operating system, without libc between: raw system calls that neither
+// touch errno nor come back through an interposed symbol.
+#ifndef TASKMEM_SHIM_OS_H_
+#define TASKMEM_SHIM_OS_H_
+
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace taskmem::os {
+
+// Returns the kernel's answer: -errno on failure.
+inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
+                 long f = 0) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+inline bool Failed(long result) { return result < 0 && result > -4096; }
+
+// Zeroed private memory, or nullptr. Rounded up to 4 KiB by the kernel.
+inline void* Map(size_t bytes, int extra_flags = 0) {
+  const long result = Call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+  return Failed(result) ? nullptr : reinterpret_cast<void*>(result);
+}
+
+inline void Unmap(void* start, size_t bytes) {
+  Call(SYS_munmap, reinterpret_cast<long>(start), static_cast<long>(bytes));
+}
+
+inline int ThreadId() { return static_cast<int>(Call(SYS_gettid)); }
+inline int ProcessId() { return static_cast<int>(Call(SYS_getpid)); }
+inline void Yield() { Call(SYS_sched_yield); }
+
+// Whether this thread blocks one of the signals that end a process by a fault.
+inline bool BlocksFatalSignals() {
+  uint64_t blocked = 0;
+  Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
+  constexpr auto bit = [](int signal) { return uint64_t{1} << (signal - 1); };
+  return (blocked & (bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGABRT))) != 0;
+}
+
+// Reads a small file whole into `buffer`, NUL-terminated. Returns its length,
+// or a negative number.
+inline long ReadFile(const char* path, char* buffer, size_t buffer_bytes) {
+  const long fd = Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
+  if (Failed(fd)) return fd;
+  size_t length = 0;
+  while (length + 1 < buffer_bytes) {
+    const long got = Call(SYS_read, fd, reinterpret_cast<long>(buffer + length),
+                          static_cast<long>(buffer_bytes - 1 - length));
+    if (got <= 0) break;
+    length += static_cast<size_t>(got);
+  }
+  Call(SYS_close, fd);
+  buffer[length] = '\0';
+  return static_cast<long>(length);
+}
+
+}  // namespace taskmem::os
+
+#endif  // TASKMEM_SHIM_OS_H_

@@ -1,0 +1,43 @@
+// The library's start: what happens between ld.so and the program's first line.
+//
+// Allocation works before this runs, untracked; from here on it belongs to tasks.
+#include <pthread.h>
+#include <unistd.h>
+
+#include "shim/heap.h"
+#include "shim/libc.h"
+#include "shim/message.h"
+#include "shim/options.h"
+#include "shim/os.h"
+#include "shim/profiles.h"
+#include "shim/stats_segment.h"
+#include "shim/threads.h"
+
+namespace taskmem {
+namespace {
+
+constexpr int kBadOptionStatus = 2;
+
+__attribute__((constructor(101))) void Start() {
+  EnterHeap(nullptr);
+  if (g_stats == nullptr) return;  // no memory at all: the program will find out
+  Options options;
+  char error[512];
+  if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
+    Message("%s", error);
+    os::Call(SYS_exit_group, kBadOptionStatus);
+  }
+  ApplyProfile(&options);
+  g_limit_policy.at_limit = options.at_limit;
+  g_limit_policy.at_budget = options.at_budget;
+  g_limit_policy.refuse_min_bytes = options.refuse_min_bytes;
+  g_limit_policy.refusal_budget = options.refusal_budget;
+  StatsPublish(options);
+  pthread_atfork(HeapBeforeFork, HeapAfterForkInParent, HeapAfterForkInChild);
+  ResolveLibc();
+  if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
+  StartTasks(options);
+}
+
+}  // namespace
+}  // namespace taskmem

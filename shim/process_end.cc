@@ -1,0 +1,74 @@
+// How a process ends: from here on nothing is refused, and the stats segment is
+// closed also where no destructor runs.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shim/heap.h"
+#include "shim/libc.h"
+#include "shim/os.h"
+#include "shim/stats_segment.h"
+
+namespace taskmem {
+namespace {
+
+void MarkDying() { g_process_is_dying.store(true, std::memory_order_relaxed); }
+
+int (*g_main)(int, char**, char**);
+
+// What main returns is what exit is called with.
+int RunMain(int argc, char** argv, char** environment) {
+  const int status = g_main(argc, argv, environment);
+  MarkDying();
+  return status;
+}
+
+[[noreturn]] void EndNow(int status) {
+  StatsAtExit();
+  for (;;) os::Call(SYS_exit_group, status);
+}
+
+// In a vfork child the memory is the parent's, who goes on.
+bool IsOwnProcess() {
+  return g_stats != nullptr && g_stats->pid == static_cast<uint32_t>(os::ProcessId());
+}
+
+__attribute__((destructor)) void AtExit() {
+  MarkDying();
+  StatsAtExit();
+}
+
+}  // namespace
+}  // namespace taskmem
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+using namespace taskmem;
+
+EXPORT int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv,
+                             void (*init)(), void (*fini)(), void (*loader_fini)(),
+                             void* stack_end) {
+  auto* next = reinterpret_cast<decltype(&__libc_start_main)>(NextSymbol("__libc_start_main"));
+  g_main = main;
+  return next(RunMain, argc, argv, init, fini, loader_fini, stack_end);
+}
+
+EXPORT void exit(int status) noexcept {
+  if (IsOwnProcess()) MarkDying();
+  reinterpret_cast<void (*)(int)>(NextSymbol("exit"))(status);
+  __builtin_unreachable();
+}
+
+EXPORT void quick_exit(int status) noexcept {
+  if (IsOwnProcess()) MarkDying();
+  reinterpret_cast<void (*)(int)>(NextSymbol("quick_exit"))(status);
+  __builtin_unreachable();
+}
+
+EXPORT void abort() noexcept {
+  if (IsOwnProcess()) MarkDying();
+  reinterpret_cast<void (*)()>(NextSymbol("abort"))();
+  __builtin_unreachable();
+}
+
+EXPORT void _exit(int status) { EndNow(status); }
+EXPORT void _Exit(int status) noexcept { EndNow(status); }

@@ -1,0 +1,94 @@
+// Shared pages: pages whose blocks belong to several tasks. Each block's owner
+// stands in an array beside the page and is charged for that block alone.
+//
+//   owner[i] = slot + 1    the block is live, and charged to that slot
+//   owner[i] = 0           it is free (or about to be pushed on a free list)
+//
+// Whoever changes an owner from non-zero to zero, by an atomic exchange, credits
+// it: a free on any thread, a reuse, the release of the page. So each block is
+// credited once, also where a page became shared while a free that had seen it
+// unshared was on its way: that block's mark stays until its reuse or the page's
+// release finds it.
+#ifndef TASKMEM_SHIM_SHARED_PAGE_H_
+#define TASKMEM_SHIM_SHARED_PAGE_H_
+
+#include <atomic>
+
+#include "shim/charge.h"
+#include "shim/mimalloc_embed.h"
+#include "shim/page_map.h"
+
+namespace taskmem {
+
+// A spare bit of mimalloc's page flags: set, it sends every free in the page to
+// the generic path.
+inline constexpr uint8_t kSharedFlag = 0x80;
+
+struct PageOwners {
+  PageOwners* next;  // all of them, under a mutex
+  PageOwners* previous;
+  char* start;
+  uint32_t block_size;
+  uint32_t blocks;
+  uint64_t reciprocal;  // 2^32 / block_size, rounded up
+  bool converted;       // the page was one task's own before
+  std::atomic<uint16_t> owner[];
+
+  // For the first byte of a block. Exact because offsets are multiples of the
+  // block size and below 2^19.
+  uint32_t IndexOf(const void* block) const {
+    return static_cast<uint32_t>(
+        (static_cast<uint64_t>(static_cast<const char*>(block) - start) * reciprocal) >> 32);
+  }
+  static size_t Bytes(uint32_t blocks) {
+    return sizeof(PageOwners) + blocks * sizeof(std::atomic<uint16_t>);
+  }
+};
+
+inline bool IsShared(const mi_page_t* page) { return page->flags.full_aligned & kSharedFlag; }
+
+inline PageOwners* OwnersOf(const mi_page_t* page) {
+  return reinterpret_cast<PageOwners*>(page->padding[0]);
+}
+
+inline char* SliceStart(const void* in_page) {
+  return reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(in_page) &
+                                 ~(uintptr_t{MI_SEGMENT_SLICE_SIZE} - 1));
+}
+
+// Makes `page`, which is initialised, shared. False: no memory.
+bool ShareFreshPage(mi_page_t* page);
+
+// Makes a page of the task in `slot` shared: its live blocks stay charged, its
+// free ones are credited. Only by the context that owns the page, with the free
+// lists collected. False: no memory, and nothing has changed.
+bool ConvertToShared(mi_page_t* page, uint32_t slot);
+
+// Marks a block just taken from a shared page as `slot`'s, already charged.
+inline void MarkOwner(mi_page_t* page, const void* block, uint32_t slot) {
+  PageOwners* owners = OwnersOf(page);
+  std::atomic<uint16_t>& owner = owners->owner[owners->IndexOf(block)];
+  const auto mark = static_cast<uint16_t>(slot + 1);
+  if (__builtin_expect(!owners->converted, 1)) {
+    owner.store(mark, std::memory_order_relaxed);
+    return;
+  }
+  const uint16_t missed = owner.exchange(mark, std::memory_order_relaxed);
+  if (missed != 0) Credit(missed - 1u, owners->block_size);
+}
+
+// Credits the owner of a block that is being freed. False: it is free already.
+bool ClearOwner(mi_page_t* page, const void* block);
+
+// Gives the owner array of a page that has no live block back.
+void DropOwners(mi_page_t* page);
+
+// Calls visit(const PageOwners&) for every shared page, under the mutex.
+void ForEachShared(void (*visit)(PageOwners& owners, void* argument), void* argument);
+
+void SharedPagesLock();
+void SharedPagesUnlock();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_SHARED_PAGE_H_

@@ -1,0 +1,258 @@
+#include "shim/stats_segment.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "shim/message.h"
+#include "shim/os.h"
+
+namespace taskmem {
+
+StatsHeader* g_stats = nullptr;
+ThreadEntry* g_thread_entries = nullptr;
+TaskBook* g_books = nullptr;
+std::atomic<uint32_t>* g_books_are_ours = nullptr;
+
+namespace {
+
+constexpr size_t kTaskStepBytes = 64 * 1024;
+constexpr size_t kThreadStepBytes = 16 * 1024;
+
+std::atomic<uint64_t> g_own_bytes_before_open{0};
+char g_dir[256];
+char g_path[320];  // empty while the books are private
+std::atomic<size_t> g_task_bytes_reserved{0};
+std::atomic<size_t> g_thread_bytes_reserved{0};
+
+size_t UsedTaskBytes() {
+  return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(TaskBook);
+}
+
+size_t UsedThreadBytes() {
+  return g_stats->thread_entries.load(std::memory_order_relaxed) * sizeof(ThreadEntry);
+}
+
+size_t RoundUp(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
+
+uint64_t StartTime() {
+  char text[1024];
+  if (os::ReadFile("/proc/self/stat", text, sizeof(text)) <= 0) return 0;
+  // The command name, field 2, may hold spaces: count from its closing parenthesis.
+  const char* at = strrchr(text, ')');
+  for (int field = 2; at != nullptr && field < 22; ++field) at = strchr(at + 1, ' ');
+  return at != nullptr ? strtoull(at + 1, nullptr, 10) : 0;
+}
+
+void FillHeader() {
+  g_stats->version = kStatsVersion;
+  g_stats->pid = static_cast<uint32_t>(os::ProcessId());
+  g_stats->parent_pid = static_cast<uint32_t>(os::Call(SYS_getppid));
+  g_stats->start_time = StartTime();
+  g_stats->state.store(ProcessState::kRunning, std::memory_order_relaxed);
+  const char* session = getenv("TASKMEM_SESSION");
+  snprintf(g_stats->session, sizeof(g_stats->session), "%s", session != nullptr ? session : "");
+  char link[sizeof(g_stats->program)];
+  const long length =
+      os::Call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
+               reinterpret_cast<long>(link), static_cast<long>(sizeof(link) - 1));
+  link[length > 0 ? length : 0] = '\0';
+  memcpy(g_stats->program, link, sizeof(link));
+  g_stats->magic = kStatsMagic;
+}
+
+// Backs [offset, offset + bytes) of the file with space, or, where there is
+// none, the same part of the segment with private memory.
+void Back(size_t offset, size_t bytes) {
+  const long fd =
+      os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(g_path), O_RDWR | O_CLOEXEC);
+  long result = fd;
+  if (!os::Failed(fd)) {
+    result = os::Call(SYS_fallocate, fd, 0, static_cast<long>(offset), static_cast<long>(bytes));
+    os::Call(SYS_close, fd);
+    // A file system without fallocate has no holes to fall into.
+    if (result == -EOPNOTSUPP) return;
+  }
+  if (!os::Failed(result)) return;
+  os::Call(SYS_mmap, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
+           static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+void Grow(std::atomic<size_t>& reserved, size_t needed, size_t step, size_t base, size_t limit) {
+  size_t have = reserved.load(std::memory_order_relaxed);
+  while (needed > have) {
+    const size_t want = RoundUp(needed, step) < limit ? RoundUp(needed, step) : limit;
+    if (reserved.compare_exchange_weak(have, want, std::memory_order_relaxed)) {
+      if (g_path[0] != '\0') Back(base + have, want - have);
+      return;
+    }
+  }
+}
+
+bool WriteAt(long fd, const void* from, size_t bytes, size_t offset) {
+  if (bytes == 0) return true;
+  return os::Call(SYS_pwrite64, fd, reinterpret_cast<long>(from), static_cast<long>(bytes),
+                  static_cast<long>(offset)) == static_cast<long>(bytes);
+}
+
+// Creates the file and maps it over the segment. Returns what failed, or nullptr.
+const char* Publish() {
+  FillHeader();
+  char path[sizeof(g_path)];
+  snprintf(path, sizeof(path), "%s/%u-%llu", g_dir, g_stats->pid,
+           static_cast<unsigned long long>(g_stats->start_time));
+  os::Call(SYS_mkdir, reinterpret_cast<long>(g_dir), 0700);
+  // An exec keeps pid and start time: the file of the image before goes first.
+  os::Call(SYS_unlink, reinterpret_cast<long>(path));
+  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path),
+                           O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (os::Failed(fd)) return "create";
+  const size_t threads = RoundUp(UsedThreadBytes() + 1, kThreadStepBytes);
+  const size_t tasks = RoundUp(UsedTaskBytes() + 1, kTaskStepBytes);
+  const char* failed = nullptr;
+  if (os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
+    failed = "size";
+  } else if (os::Call(SYS_fallocate, fd, 0, 0, static_cast<long>(kThreadsOffset + threads)) ==
+                 -ENOSPC ||
+             os::Call(SYS_fallocate, fd, 0, static_cast<long>(kTasksOffset),
+                      static_cast<long>(tasks)) == -ENOSPC) {
+    failed = "find space for";
+  } else if (!WriteAt(fd, g_thread_entries, UsedThreadBytes(), kThreadsOffset) ||
+             !WriteAt(fd, g_books, UsedTaskBytes(), kTasksOffset) ||
+             !WriteAt(fd, g_stats, sizeof(*g_stats), 0)) {
+    failed = "write";
+  } else if (os::Failed(os::Call(SYS_mmap, reinterpret_cast<long>(g_stats),
+                                 static_cast<long>(kStatsBytes), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_FIXED, fd, 0))) {
+    failed = "map";
+  }
+  os::Call(SYS_close, fd);
+  if (failed != nullptr) {
+    os::Call(SYS_unlink, reinterpret_cast<long>(path));
+    return failed;
+  }
+  g_thread_bytes_reserved.store(threads, std::memory_order_relaxed);
+  g_task_bytes_reserved.store(tasks, std::memory_order_relaxed);
+  memcpy(g_path, path, sizeof(path));
+  return nullptr;
+}
+
+}  // namespace
+
+bool StatsOpen() {
+  void* segment = os::Map(kStatsBytes, MAP_NORESERVE);
+  void* guard = os::Map(4096);
+  if (segment == nullptr || guard == nullptr) return false;
+  g_stats = static_cast<StatsHeader*>(segment);
+  g_thread_entries = reinterpret_cast<ThreadEntry*>(static_cast<char*>(segment) + kThreadsOffset);
+  g_books = reinterpret_cast<TaskBook*>(static_cast<char*>(segment) + kTasksOffset);
+  g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
+  g_stats->own_bytes.store(g_own_bytes_before_open.load(), std::memory_order_relaxed);
+  for (uint32_t slot : {kUntrackedSlot, kEndedTasksSlot}) {
+    g_books[slot].quota_bytes.store(kNoQuota, std::memory_order_relaxed);
+    g_books[slot].task_id.store(UINT64_MAX, std::memory_order_relaxed);
+    g_books[slot].state.store(TaskState::kLive, std::memory_order_relaxed);
+  }
+  memcpy(g_books[kUntrackedSlot].name, "untracked", sizeof("untracked"));
+  memcpy(g_books[kEndedTasksSlot].name, "ended tasks", sizeof("ended tasks"));
+  g_books_are_ours = static_cast<std::atomic<uint32_t>*>(guard);
+  g_books_are_ours->store(1, std::memory_order_relaxed);
+  os::Call(SYS_madvise, reinterpret_cast<long>(guard), 4096, MADV_WIPEONFORK);
+  return true;
+}
+
+void StatsPublish(const Options& options) {
+  if (options.stats_dir[0] != '\0') {
+    snprintf(g_dir, sizeof(g_dir), "%s", options.stats_dir);
+  } else {
+    DefaultStatsDir(g_dir, sizeof(g_dir));
+  }
+  if (const char* failed = Publish()) {
+    Message("cannot %s the stats file in %s: this process is not shown by ps, stats and run",
+            failed, g_dir);
+  }
+}
+
+void StatsAfterFork() {
+  const size_t thread_bytes = UsedThreadBytes();
+  const size_t task_bytes = UsedTaskBytes();
+  const bool was_published = g_path[0] != '\0';
+  auto* copy = static_cast<char*>(os::Map(kStatsBytes, MAP_NORESERVE));
+  if (copy == nullptr) return;
+  memcpy(copy, static_cast<void*>(g_stats), sizeof(*g_stats));
+  memcpy(copy + kThreadsOffset, static_cast<void*>(g_thread_entries), thread_bytes);
+  memcpy(copy + kTasksOffset, static_cast<void*>(g_books), task_bytes);
+  os::Call(SYS_mremap, reinterpret_cast<long>(copy), static_cast<long>(kStatsBytes),
+           static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
+           reinterpret_cast<long>(g_stats));
+  g_path[0] = '\0';
+  g_books_are_ours->store(1, std::memory_order_relaxed);
+
+  // What was inherited counts from here: peaks start anew, refusals were the parent's.
+  g_stats->peak_charged_bytes.store(g_stats->charged_bytes.load());
+  g_stats->resident_bytes_at_exit.store(0);
+  g_stats->peak_resident_bytes.store(0);
+  const uint32_t slots = g_stats->task_slots.load();
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    TaskBook& book = g_books[slot];
+    book.peak_charged_bytes.store(book.charged_bytes.load());
+    book.peak_overdraft_bytes.store(book.Overdraft());
+    book.refusals.store(0);
+    book.overdrafts.store(0);
+  }
+  const int tid = os::ThreadId();
+  const uint32_t threads = g_stats->thread_entries.load();
+  for (uint32_t i = 0; i < threads; ++i) {
+    // Only the forking thread exists here; its entry still carries the tid it
+    // had in the parent, so the owner of the entry renews it (context.h).
+    if (g_thread_entries[i].tid.load() != static_cast<uint32_t>(tid)) {
+      g_thread_entries[i].slot_plus_one.store(0);
+    }
+  }
+  if (was_published) Publish();
+}
+
+void StatsAtExit() {
+  if (g_stats == nullptr || g_stats->pid != static_cast<uint32_t>(os::ProcessId())) return;
+  struct rusage usage = {};
+  if (os::Call(SYS_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage)) == 0) {
+    g_stats->peak_resident_bytes.store(static_cast<uint64_t>(usage.ru_maxrss) * 1024);
+  }
+  char text[128];
+  if (os::ReadFile("/proc/self/statm", text, sizeof(text)) > 0) {
+    const char* resident = strchr(text, ' ');
+    if (resident != nullptr) {
+      g_stats->resident_bytes_at_exit.store(strtoull(resident, nullptr, 10) * 4096);
+    }
+  }
+  g_stats->state.store(ProcessState::kExited, std::memory_order_release);
+  if (g_path[0] != '\0' && g_stats->session[0] == '\0') {
+    os::Call(SYS_unlink, reinterpret_cast<long>(g_path));
+    g_path[0] = '\0';
+  }
+}
+
+void StatsReserveTask(uint32_t slot) {
+  Grow(g_task_bytes_reserved, (size_t{slot} + 1) * sizeof(TaskBook), kTaskStepBytes, kTasksOffset,
+       kMaxTaskSlots * sizeof(TaskBook));
+}
+
+void StatsReserveThread(uint32_t index) {
+  Grow(g_thread_bytes_reserved, (size_t{index} + 1) * sizeof(ThreadEntry), kThreadStepBytes,
+       kThreadsOffset, kMaxThreads * sizeof(ThreadEntry));
+}
+
+void NoteOwnBytes(uint64_t bytes) {
+  if (g_stats != nullptr) {
+    g_stats->own_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  } else {
+    g_own_bytes_before_open.fetch_add(bytes, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace taskmem

@@ -1,0 +1,60 @@
+// Which tasks exist: ids to slots, begin, end, and what becomes of ended tasks.
+//
+//   begin    an id gets a free slot
+//   end      the id is free again; the slot keeps its charge as "retained"
+//   fold     where more than kMaxRetainedTasks have ended, what the oldest own
+//            goes to the slot "ended tasks", block by block, sums exact
+//   release  once nothing is charged to a folded slot and no thread names it,
+//            the slot is free again
+//
+// All functions are thread-safe; one mutex, never held across I/O or a wait.
+#ifndef TASKMEM_SHIM_TASK_REGISTRY_H_
+#define TASKMEM_SHIM_TASK_REGISTRY_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "accounting/task_book.h"
+
+namespace taskmem {
+
+inline constexpr uint32_t kMaxRetainedTasks = 4096;
+inline constexpr uint32_t kRetainedAfterFold = 1024;
+
+// What the library knows of a slot besides its book.
+struct TaskSlot {
+  // Grows when the task in the slot ends. A thread that remembers another value
+  // works for a task that is no more.
+  std::atomic<uint32_t> generation;
+  // The first thread that worked for the task, as its context's index + 1, and
+  // whether there was a second: an end need not look for threads that never were.
+  std::atomic<uint32_t> first_thread;
+  std::atomic<bool> has_more_threads;
+  // Every thread's blocks go to pages of the task's own at once (the one task
+  // of the process, where sharing pages gains nothing).
+  bool always_hot;
+  uint32_t next;  // in a hash bucket, the free list or the retained list
+};
+
+extern TaskSlot g_task_slots[kMaxTaskSlots];
+
+// 0, EEXIST, or EAGAIN when every slot is taken by a live task.
+int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
+              uint32_t* slot);
+
+// 0 or ENOENT. The caller makes the task's threads notice.
+int EndTask(uint64_t id, uint32_t* slot);
+
+// The live task's slot, or 0 (untracked): ENOENT to callers of the API.
+uint32_t FindTask(uint64_t id);
+
+// Changes the name of a live task's slot.
+void RenameTask(uint32_t slot, const char* name);
+
+// Around fork(): nobody else may be inside.
+void TaskRegistryLock();
+void TaskRegistryUnlock();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_TASK_REGISTRY_H_

@@ -1,0 +1,107 @@
+// taskmem's C API: tell the preload library which task a thread works for.
+//
+// Include this header, call the functions, and link nothing: the symbols are
+// weak. Where libtaskmem.so is not preloaded every call returns ENOSYS (and
+// taskmem_version() returns NULL), so one build runs with and without it.
+//
+// Every function is thread-safe, returns 0 or an errno value, and never aborts
+// on bad input. Sizes are bytes. errno is left alone.
+//
+//   EINVAL  a NULL pointer where one is needed, a quota of 0, a bad options size
+//   EEXIST  task_begin of an id that is live
+//   ENOENT  no live task has this id; for owner_of: nobody owns this address
+//   EAGAIN  all task slots are taken by live tasks
+//   ENOSYS  libtaskmem.so is not preloaded
+#ifndef TASKMEM_SHIM_TASKMEM_H_
+#define TASKMEM_SHIM_TASKMEM_H_
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define TASKMEM_DEFAULT(value) = value
+extern "C" {
+#else
+#define TASKMEM_DEFAULT(value)
+#endif
+
+#define TASKMEM_API __attribute__((weak, visibility("default")))
+
+// The id that stands for "no task". A program's own tasks must not use it.
+#define TASKMEM_UNTRACKED UINT64_MAX
+// A quota that never refuses.
+#define TASKMEM_NO_QUOTA UINT64_MAX
+
+typedef struct taskmem_options {
+  size_t size;           // sizeof(taskmem_options): lets the struct grow
+  uint64_t quota_bytes;  // 0: the --quota of the process; TASKMEM_NO_QUOTA: none
+  const char* name;      // shown in tables, cut at 47 bytes, copied; may be NULL
+} taskmem_options;
+
+typedef struct taskmem_usage {
+  uint64_t quota_bytes;           // TASKMEM_NO_QUOTA without one
+  uint64_t charged_bytes;         // held now; charged - overdraft <= quota, always
+  uint64_t peak_charged_bytes;    // largest charged_bytes so far
+  uint64_t overdraft_bytes;       // what is held above the quota now
+  uint64_t peak_overdraft_bytes;  // largest overdraft_bytes so far
+  uint64_t pages;                 // pages and large blocks that are this task's own
+  uint64_t refusals;              // allocations that failed because of the quota
+  uint64_t overdrafts;            // charges that policy let through above the quota
+  uint64_t threads;               // threads that work for the task now
+} taskmem_usage;
+
+// Starts a task. `options` may be NULL. Attaches no thread.
+TASKMEM_API int taskmem_task_begin(uint64_t id, const taskmem_options* options);
+
+// Ends a task. Every thread that works for it is untracked from here on. What
+// the task still holds stays charged to it ("retained") until it is freed; the
+// id may be begun again at once. `usage` may be NULL.
+TASKMEM_API int taskmem_task_end(uint64_t id, taskmem_usage* usage);
+
+// What this thread allocates from now on belongs to task `id` (which may be
+// TASKMEM_UNTRACKED). `previous`, where not NULL, receives the id it worked for
+// before. On an error nothing changes. Costs nanoseconds.
+TASKMEM_API int taskmem_thread_attach(uint64_t id, uint64_t* previous TASKMEM_DEFAULT(NULL));
+
+// Makes this thread untracked. Same as attaching it to TASKMEM_UNTRACKED.
+TASKMEM_API int taskmem_thread_detach(void);
+
+// Reads a live task's books.
+TASKMEM_API int taskmem_task_usage(uint64_t id, taskmem_usage* usage);
+
+// Changes a live task's quota. A quota below what the task holds refuses
+// further growth and takes nothing away. TASKMEM_NO_QUOTA lifts it.
+TASKMEM_API int taskmem_task_set_quota(uint64_t id, uint64_t bytes);
+
+// The task that owns the block at `address`, which may point anywhere into it:
+// TASKMEM_UNTRACKED for memory no task owns. ENOENT where the address is in no
+// live block. A task that ended and was folded away owns as TASKMEM_UNTRACKED.
+TASKMEM_API int taskmem_owner_of(const void* address, uint64_t* id);
+
+// Asks the pages instead of the books: walks every heap and adds up what the
+// books must say. 0 where they agree for every task, EILSEQ where they do not.
+// Right only while no other thread allocates or frees. For tests.
+TASKMEM_API int taskmem_walk_heaps(uint64_t* charged_bytes, uint64_t* walked_bytes);
+
+// The version of the library, "MAJOR.MINOR.PATCH", never freed.
+TASKMEM_API const char* taskmem_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#ifndef TASKMEM_IMPLEMENTATION
+#define TASKMEM_CALL(function, ...) ((function) ? (function)(__VA_ARGS__) : ENOSYS)
+#define taskmem_task_begin(...) TASKMEM_CALL(taskmem_task_begin, __VA_ARGS__)
+#define taskmem_task_end(...) TASKMEM_CALL(taskmem_task_end, __VA_ARGS__)
+#define taskmem_thread_attach(...) TASKMEM_CALL(taskmem_thread_attach, __VA_ARGS__)
+#define taskmem_thread_detach() TASKMEM_CALL(taskmem_thread_detach)
+#define taskmem_task_usage(...) TASKMEM_CALL(taskmem_task_usage, __VA_ARGS__)
+#define taskmem_task_set_quota(...) TASKMEM_CALL(taskmem_task_set_quota, __VA_ARGS__)
+#define taskmem_owner_of(...) TASKMEM_CALL(taskmem_owner_of, __VA_ARGS__)
+#define taskmem_walk_heaps(...) TASKMEM_CALL(taskmem_walk_heaps, __VA_ARGS__)
+#define taskmem_version() ((taskmem_version) ? (taskmem_version)() : NULL)
+#endif
+
+#endif  // TASKMEM_SHIM_TASKMEM_H_

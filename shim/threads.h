@@ -1,0 +1,30 @@
+// Threads: where they come from, and which task that gives them.
+#ifndef TASKMEM_SHIM_THREADS_H_
+#define TASKMEM_SHIM_THREADS_H_
+
+#include "shim/heap.h"
+#include "shim/options.h"
+
+namespace taskmem {
+
+// What a new thread gets from its creator.
+struct ThreadBirth {
+  CurrentTask task;
+};
+
+// Called once a thread has a context: attaches it to the task that its birth and
+// --task-by give it, and sees to it that its end is noticed.
+void ThreadEntered();
+
+// The thread was renamed by another: called by it, at its next slow path.
+void RecheckThreadName();
+
+// Called by the constructor, on the main thread.
+void StartTasks(const Options& options);
+
+// --quota: of tasks that bring none of their own.
+uint64_t DefaultQuota();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_THREADS_H_

@@ -1,0 +1,224 @@
+// Times allocation-heavy programs under several allocators and under taskmem,
+// and holds taskmem against its bar. README.md says how to read the result.
+//
+//   bench [--rounds N] [--only PROGRAM] [--library PATH] [--configs A,B,...]
+//         [--json FILE]
+//
+// Exit status: 0 where every line passes, 1 where one misses, 2 on an error.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/bench/child.h"
+#include "tests/bench/programs.h"
+
+namespace taskmem::bench {
+namespace {
+
+// The bar, in ratios to libmimalloc: wall time, and peak resident memory.
+constexpr double kMaxTimeMean = 1.02;
+constexpr double kMaxTime = 1.10;
+constexpr double kMaxMemoryMean = 1.03;
+constexpr double kMaxMemory = 1.15;
+
+constexpr char kReference[] = "mimalloc";
+
+struct Samples {
+  std::vector<double> wall;    // seconds
+  std::vector<double> cpu;     // seconds
+  std::vector<double> memory;  // MiB
+  std::string failure;         // of the first run that failed
+};
+
+// results[program][configuration]
+using Results = std::map<std::string, std::map<std::string, Samples>>;
+
+bool IsTaskmem(const Configuration& configuration) {
+  return configuration.name.starts_with("taskmem");
+}
+
+std::vector<Configuration> MakeConfigurations(Flags& flags, std::vector<std::string>* notes) {
+  const std::vector<std::string> wanted = Split(
+      flags.Take("configs").value_or("glibc,mimalloc,jemalloc,tcmalloc,taskmem-process,taskmem-thread"),
+      ',');
+  const std::map<std::string, std::string> libraries = {{"mimalloc", "libmimalloc.so.2"},
+                                                        {"jemalloc", "libjemalloc.so.2"},
+                                                        {"tcmalloc", "libtcmalloc_minimal.so.4"}};
+  std::string taskmem;
+  std::vector<Configuration> result;
+  for (const std::string& name : wanted) {
+    if (name == "glibc") {
+      result.push_back({name, "", {}});
+    } else if (const auto library = libraries.find(name); library != libraries.end()) {
+      const std::string path = FindSystemLibrary(library->second);
+      if (path.empty()) {
+        notes->push_back(name + ": skipped, no " + library->second + " here");
+      } else {
+        result.push_back({name, path, {}});
+      }
+    } else if (name == "taskmem-process" || name == "taskmem-thread") {
+      if (taskmem.empty()) taskmem = TakeTaskmemLibrary(flags);
+      result.push_back(TaskmemConfiguration(name, taskmem, name.substr(sizeof("taskmem-") - 1)));
+    } else {
+      Fail("--configs: no configuration is called " + name);
+    }
+  }
+  return result;
+}
+
+// One run of one program. `expected` is the output of its first run: a program
+// that prints something else under another allocator has not done its work.
+void Measure(const Program& program, const Configuration& configuration, Samples* samples,
+             std::string* expected) {
+  const Outcome outcome = Run(program.command, configuration);
+  std::string failure = outcome.failure;
+  if (failure.empty() && expected->empty()) *expected = outcome.output;
+  if (failure.empty() && outcome.output != *expected) failure = "another result than elsewhere";
+  if (!failure.empty()) {
+    if (samples->failure.empty()) samples->failure = failure + "\n" + outcome.errors;
+    return;
+  }
+  samples->wall.push_back(outcome.wall_seconds);
+  samples->cpu.push_back(outcome.cpu_seconds);
+  samples->memory.push_back(static_cast<double>(outcome.peak_resident_bytes) / (1 << 20));
+}
+
+// Every configuration once a round, each round beginning with another one, so
+// that a slow minute of the machine falls on all of them.
+Results MeasureAll(const std::vector<Program>& programs,
+                   const std::vector<Configuration>& configurations, uint64_t rounds) {
+  Results results;
+  for (const Program& program : programs) {
+    std::string expected;
+    for (uint64_t round = 0; round < rounds; ++round) {
+      for (size_t i = 0; i < configurations.size(); ++i) {
+        const Configuration& configuration = configurations[(i + round) % configurations.size()];
+        Measure(program, configuration, &results[program.name][configuration.name], &expected);
+      }
+    }
+  }
+  return results;
+}
+
+struct Means {
+  std::vector<double> wall, cpu, memory;
+  bool failed = false;
+};
+
+// Prints a program's line under one configuration; false where it misses.
+bool PrintLine(const std::string& program, const Configuration& configuration,
+               const Samples& samples, const Samples* reference, Means* means) {
+  if (!samples.failure.empty()) {
+    std::printf("%-9s %-16s FAILED: %s\n", program.c_str(), configuration.name.c_str(),
+                samples.failure.c_str());
+    means->failed = true;
+    return !IsTaskmem(configuration);
+  }
+  const double wall = Median(samples.wall);
+  const double cpu = Median(samples.cpu);
+  const double memory = Median(samples.memory);
+  std::printf("%-9s %-16s %8.3f %8.3f %9.1f", program.c_str(), configuration.name.c_str(), wall,
+              cpu, memory);
+  bool pass = true;
+  if (reference != nullptr && !reference->wall.empty()) {
+    const double wall_ratio = wall / Median(reference->wall);
+    const double cpu_ratio = cpu / Median(reference->cpu);
+    const double memory_ratio = memory / Median(reference->memory);
+    means->wall.push_back(wall_ratio);
+    means->cpu.push_back(cpu_ratio);
+    means->memory.push_back(memory_ratio);
+    std::printf(" %7.3f %7.3f %7.3f", wall_ratio, cpu_ratio, memory_ratio);
+    if (IsTaskmem(configuration)) {
+      pass = wall_ratio <= kMaxTime && memory_ratio <= kMaxMemory;
+      std::printf("  %s", pass ? "PASS" : "MISS");
+    }
+  }
+  std::printf("\n");
+  return pass;
+}
+
+bool PrintResults(const std::vector<Program>& programs,
+                  const std::vector<Configuration>& configurations, const Results& results) {
+  std::printf("%-9s %-16s %8s %8s %9s %7s %7s %7s\n", "program", "configuration", "wall s", "cpu s",
+              "peak MiB", "wall x", "cpu x", "mem x");
+  std::map<std::string, Means> means;
+  bool pass = true;
+  for (const Program& program : programs) {
+    const auto& of_program = results.at(program.name);
+    const auto reference = of_program.find(kReference);
+    for (const Configuration& configuration : configurations) {
+      pass &= PrintLine(program.name, configuration, of_program.at(configuration.name),
+                        reference == of_program.end() ? nullptr : &reference->second,
+                        &means[configuration.name]);
+    }
+  }
+  for (const Configuration& configuration : configurations) {
+    const Means& mean = means[configuration.name];
+    if (mean.wall.empty()) continue;
+    const double wall = GeometricMean(mean.wall);
+    const double memory = GeometricMean(mean.memory);
+    std::printf("%-9s %-16s %8s %8s %9s %7.3f %7.3f %7.3f", "geomean", configuration.name.c_str(),
+                "", "", "", wall, GeometricMean(mean.cpu), memory);
+    if (IsTaskmem(configuration)) {
+      const bool line = !mean.failed && wall <= kMaxTimeMean && memory <= kMaxMemoryMean;
+      std::printf("  %s", line ? "PASS" : "MISS");
+      pass &= line;
+    }
+    std::printf("\n");
+  }
+  return pass;
+}
+
+void PrintJsonNumbers(FILE* file, const char* name, const std::vector<double>& values) {
+  std::fprintf(file, "\"%s\": [", name);
+  for (size_t i = 0; i < values.size(); ++i) {
+    std::fprintf(file, "%s%.4f", i == 0 ? "" : ", ", values[i]);
+  }
+  std::fprintf(file, "]");
+}
+
+void WriteJson(const std::string& path, const Results& results) {
+  FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) Fail("--json: cannot write " + path);
+  const char* separator = "";
+  std::fprintf(file, "[");
+  for (const auto& [program, configurations] : results) {
+    for (const auto& [configuration, samples] : configurations) {
+      std::fprintf(file, "%s\n  {\"program\": \"%s\", \"configuration\": \"%s\", ", separator,
+                   program.c_str(), configuration.c_str());
+      PrintJsonNumbers(file, "wall_seconds", samples.wall);
+      std::fprintf(file, ", ");
+      PrintJsonNumbers(file, "cpu_seconds", samples.cpu);
+      std::fprintf(file, ", ");
+      PrintJsonNumbers(file, "peak_resident_mib", samples.memory);
+      std::fprintf(file, ", \"failed\": %s}", samples.failure.empty() ? "false" : "true");
+      separator = ",";
+    }
+  }
+  std::fprintf(file, "\n]\n");
+  std::fclose(file);
+}
+
+}  // namespace
+}  // namespace taskmem::bench
+
+int main(int argc, char** argv) {
+  using namespace taskmem::bench;
+  Flags flags(argc, argv);
+  std::vector<std::string> notes;
+  const uint64_t rounds = TakeNumber(flags, "rounds", 5, 1);
+  const std::string only = flags.Take("only").value_or("");
+  const std::string json = flags.Take("json").value_or("");
+  const std::vector<Configuration> configurations = MakeConfigurations(flags, &notes);
+  RequireNoFlagsLeft(flags);
+  const std::vector<Program> programs = MakePrograms(only, &notes);
+  for (const std::string& note : notes) std::printf("%s\n", note.c_str());
+  std::fflush(stdout);
+  const Results results = MeasureAll(programs, configurations, rounds);
+  RemoveProgramFiles();
+  const bool pass = PrintResults(programs, configurations, results);
+  if (!json.empty()) WriteJson(json, results);
+  return pass ? 0 : 1;
+}

@@ -1,0 +1,15 @@
+// operator new and delete follow the C++ standard.
+#include "tests/support/program_test.h"
+
+namespace taskmem::test {
+namespace {
+
+TASKMEM_CONTRACT_TESTS(OperatorNew, ({
+    {.name = "new_forms"},
+    {.name = "new_handler"},
+    {.name = "new_impossible"},
+    {.name = "own_operator_new"},
+}));
+
+}  // namespace
+}  // namespace taskmem::test

@@ -1,0 +1,138 @@
+#include "tools/child_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "tools/process_info.h"
+
+namespace taskmem {
+namespace {
+
+// Takes every signal that asks something of the program; faults of our own and
+// the terminal's writing rules stay ours.
+class SignalTaker {
+ public:
+  SignalTaker() {
+    sigfillset(&taken_);
+    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPIPE, SIGTTIN,
+                    SIGTTOU}) {
+      sigdelset(&taken_, own);
+    }
+    // Were it ignored, the child would be reaped before we ask for it.
+    struct sigaction by_default = {};
+    by_default.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &by_default, &old_child_action_);
+    sigprocmask(SIG_BLOCK, &taken_, &old_mask_);
+  }
+  ~SignalTaker() { Restore(); }
+  SignalTaker(const SignalTaker&) = delete;
+  SignalTaker& operator=(const SignalTaker&) = delete;
+
+  // Also in the child before it executes.
+  void Restore() {
+    sigaction(SIGCHLD, &old_child_action_, nullptr);
+    sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
+  }
+
+  // Waits for a signal; -1 where the wait was interrupted.
+  int Take(siginfo_t* info) { return sigwaitinfo(&taken_, info); }
+
+ private:
+  sigset_t taken_;
+  sigset_t old_mask_;
+  struct sigaction old_child_action_;
+};
+
+bool WasSentByAnotherProcess(const siginfo_t& info, pid_t child) {
+  const bool was_sent =
+      info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  return was_sent && info.si_pid != child;
+}
+
+// Collects what happened to the child. True when it has ended.
+bool Reap(ChildResult* result) {
+  int status;
+  struct rusage usage;
+  while (wait4(result->pid, &status, WNOHANG | WUNTRACED, &usage) == result->pid) {
+    if (WIFSTOPPED(status)) {
+      // Whoever waits for us is to see it; who continues us is forwarded.
+      raise(SIGSTOP);
+      continue;
+    }
+    result->wait_status = status;
+    result->peak_resident_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+    return true;
+  }
+  return false;
+}
+
+[[noreturn]] void Execute(const std::string& path, const std::vector<std::string>& arguments,
+                          int error_fd) {
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  execvp(path.c_str(), argv.data());
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = write(error_fd, &error, sizeof(error));
+  _exit(127);
+}
+
+}  // namespace
+
+ChildResult RunChild(const std::string& path, const std::vector<std::string>& arguments) {
+  ChildResult result;
+  SignalTaker signals;
+  // Closed by the exec; else it carries the exec's error.
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
+    result.exec_errno = errno;
+    return result;
+  }
+  result.pid = fork();
+  if (result.pid == 0) {
+    signals.Restore();
+    Execute(path, arguments, pipe_fds[1]);
+  }
+  if (result.pid < 0) result.exec_errno = errno;
+  close(pipe_fds[1]);
+  if (result.pid > 0) {
+    result.start_time = StartTime(result.pid).value_or(0);
+    if (read(pipe_fds[0], &result.exec_errno, sizeof(result.exec_errno)) < 0) result.exec_errno = 0;
+  }
+  close(pipe_fds[0]);
+  if (result.pid < 0) return result;
+
+  while (!Reap(&result)) {
+    siginfo_t info;
+    const int signal = signals.Take(&info);
+    if (signal > 0 && signal != SIGCHLD && WasSentByAnotherProcess(info, result.pid)) {
+      kill(result.pid, signal);
+    }
+  }
+  return result;
+}
+
+void EndLike(int wait_status) {
+  if (!WIFSIGNALED(wait_status)) _exit(WEXITSTATUS(wait_status));
+  const int signal = WTERMSIG(wait_status);
+  prctl(PR_SET_DUMPABLE, 0);
+  struct sigaction by_default = {};
+  by_default.sa_handler = SIG_DFL;
+  sigaction(signal, &by_default, nullptr);
+  sigset_t unblocked;
+  sigemptyset(&unblocked);
+  sigaddset(&unblocked, signal);
+  sigprocmask(SIG_UNBLOCK, &unblocked, nullptr);
+  raise(signal);
+  // The first process of a container survives its own signals.
+  _exit(128 + signal);
+}
+
+}  // namespace taskmem

@@ -1,0 +1,56 @@
+// The command `taskmem`.
+
+#include <cstdlib>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shim/options.h"
+#include "tools/command_line.h"
+#include "tools/message.h"
+#include "tools/report.h"
+#include "tools/run_command.h"
+#include "tools/stats_reader.h"
+
+namespace taskmem {
+namespace {
+
+// The live processes of the stats folder, which is tidied on the way.
+std::vector<ProcessStats> LiveProcesses() {
+  Options options;
+  char error[512];
+  if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
+    Fatal(kExitUsage, "{}", error);
+  }
+  const std::vector<StatsFile> files = ReadStatsDir(StatsDir(options));
+  RemoveStaleFiles(files);
+  std::vector<ProcessStats> processes;
+  for (const StatsFile& file : files) {
+    if (file.process.is_alive) processes.push_back(file.process);
+  }
+  return processes;
+}
+
+int Execute(const RunRequest& request) { RunCommand(request); }
+
+int Execute(const PsRequest&) {
+  fmt::print("{}", FormatProcessList(LiveProcesses()));
+  return EXIT_SUCCESS;
+}
+
+int Execute(const StatsRequest& request) {
+  for (const ProcessStats& process : LiveProcesses()) {
+    if (process.pid != request.pid) continue;
+    fmt::print("{}", request.as_json ? FormatJson(process, {}) : FormatTables({process}));
+    return EXIT_SUCCESS;
+  }
+  Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
+}
+
+}  // namespace
+}  // namespace taskmem
+
+int main(int argc, char** argv) {
+  return std::visit([](const auto& request) { return taskmem::Execute(request); },
+                    taskmem::ParseCommandLine(argc, argv));
+}

@@ -1,0 +1,25 @@
+// What /proc says about a process.
+#ifndef TASKMEM_TOOLS_PROCESS_INFO_H_
+#define TASKMEM_TOOLS_PROCESS_INFO_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+namespace taskmem {
+
+// When the process started, in clock ticks since boot; nothing where there is
+// no such process or it has ended and only waits to be reaped.
+std::optional<uint64_t> StartTime(pid_t pid);
+
+struct ResidentBytes {
+  uint64_t now = 0;
+  uint64_t peak = 0;
+};
+// Zeros where there is no such process.
+ResidentBytes ReadResidentBytes(pid_t pid);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_PROCESS_INFO_H_

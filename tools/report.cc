@@ -1,0 +1,138 @@
+#include "tools/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+
+#include "tools/units.h"
+
+namespace taskmem {
+namespace {
+
+constexpr size_t kMaxTables = 4;
+constexpr size_t kMaxTasks = 20;
+constexpr size_t kNameColumns = 20;
+
+using Row = std::vector<std::string>;
+
+enum class Align { kLeft, kRight };
+
+// Pads every column to its widest cell.
+std::string FormatRows(const std::vector<Row>& rows, const std::vector<Align>& aligns) {
+  std::vector<size_t> widths(aligns.size());
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], fmt::formatted_size("{:1}", row[i]));
+    }
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += "  ";
+      line += aligns[i] == Align::kLeft ? fmt::format("{:<{}}", row[i], widths[i])
+                                        : fmt::format("{:>{}}", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string Program(const ProcessStats& process) {
+  return Printable(std::filesystem::path(process.program).filename(), kNameColumns);
+}
+
+std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
+std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
+
+Row TaskRow(const TaskStats& task) {
+  return {task.id ? fmt::to_string(*task.id) : "-",
+          Printable(task.name, kNameColumns),
+          HumanBytes(task.peak_charged_bytes),
+          HumanBytes(task.charged_bytes),
+          BytesOrDash(task.retained_bytes),
+          task.quota_bytes ? HumanBytes(*task.quota_bytes) : "-",
+          CountOrDash(task.refusals),
+          BytesOrDash(task.peak_overdraft_bytes)};
+}
+
+// The tasks from `first` on in one row. Their peaks were not at one time: no sum.
+Row RestRow(const std::vector<TaskStats>& tasks, size_t first) {
+  TaskStats sum;
+  for (size_t i = first; i < tasks.size(); ++i) {
+    sum.charged_bytes += tasks[i].charged_bytes;
+    sum.retained_bytes += tasks[i].retained_bytes;
+    sum.refusals += tasks[i].refusals;
+    sum.peak_overdraft_bytes += tasks[i].peak_overdraft_bytes;
+  }
+  sum.name = fmt::format("… {} more tasks", tasks.size() - first);
+  Row row = TaskRow(sum);
+  row[2] = "-";
+  return row;
+}
+
+std::string FormatTable(const ProcessStats& process) {
+  std::vector<Row> rows = {{"task", "name", "peak", process.is_alive ? "now" : "at exit",
+                            "retained", "quota", "refused", "overdrawn"}};
+  const std::vector<TaskStats>& tasks = process.tasks;
+  // One task more takes no more room than the line that counts it.
+  const size_t shown = tasks.size() <= kMaxTasks + 1 ? tasks.size() : kMaxTasks;
+  std::transform(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(shown),
+                 std::back_inserter(rows), TaskRow);
+  if (shown < tasks.size()) rows.push_back(RestRow(tasks, shown));
+
+  TaskStats untracked;
+  untracked.name = "untracked";
+  untracked.charged_bytes = process.untracked_bytes;
+  untracked.peak_charged_bytes = process.peak_untracked_bytes;
+  rows.push_back(TaskRow(untracked));
+
+  TaskStats total;
+  total.name = "total";
+  total.charged_bytes = process.charged_bytes;
+  total.peak_charged_bytes = process.peak_charged_bytes;
+  total.refusals = process.refusals;
+  for (const TaskStats& task : tasks) total.retained_bytes += task.retained_bytes;
+  rows.push_back(TaskRow(total));
+
+  using enum Align;
+  return fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}\n", Program(process),
+                     process.pid, BytesOrDash(process.resident_bytes),
+                     BytesOrDash(process.peak_resident_bytes)) +
+         FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+}
+
+}  // namespace
+
+std::string FormatTables(const std::vector<ProcessStats>& processes) {
+  const size_t shown = processes.size() <= kMaxTables + 1 ? processes.size() : kMaxTables;
+  std::string text;
+  for (size_t i = 0; i < shown; ++i) text += FormatTable(processes[i]);
+  if (shown < processes.size()) {
+    uint64_t charged_bytes = 0;
+    for (size_t i = shown; i < processes.size(); ++i) charged_bytes += processes[i].charged_bytes;
+    text += fmt::format("taskmem: … {} more processes, {} in all\n", processes.size() - shown,
+                        HumanBytes(charged_bytes));
+  }
+  return text;
+}
+
+std::string FormatProcessList(const std::vector<ProcessStats>& processes) {
+  std::vector<Row> rows = {
+      {"pid", "program", "charged", "peak", "resident", "tasks", "untracked"}};
+  for (const ProcessStats& process : processes) {
+    const auto tasks = std::count_if(process.tasks.begin(), process.tasks.end(),
+                                     [](const TaskStats& task) { return task.id.has_value(); });
+    rows.push_back({fmt::to_string(process.pid), Program(process),
+                    HumanBytes(process.charged_bytes), HumanBytes(process.peak_charged_bytes),
+                    HumanBytes(process.resident_bytes), fmt::to_string(tasks),
+                    HumanBytes(process.untracked_bytes)});
+  }
+  using enum Align;
+  return FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight});
+}
+
+}  // namespace taskmem

@@ -1,0 +1,24 @@
+// The books of processes as a table for people and as JSON for programs.
+#ifndef TASKMEM_TOOLS_REPORT_H_
+#define TASKMEM_TOOLS_REPORT_H_
+
+#include <string>
+#include <vector>
+
+#include "tools/stats_reader.h"
+
+namespace taskmem {
+
+// One table per process, the first processes only where there are very many.
+std::string FormatTables(const std::vector<ProcessStats>& processes);
+
+// One line per process.
+std::string FormatProcessList(const std::vector<ProcessStats>& processes);
+
+// {"process": {...}, "tasks": [...], "children": [...]}, indented, with a
+// newline at the end. `children` have no children of their own.
+std::string FormatJson(const ProcessStats& process, const std::vector<ProcessStats>& children);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_REPORT_H_

@@ -1,0 +1,56 @@
+#include <nlohmann/json.hpp>
+
+#include "tools/report.h"
+
+namespace taskmem {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json TaskJson(const TaskStats& task) {
+  return {{"task_id", OrNull(task.id)},
+          {"name", task.name},
+          {"quota_bytes", OrNull(task.quota_bytes)},
+          {"charged_bytes", task.charged_bytes},
+          {"peak_charged_bytes", task.peak_charged_bytes},
+          {"retained_bytes", task.retained_bytes},
+          {"refusals", task.refusals},
+          {"overdraft_bytes", task.overdraft_bytes},
+          {"peak_overdraft_bytes", task.peak_overdraft_bytes},
+          {"overdrafts", task.overdrafts},
+          {"threads", task.threads},
+          {"pages", task.pages}};
+}
+
+Json ProcessJson(const ProcessStats& process) {
+  Json tasks = Json::array();
+  for (const TaskStats& task : process.tasks) tasks.push_back(TaskJson(task));
+  Json result;
+  result["process"] = {{"pid", process.pid},
+                       {"program", process.program},
+                       {"charged_bytes", process.charged_bytes},
+                       {"peak_charged_bytes", process.peak_charged_bytes},
+                       {"untracked_bytes", process.untracked_bytes},
+                       {"resident_bytes", process.resident_bytes},
+                       {"peak_resident_bytes", process.peak_resident_bytes},
+                       {"refusals", process.refusals}};
+  result["tasks"] = std::move(tasks);
+  result["children"] = Json::array();
+  return result;
+}
+
+}  // namespace
+
+std::string FormatJson(const ProcessStats& process, const std::vector<ProcessStats>& children) {
+  Json result = ProcessJson(process);
+  for (const ProcessStats& child : children) result["children"].push_back(ProcessJson(child));
+  // Names are whatever bytes the program chose.
+  return result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace taskmem

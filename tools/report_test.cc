@@ -1,0 +1,130 @@
+#include "tools/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+namespace taskmem {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TaskStats Task(uint64_t id, const char* name, uint64_t charged) {
+  TaskStats task;
+  task.id = id;
+  task.name = name;
+  task.charged_bytes = charged;
+  task.peak_charged_bytes = 2 * charged;
+  return task;
+}
+
+ProcessStats Process() {
+  ProcessStats process;
+  process.pid = 4711;
+  process.program = "/usr/bin/prog";
+  process.charged_bytes = 3 << 20;
+  process.peak_charged_bytes = 9 << 20;
+  process.untracked_bytes = 1 << 20;
+  process.resident_bytes = 5 << 20;
+  process.peak_resident_bytes = 6 << 20;
+  return process;
+}
+
+TEST(FormatTables, IsAligned) {
+  ProcessStats process = Process();
+  TaskStats task = Task(1, "query", 2 << 20);
+  task.quota_bytes = 64 << 20;
+  task.refusals = 12;
+  process.tasks.push_back(task);
+  process.refusals = 12;
+  EXPECT_EQ(FormatTables({process}),
+            "taskmem: prog, pid 4711, resident 5.0 MiB, peak resident 6.0 MiB\n"
+            "  task  name          peak  at exit  retained     quota  refused  overdrawn\n"
+            "     1  query      4.0 MiB  2.0 MiB         -  64.0 MiB       12          -\n"
+            "     -  untracked      0 B  1.0 MiB         -         -        -          -\n"
+            "     -  total      9.0 MiB  3.0 MiB         -         -       12          -\n");
+}
+
+TEST(FormatTables, StaysNarrow) {
+  ProcessStats process = Process();
+  TaskStats task = Task(UINT64_MAX - 1, "a name that is as long as a name can be, nearly", 0);
+  for (uint64_t* bytes : {&task.charged_bytes, &task.peak_charged_bytes, &task.retained_bytes,
+                          &task.peak_overdraft_bytes}) {
+    *bytes = uint64_t{1000} << 30;
+  }
+  task.id = 4000000000;
+  task.quota_bytes = uint64_t{1000} << 30;
+  process.tasks.push_back(task);
+  std::istringstream lines(FormatTables({process}));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 110u) << line;
+}
+
+TEST(FormatTables, SumsUpWhatIsTooMuch) {
+  ProcessStats process = Process();
+  for (uint64_t id = 1; id <= 30; ++id) process.tasks.push_back(Task(id, "t", 1 << 20));
+  const std::string table = FormatTables({process});
+  EXPECT_THAT(table, HasSubstr("… 10 more tasks"));
+  EXPECT_THAT(table, HasSubstr("10.0 MiB"));
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 1 + 20 + 1 + 2);
+
+  EXPECT_THAT(FormatTables(std::vector<ProcessStats>(30, Process())),
+              HasSubstr("more processes"));
+}
+
+TEST(FormatTables, SaysNowForALiveProcess) {
+  ProcessStats process = Process();
+  process.is_alive = true;
+  EXPECT_THAT(FormatTables({process}), HasSubstr("  now  "));
+  EXPECT_THAT(FormatTables({process}), Not(HasSubstr("at exit")));
+}
+
+TEST(FormatProcessList, HasALineForEach) {
+  ProcessStats process = Process();
+  process.tasks.push_back(Task(1, "t", 1 << 20));
+  EXPECT_EQ(FormatProcessList({process}),
+            "   pid  program  charged     peak  resident  tasks  untracked\n"
+            "  4711  prog     3.0 MiB  9.0 MiB   5.0 MiB      1    1.0 MiB\n");
+}
+
+TEST(FormatJson, HasEveryField) {
+  ProcessStats process = Process();
+  TaskStats task = Task(UINT64_MAX - 1, "q", 100);
+  task.quota_bytes = 64;
+  task.overdraft_bytes = 36;
+  process.tasks.push_back(task);
+  process.tasks.push_back(TaskStats{});
+  const auto json = nlohmann::json::parse(FormatJson(process, {Process()}));
+  EXPECT_EQ(json["process"]["pid"], 4711);
+  EXPECT_EQ(json["process"]["program"], "/usr/bin/prog");
+  for (const char* name : {"charged_bytes", "peak_charged_bytes", "untracked_bytes",
+                           "resident_bytes", "peak_resident_bytes", "refusals"}) {
+    EXPECT_TRUE(json["process"][name].is_number_unsigned()) << name;
+  }
+  ASSERT_EQ(json["tasks"].size(), 2u);
+  EXPECT_EQ(json["tasks"][0]["task_id"], UINT64_MAX - 1);
+  EXPECT_EQ(json["tasks"][0]["quota_bytes"], 64);
+  for (const char* name : {"charged_bytes", "peak_charged_bytes", "retained_bytes", "refusals",
+                           "overdraft_bytes", "peak_overdraft_bytes", "overdrafts", "threads",
+                           "pages"}) {
+    EXPECT_TRUE(json["tasks"][0][name].is_number_unsigned()) << name;
+  }
+  EXPECT_TRUE(json["tasks"][1]["task_id"].is_null());
+  EXPECT_TRUE(json["tasks"][1]["quota_bytes"].is_null());
+  ASSERT_EQ(json["children"].size(), 1u);
+  EXPECT_EQ(json["children"][0]["process"]["pid"], 4711);
+  EXPECT_EQ(json["children"][0]["children"].size(), 0u);
+}
+
+TEST(FormatJson, AnyBytesMayBeAName) {
+  ProcessStats process = Process();
+  process.tasks.push_back(Task(1, "\xff\xfe\n\"", 0));
+  EXPECT_TRUE(nlohmann::json::accept(FormatJson(process, {})));
+}
+
+}  // namespace
+}  // namespace taskmem

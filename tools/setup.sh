@@ -1,0 +1,91 @@
+# Sourced by tools/taskmem and tools/test: installs what is missing, fetches
+# mimalloc, builds. Each step says so in one line, and so does each failure.
+# Wants `root`, the checkout.
+
+readonly BUILD_PACKAGES=(
+  bazel-bootstrap bazel-platforms bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib
+  g++ libcli11-dev libfmt-dev nlohmann-json3-dev xz-utils
+)
+readonly TEST_PACKAGES=(
+  gcc git libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2 libmimalloc2.0
+  libtcmalloc-minimal4 openjdk-17-jdk-headless python3 redis-server redis-tools sqlite3
+)
+
+say() { echo "taskmem: $*" >&2; }
+
+fail() {
+  say "$*"
+  exit 1
+}
+
+# Only one set-up at a time in this checkout, until the shell ends or unlock.
+lock() {
+  mkdir -p "$root/out" || fail "cannot write to $root: the build needs a checkout of your own"
+  exec 9>"$root/out/lock"
+  if ! flock --nonblock 9; then
+    say "waiting for another set-up in $root"
+    flock 9
+  fi
+}
+
+unlock() { exec 9>&-; }
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+missing_packages() {
+  local installed package
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true)
+  for package in "$@"; do
+    grep -qxF "$package installed" <<<"$installed" || echo "$package"
+  done
+}
+
+install_packages() {
+  local missing log=$root/out/install.log
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)) && ! command -v sudo >/dev/null; then
+    fail "packages are missing and there is no sudo; as root: apt-get install ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  {
+    # The lists may be absent or so old that they name files that are gone.
+    as_root apt-get -qq update &&
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
+        --no-install-recommends "${missing[@]}"
+  } >"$log" 2>&1 </dev/null || {
+    tail -n 20 "$log" >&2
+    fail "cannot install ${missing[*]} (see $log): they are packages of Debian 12"
+  }
+}
+
+fetch_mimalloc() {
+  local folder=$root/.cache/mimalloc
+  [[ -e $folder ]] && return
+  say "fetching the source of mimalloc 2.0.9"
+  mkdir -p "$root/.cache"
+  "$root/tools/fetch_mimalloc" "$folder" </dev/null || exit 1
+}
+
+# Bazel keeps a server: it must not inherit the lock.
+run_bazel() { (cd "$root" && bazel "$@" </dev/null 9>&-); }
+
+install_file() {
+  install -m 755 "$1" "$2.new"
+  mv -f "$2.new" "$2"
+}
+
+# Puts the command and the library into out/.
+build() {
+  say "building"
+  # What changes while the build runs is newer than it.
+  touch "$root/out/stamp.new"
+  run_bazel build -c opt --noshow_progress --ui_event_filters=-info \
+    //tools:taskmem_command //shim:libtaskmem.so >&2 ||
+    fail "the build failed: see the messages above"
+  install_file "$root/bazel-bin/tools/taskmem_command" "$root/out/taskmem"
+  install_file "$root/bazel-bin/shim/libtaskmem.so" "$root/out/libtaskmem.so"
+  mv -f "$root/out/stamp.new" "$root/out/stamp"
+}

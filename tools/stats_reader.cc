@@ -1,0 +1,210 @@
+#include "tools/stats_reader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <system_error>
+
+#include "accounting/stats_layout.h"
+#include "tools/process_info.h"
+
+namespace taskmem {
+namespace {
+
+// A stats file mapped read-only. Its process may go on writing into it.
+class StatsMapping {
+ public:
+  explicit StatsMapping(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return;
+    struct stat file;
+    // A shorter file would be a SIGBUS.
+    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
+        static_cast<uint64_t>(file.st_size) >= kStatsBytes) {
+      void* start = mmap(nullptr, kStatsBytes, PROT_READ, MAP_SHARED, fd, 0);
+      if (start != MAP_FAILED) start_ = static_cast<const char*>(start);
+    }
+    close(fd);
+  }
+  ~StatsMapping() {
+    if (start_ != nullptr) munmap(const_cast<char*>(start_), kStatsBytes);
+  }
+  StatsMapping(const StatsMapping&) = delete;
+  StatsMapping& operator=(const StatsMapping&) = delete;
+
+  bool IsValid() const {
+    return start_ != nullptr && Header().magic == kStatsMagic &&
+           Header().version == kStatsVersion && Header().task_slots <= kMaxTaskSlots &&
+           Header().thread_entries <= kMaxThreads;
+  }
+  const StatsHeader& Header() const { return *reinterpret_cast<const StatsHeader*>(start_); }
+  const ThreadEntry* Threads() const {
+    return reinterpret_cast<const ThreadEntry*>(start_ + kThreadsOffset);
+  }
+  const TaskBook* Books() const {
+    return reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);
+  }
+
+ private:
+  const char* start_ = nullptr;
+};
+
+template <size_t kBytes>
+std::string Text(const char (&bytes)[kBytes]) {
+  return std::string(bytes, strnlen(bytes, kBytes));
+}
+
+struct Identity {
+  TaskState state;
+  uint64_t id;
+  std::string name;
+};
+
+Identity ReadIdentity(const TaskBook& book) {
+  // A process that was killed in the middle of a change leaves the sequence odd
+  // for ever: then what is there must do.
+  constexpr int kMaxTries = 1000;
+  for (int tries = 0;; ++tries) {
+    const uint32_t before = book.sequence.load(std::memory_order_acquire);
+    Identity identity{book.state.load(), book.task_id.load(), Text(book.name)};
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const bool is_whole = before % 2 == 0 && book.sequence.load() == before;
+    if (is_whole || tries == kMaxTries) return identity;
+  }
+}
+
+TaskStats ReadBook(const TaskBook& book, uint64_t threads) {
+  TaskStats task;
+  const uint64_t quota = book.quota_bytes.load();
+  if (quota != kNoQuota) task.quota_bytes = quota;
+  task.charged_bytes = book.charged_bytes.load();
+  // A charge raises the peak a moment after it counts.
+  task.peak_charged_bytes = std::max(book.peak_charged_bytes.load(), task.charged_bytes);
+  task.refusals = book.refusals.load();
+  task.overdraft_bytes = task.charged_bytes > quota ? task.charged_bytes - quota : 0;
+  task.peak_overdraft_bytes = std::max(book.peak_overdraft_bytes.load(), task.overdraft_bytes);
+  task.overdrafts = book.overdrafts.load();
+  task.threads = threads;
+  task.pages = book.pages.load();
+  return task;
+}
+
+std::vector<uint64_t> CountThreads(const StatsMapping& mapping, uint32_t slots) {
+  std::vector<uint64_t> threads(slots);
+  const uint32_t entries = mapping.Header().thread_entries;
+  for (uint32_t i = 0; i < entries; ++i) {
+    const uint32_t slot_plus_one = mapping.Threads()[i].slot_plus_one;
+    if (slot_plus_one != 0 && slot_plus_one <= slots) ++threads[slot_plus_one - 1];
+  }
+  return threads;
+}
+
+void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
+  const uint32_t slots = std::max(mapping.Header().task_slots.load(), kFirstTaskSlot);
+  const std::vector<uint64_t> threads = CountThreads(mapping, slots);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const TaskBook& book = mapping.Books()[slot];
+    const Identity identity = ReadIdentity(book);
+    TaskStats task = ReadBook(book, threads[slot]);
+    process->charged_bytes += task.charged_bytes;
+    process->refusals += task.refusals;
+    if (slot == kUntrackedSlot) {
+      process->untracked_bytes = task.charged_bytes;
+      process->peak_untracked_bytes = task.peak_charged_bytes;
+      continue;
+    }
+    if (slot == kEndedTasksSlot) {
+      if (task.peak_charged_bytes == 0 && mapping.Header().tasks_folded == 0) continue;
+      task.name = "ended tasks";
+      task.retained_bytes = task.charged_bytes;
+    } else {
+      if (identity.state == TaskState::kFree) continue;
+      task.id = identity.id;
+      task.name = identity.name;
+      if (identity.state == TaskState::kEnded) task.retained_bytes = task.charged_bytes;
+    }
+    process->tasks.push_back(std::move(task));
+  }
+  std::stable_sort(process->tasks.begin(), process->tasks.end(),
+                   [](const TaskStats& a, const TaskStats& b) {
+                     return a.peak_charged_bytes > b.peak_charged_bytes;
+                   });
+}
+
+}  // namespace
+
+std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
+  const StatsMapping mapping(path);
+  if (!mapping.IsValid()) return std::nullopt;
+  const StatsHeader& header = mapping.Header();
+  ProcessStats process;
+  process.pid = static_cast<pid_t>(header.pid);
+  process.start_time = header.start_time;
+  process.session = Text(header.session);
+  process.program = Text(header.program);
+  process.is_alive = StartTime(process.pid) == header.start_time;
+  ReadBooks(mapping, &process);
+  process.peak_charged_bytes = std::max(header.peak_charged_bytes.load(), process.charged_bytes);
+  if (process.is_alive) {
+    const ResidentBytes resident = ReadResidentBytes(process.pid);
+    process.resident_bytes = resident.now;
+    process.peak_resident_bytes = resident.peak;
+  } else {
+    process.resident_bytes = header.resident_bytes_at_exit;
+    process.peak_resident_bytes = header.peak_resident_bytes;
+  }
+  // The kernel's two counters are not read at one time.
+  process.peak_resident_bytes = std::max(process.peak_resident_bytes, process.resident_bytes);
+  return process;
+}
+
+std::string StatsDir(const Options& options) {
+  if (options.stats_dir[0] != '\0') return options.stats_dir;
+  char path[sizeof(options.stats_dir)];
+  DefaultStatsDir(path, sizeof(path));
+  return path;
+}
+
+std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
+  std::vector<StatsFile> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    if (auto process = ReadStatsFile(entry.path())) {
+      files.push_back({entry.path(), *std::move(process)});
+    }
+  }
+  std::stable_sort(files.begin(), files.end(), [](const StatsFile& a, const StatsFile& b) {
+    return a.process.peak_charged_bytes > b.process.peak_charged_bytes;
+  });
+  return files;
+}
+
+void RemoveStaleFiles(const std::vector<StatsFile>& files) {
+  for (const StatsFile& file : files) {
+    if (!file.process.is_alive && !IsSessionAlive(file.process.session)) {
+      unlink(file.path.c_str());
+    }
+  }
+}
+
+std::string NewSession() {
+  std::random_device random;
+  return fmt::format("{}-{}-{:08x}", getpid(), StartTime(getpid()).value_or(0), random());
+}
+
+bool IsSessionAlive(const std::string& session) {
+  pid_t pid;
+  unsigned long long start_time;
+  return sscanf(session.c_str(), "%d-%llu-", &pid, &start_time) == 2 &&
+         StartTime(pid) == start_time;
+}
+
+}  // namespace taskmem

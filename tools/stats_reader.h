@@ -1,0 +1,74 @@
+// Snapshots of the books of processes, read from their stats files
+// (accounting/stats_layout.h) while they run or after they ended.
+#ifndef TASKMEM_TOOLS_STATS_READER_H_
+#define TASKMEM_TOOLS_STATS_READER_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shim/options.h"
+
+namespace taskmem {
+
+struct TaskStats {
+  std::optional<uint64_t> id;  // nothing: the ended tasks that were folded
+  std::string name;
+  std::optional<uint64_t> quota_bytes;
+  uint64_t charged_bytes = 0;
+  uint64_t peak_charged_bytes = 0;  // never less than charged_bytes
+  uint64_t retained_bytes = 0;      // charged_bytes where the task has ended
+  uint64_t refusals = 0;
+  uint64_t overdraft_bytes = 0;
+  uint64_t peak_overdraft_bytes = 0;
+  uint64_t overdrafts = 0;
+  uint64_t threads = 0;
+  uint64_t pages = 0;
+};
+
+struct ProcessStats {
+  pid_t pid = 0;
+  uint64_t start_time = 0;
+  bool is_alive = false;
+  std::string session;
+  std::string program;
+  uint64_t charged_bytes = 0;  // of all books
+  uint64_t peak_charged_bytes = 0;
+  uint64_t untracked_bytes = 0;
+  uint64_t peak_untracked_bytes = 0;
+  uint64_t resident_bytes = 0;
+  uint64_t peak_resident_bytes = 0;
+  uint64_t refusals = 0;
+  std::vector<TaskStats> tasks;  // in order of peak, the largest first
+};
+
+// Nothing where the file is none of ours, or only half made.
+std::optional<ProcessStats> ReadStatsFile(const std::string& path);
+
+struct StatsFile {
+  std::string path;
+  ProcessStats process;
+};
+
+// The folder that holds the stats files.
+std::string StatsDir(const Options& options);
+
+// Every stats file of a folder, in order of peak_charged_bytes, the largest
+// first. Empty where there is no folder.
+std::vector<StatsFile> ReadStatsDir(const std::string& dir);
+
+// Removes the files of processes that have ended, except those a live
+// `taskmem run` will collect.
+void RemoveStaleFiles(const std::vector<StatsFile>& files);
+
+// A name for one `taskmem run`, unique on this machine, which tells whether
+// that run still lives. Less than 64 bytes.
+std::string NewSession();
+bool IsSessionAlive(const std::string& session);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_STATS_READER_H_
