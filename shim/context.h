@@ -59,9 +59,9 @@ struct Context {
   std::atomic<uint32_t> borrowed;  // 1: another thread collects it; its own waits
 };
 
-// How much a pair may be charged ahead: a sixteenth of what it took, 4 KiB at most.
+// How much a pair may be charged ahead: a 32nd of what it took, 4 KiB at most.
 inline uint32_t PrepaidLimit(const Pair& pair) {
-  const uint64_t limit = pair.shared_bytes / 16;
+  const uint64_t limit = pair.shared_bytes / 32;
   return limit < 4096 ? static_cast<uint32_t>(limit) : 4096;
 }
 

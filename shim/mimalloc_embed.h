@@ -63,10 +63,17 @@ uintptr_t OsRandom();
   taskmem::FreeHugePage(segment, page, block)
 #define _mi_malloc_generic(heap, size, zero, alignment) \
   taskmem::MallocGeneric(heap, size, zero, alignment)
-// mi_new, which nothing here uses, is all that would need exceptions.
+// mi_new, which nothing here uses, is all that would need a C++ runtime.
+namespace std {
+inline new_handler NoNewHandler() noexcept { return nullptr; }
+}  // namespace std
+#define get_new_handler NoNewHandler
+#define bad_alloc nothrow_t
 #define throw (void)
 #include "alloc.c"
 #undef throw
+#undef bad_alloc
+#undef get_new_handler
 #include "alloc-aligned.c"
 #undef _mi_malloc_generic
 #undef _mi_segment_huge_page_free

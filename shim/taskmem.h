@@ -30,6 +30,9 @@ extern "C" {
 
 // The id that stands for "no task". A program's own tasks must not use it.
 #define TASKMEM_UNTRACKED UINT64_MAX
+// Tasks that nobody began by this API (--task-by process and thread) have ids
+// from here on: this plus the process's or thread's id. Leave these 2^32 alone.
+#define TASKMEM_IMPLICIT_TASK (UINT64_C(1) << 48)
 // A quota that never refuses.
 #define TASKMEM_NO_QUOTA UINT64_MAX
 

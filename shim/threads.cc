@@ -16,6 +16,7 @@
 #include "shim/own_memory.h"
 #include "shim/profiles.h"
 #include "shim/task_registry.h"
+#include "shim/taskmem.h"
 
 extern "C" {
 int __cxa_thread_atexit_impl(void (*destructor)(void*), void* object, void* dso);
@@ -27,6 +28,11 @@ namespace {
 
 constexpr size_t kNameBytes = 16;  // the kernel's
 constexpr uint64_t kNoTask = UINT64_MAX;
+
+// Of a task that stands for a process or a thread: apart from ids programs choose.
+uint64_t ImplicitId(int process_or_thread) {
+  return TASKMEM_IMPLICIT_TASK + static_cast<uint64_t>(process_or_thread);
+}
 
 Options g_options;
 bool g_started = false;
@@ -118,7 +124,7 @@ void AttachByName() {
 void AttachAsThread() {
   char name[kNameBytes] = {};
   prctl(PR_GET_NAME, name, 0, 0, 0);
-  const CurrentTask task = Begin(static_cast<uint64_t>(os::ThreadId()), name, false);
+  const CurrentTask task = Begin(ImplicitId(os::ThreadId()), name, false);
   t_own_task = task.id;
   AttachThread(task, false);
 }
@@ -223,7 +229,7 @@ void StartTasks(const Options& options) {
   if (options.task_by == TaskBy::kProcess) {
     char name[kNameBytes] = {};
     prctl(PR_GET_NAME, name, 0, 0, 0);
-    g_process_task = Begin(static_cast<uint64_t>(os::ProcessId()), name, true);
+    g_process_task = Begin(ImplicitId(os::ProcessId()), name, true);
   }
   g_started = true;
   EnterHeap(nullptr);
