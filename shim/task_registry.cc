@@ -22,6 +22,7 @@ uint32_t g_free = kNone;
 uint32_t g_retained_oldest = kNone;
 uint32_t g_retained_newest = kNone;
 uint32_t g_retained = 0;
+uint32_t g_sweep_above = kMaxRetainedTasks;
 
 uint32_t& BucketOf(uint64_t id) {
   return g_buckets[(id * 0x9e3779b97f4a7c15u) >> 48];
@@ -70,11 +71,10 @@ void Release(uint32_t slot) {
   g_free = slot;
 }
 
-// Takes the oldest retained tasks off the list until kRetainedAfterFold are left:
-// folds what they own, releases those that nothing refers to any more, and
-// keeps the others.
-void SweepLocked() {
-  if (g_retained <= kRetainedAfterFold) return;
+// Takes the oldest retained tasks off the list until `keep` are left: folds what
+// they own, releases those that nothing refers to any more, and keeps the others.
+void SweepLocked(uint32_t keep) {
+  if (g_retained <= keep) return;
   static SlotSet in_use;  // both under g_mutex: too large for a small stack
   static SlotSet fold;
   in_use.Clear();
@@ -85,7 +85,7 @@ void SweepLocked() {
         g_thread_entries[i].slot_plus_one.load(std::memory_order_relaxed);
     if (slot_plus_one != 0) in_use.Add(slot_plus_one - 1);
   }
-  const uint32_t count = g_retained - kRetainedAfterFold;
+  const uint32_t count = g_retained - keep;
   uint32_t slot = g_retained_oldest;
   for (uint32_t i = 0; i < count; ++i, slot = g_task_slots[slot].next) fold.Add(slot);
   FoldOwners(fold, kEndedTasksSlot);
@@ -93,6 +93,7 @@ void SweepLocked() {
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t next = g_task_slots[slot].next;
     g_retained_oldest = next;
+    if (next == kNone) g_retained_newest = kNone;
     --g_retained;
     // Pages that are still the task's own cannot be folded by another thread.
     if (g_books[slot].charged_bytes.load(std::memory_order_acquire) != 0 ||
@@ -103,6 +104,8 @@ void SweepLocked() {
     }
     slot = next;
   }
+  // A sweep walks every page: where few could be released, the next is as far.
+  g_sweep_above = g_retained + (kMaxRetainedTasks - kRetainedAfterFold);
 }
 
 uint32_t TakeSlotLocked() {
@@ -113,7 +116,7 @@ uint32_t TakeSlotLocked() {
       g_stats->task_slots.store(slot + 1, std::memory_order_release);
       return slot;
     }
-    SweepLocked();
+    SweepLocked(0);
     if (g_free == kNone) return kNone;
   }
   const uint32_t slot = g_free;
@@ -128,7 +131,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   if (id == UINT64_MAX) return EEXIST;
   MutexLock lock(g_mutex);
   if (FindLocked(id) != kNone) return EEXIST;
-  if (g_retained > kMaxRetainedTasks) SweepLocked();
+  if (g_retained > g_sweep_above) SweepLocked(kRetainedAfterFold);
   const uint32_t slot = TakeSlotLocked();
   if (slot == kNone) return EAGAIN;
   TaskSlot& task = g_task_slots[slot];

@@ -2,8 +2,9 @@
 //
 //   begin    an id gets a free slot
 //   end      the id is free again; the slot keeps its charge as "retained"
-//   fold     where more than kMaxRetainedTasks have ended, what the oldest own
-//            goes to the slot "ended tasks", block by block, sums exact
+//   fold     where more than kMaxRetainedTasks have ended, or slots run out, what
+//            the oldest own goes to the slot "ended tasks", block by block, sums
+//            exact
 //   release  once nothing is charged to a folded slot and no thread names it,
 //            the slot is free again
 //
@@ -38,7 +39,8 @@ struct TaskSlot {
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];
 
-// 0, EEXIST, or EAGAIN when every slot is taken by a live task.
+// 0, EEXIST, or EAGAIN when every slot is taken: by a live task, or by an ended
+// one that cannot be folded yet.
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
               uint32_t* slot);
 
