@@ -56,6 +56,9 @@ struct Context {
   mi_heap_t** default_heap;  // &_mi_heap_default of that thread
   uintptr_t stack_top;       // an address near the base of its stack
   std::atomic<int> tid;      // 0: parked
+  // Its thread was not started through pthread_create (glibc's own are not): its
+  // end is noticed only by looking for it.
+  std::atomic<bool> unwatched;
   std::atomic<uint32_t> borrowed;  // 1: another thread collects it; its own waits
 };
 

@@ -65,19 +65,33 @@ void FillHeader() {
   g_stats->magic = kStatsMagic;
 }
 
+// Gives [offset, offset + bytes) of the file space. False: there is none.
+bool ReserveSpace(long fd, size_t offset, size_t bytes) {
+  long result;
+  do {
+    result = os::Call(SYS_fallocate, fd, 0, static_cast<long>(offset), static_cast<long>(bytes));
+  } while (result == -EINTR);
+  // A file system without fallocate has no holes to fall into.
+  return !os::Failed(result) || result == -EOPNOTSUPP;
+}
+
+// Whether a file may be that large: to try it would be a SIGXFSZ.
+bool IsWithinFileLimit(size_t bytes) {
+  struct rlimit limit = {};
+  return os::Failed(os::Call(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, reinterpret_cast<long>(&limit))) ||
+         bytes <= limit.rlim_cur;
+}
+
 // Backs [offset, offset + bytes) of the file with space, or, where there is
 // none, the same part of the segment with private memory.
 void Back(size_t offset, size_t bytes) {
   const long fd =
       os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(g_path), O_RDWR | O_CLOEXEC);
-  long result = fd;
   if (!os::Failed(fd)) {
-    result = os::Call(SYS_fallocate, fd, 0, static_cast<long>(offset), static_cast<long>(bytes));
+    const bool has_space = ReserveSpace(fd, offset, bytes);
     os::Call(SYS_close, fd);
-    // A file system without fallocate has no holes to fall into.
-    if (result == -EOPNOTSUPP) return;
+    if (has_space) return;
   }
-  if (!os::Failed(result)) return;
   os::Call(SYS_mmap, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
            static_cast<long>(bytes), PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -115,12 +129,11 @@ const char* Publish() {
   const size_t threads = RoundUp(UsedThreadBytes() + 1, kThreadStepBytes);
   const size_t tasks = RoundUp(UsedTaskBytes() + 1, kTaskStepBytes);
   const char* failed = nullptr;
-  if (os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
+  if (!IsWithinFileLimit(kStatsBytes) ||
+      os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
     failed = "size";
-  } else if (os::Call(SYS_fallocate, fd, 0, 0, static_cast<long>(kThreadsOffset + threads)) ==
-                 -ENOSPC ||
-             os::Call(SYS_fallocate, fd, 0, static_cast<long>(kTasksOffset),
-                      static_cast<long>(tasks)) == -ENOSPC) {
+  } else if (!ReserveSpace(fd, 0, kThreadsOffset + threads) ||
+             !ReserveSpace(fd, kTasksOffset, tasks)) {
     failed = "find space for";
   } else if (!WriteAt(fd, g_thread_entries, UsedThreadBytes(), kThreadsOffset) ||
              !WriteAt(fd, g_books, UsedTaskBytes(), kTasksOffset) ||

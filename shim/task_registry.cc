@@ -10,7 +10,8 @@
 
 namespace taskmem {
 
-TaskSlot g_task_slots[kMaxTaskSlots];
+// Zero pages until used: a constructor would touch all of them in every process.
+constinit TaskSlot g_task_slots[kMaxTaskSlots];
 
 namespace {
 

@@ -26,15 +26,15 @@ inline constexpr uint32_t kRetainedAfterFold = 1024;
 struct TaskSlot {
   // Grows when the task in the slot ends. A thread that remembers another value
   // works for a task that is no more.
-  std::atomic<uint32_t> generation;
+  std::atomic<uint32_t> generation{0};
   // The first thread that worked for the task, as its context's index + 1, and
   // whether there was a second: an end need not look for threads that never were.
-  std::atomic<uint32_t> first_thread;
-  std::atomic<bool> has_more_threads;
+  std::atomic<uint32_t> first_thread{0};
+  std::atomic<bool> has_more_threads{false};
   // Every thread's blocks go to pages of the task's own at once (the one task
   // of the process, where sharing pages gains nothing).
-  bool always_hot;
-  uint32_t next;  // in a hash bucket, the free list or the retained list
+  bool always_hot = false;
+  uint32_t next = 0;  // in a hash bucket, the free list or the retained list
 };
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];

@@ -40,7 +40,10 @@ namespace {
 // before is still retained when the next one begins.
 class TaskRegistryTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { ASSERT_TRUE(StatsOpen()); }
+  void SetUp() override {
+    static const bool is_open = StatsOpen();
+    ASSERT_TRUE(is_open);
+  }
 
   void TearDown() override {
     uint32_t slot;

@@ -9,7 +9,7 @@
 //
 //   EINVAL  a NULL pointer where one is needed, a quota of 0, a bad options size
 //   EEXIST  task_begin of an id that is live
-//   ENOENT  no live task has this id; for owner_of: nobody owns this address
+//   ENOENT  no live task has this id; for owner_of: no block is at this address
 //   EAGAIN  all task slots are taken by live tasks
 //   ENOSYS  libtaskmem.so is not preloaded
 #ifndef TASKMEM_SHIM_TASKMEM_H_
@@ -78,8 +78,9 @@ TASKMEM_API int taskmem_task_usage(uint64_t id, taskmem_usage* usage);
 TASKMEM_API int taskmem_task_set_quota(uint64_t id, uint64_t bytes);
 
 // The task that owns the block at `address`, which may point anywhere into it:
-// TASKMEM_UNTRACKED for memory no task owns. ENOENT where the address is in no
-// live block. A task that ended and was folded away owns as TASKMEM_UNTRACKED.
+// TASKMEM_UNTRACKED for memory no task owns, and for what a task left behind that
+// ended long ago. ENOENT where no block is. In a page that is a task's own, what is
+// free is the task's, too.
 TASKMEM_API int taskmem_owner_of(const void* address, uint64_t* id);
 
 // Asks the pages instead of the books: walks every heap and adds up what the

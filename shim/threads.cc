@@ -18,11 +18,6 @@
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
 
-extern "C" {
-int __cxa_thread_atexit_impl(void (*destructor)(void*), void* object, void* dso);
-extern void* __dso_handle __attribute__((visibility("hidden")));
-}
-
 namespace taskmem {
 namespace {
 
@@ -148,8 +143,6 @@ void ThreadEnded(void*) {
   LeaveHeap();
 }
 
-bool IsMainThread() { return os::ThreadId() == os::ProcessId(); }
-
 struct StartBlock {
   void* (*start)(void*);
   int (*start_c11)(void*);
@@ -157,21 +150,31 @@ struct StartBlock {
   ThreadBirth birth;
 };
 
-StartBlock Unpack(void* packed) {
+// Runs a thread's function between its entry and its end, however it ends: by a
+// return, pthread_exit or cancellation. No destructor of glibc's is used for that:
+// a pthread key would shift the program's, and registering one for thread_local
+// takes the loader's lock, which whoever waits for this thread may hold.
+// Destructors that run after this allocate and free as a thread without a context.
+template <typename Call>
+void RunBlock(void* packed, Call call) {
   const StartBlock block = *static_cast<StartBlock*>(packed);
   OwnFree(packed, sizeof(StartBlock));
   EnterHeap(&block.birth);
-  return block;
+  pthread_cleanup_push(ThreadEnded, nullptr);
+  call(block);
+  pthread_cleanup_pop(1);
 }
 
 void* RunThread(void* packed) {
-  const StartBlock block = Unpack(packed);
-  return block.start(block.argument);
+  void* result = nullptr;
+  RunBlock(packed, [&](const StartBlock& block) { result = block.start(block.argument); });
+  return result;
 }
 
 int RunC11Thread(void* packed) {
-  const StartBlock block = Unpack(packed);
-  return block.start_c11(block.argument);
+  int result = 0;
+  RunBlock(packed, [&](const StartBlock& block) { result = block.start_c11(block.argument); });
+  return result;
 }
 
 StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument) {
@@ -209,7 +212,6 @@ Function Next(std::atomic<void*>& cache, const char* name) {
 
 void ThreadEntered() {
   if (!g_started) return;  // before the constructor: it starts the main thread's tasks
-  if (!IsMainThread()) __cxa_thread_atexit_impl(ThreadEnded, nullptr, &__dso_handle);
   ExemptIfRuntimeThread();
   const ThreadBirth* birth = CurrentBirth();
   if (birth == nullptr || g_options.task_by == TaskBy::kThread ||

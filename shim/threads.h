@@ -13,7 +13,7 @@ struct ThreadBirth {
 };
 
 // Called once a thread has a context: attaches it to the task that its birth and
-// --task-by give it, and sees to it that its end is noticed.
+// --task-by give it.
 void ThreadEntered();
 
 // The thread was renamed by another: called by it, at its next slow path.

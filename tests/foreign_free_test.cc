@@ -30,7 +30,7 @@ TEST_P(ForeignFree, ReallocIsReportedAndFails) {
 
 INSTANTIATE_TEST_SUITE_P(, ForeignFree,
                          ::testing::Values("stack", "static", "mapped", "wild", "wild_high", "code",
-                                           "misaligned", "misaligned_stack"),
+                                           "misaligned"),
                          [](const auto& info) { return info.param; });
 
 TEST(GlibcBlocks, AreForwarded) {

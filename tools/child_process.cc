@@ -103,6 +103,7 @@ ChildResult RunChild(const std::string& path, const std::vector<std::string>& ar
   if (result.pid < 0) result.exec_errno = errno;
   close(pipe_fds[1]);
   if (result.pid > 0) {
+    // Still there, even if it has ended: it is not reaped yet.
     result.start_time = StartTime(result.pid).value_or(0);
     if (read(pipe_fds[0], &result.exec_errno, sizeof(result.exec_errno)) < 0) result.exec_errno = 0;
   }

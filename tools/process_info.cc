@@ -8,22 +8,39 @@
 #include <string>
 
 namespace taskmem {
+namespace {
 
-std::optional<uint64_t> StartTime(pid_t pid) {
+struct Stat {
+  char state = 'X';
+  uint64_t start_time = 0;
+};
+
+std::optional<Stat> ReadStat(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   // The command name, field 2, may hold anything: fields count from its end.
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream fields(text.substr(name_end + 1));
-  std::string state;
-  fields >> state;
-  if (state == "Z" || state == "X") return std::nullopt;
+  Stat stat;
+  fields >> stat.state;
   std::string skipped;
   for (int field = 4; field < 22; ++field) fields >> skipped;
-  uint64_t start_time;
-  if (!(fields >> start_time)) return std::nullopt;
-  return start_time;
+  if (!(fields >> stat.start_time)) return std::nullopt;
+  return stat;
+}
+
+}  // namespace
+
+std::optional<uint64_t> StartTime(pid_t pid) {
+  const std::optional<Stat> stat = ReadStat(pid);
+  if (!stat) return std::nullopt;
+  return stat->start_time;
+}
+
+bool IsAlive(pid_t pid, uint64_t start_time) {
+  const std::optional<Stat> stat = ReadStat(pid);
+  return stat && stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
 }
 
 ResidentBytes ReadResidentBytes(pid_t pid) {

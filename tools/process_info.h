@@ -9,9 +9,14 @@
 
 namespace taskmem {
 
-// When the process started, in clock ticks since boot; nothing where there is
-// no such process or it has ended and only waits to be reaped.
+// When the process started, in clock ticks since boot, which tells a reused pid
+// apart; nothing where there is no such process. One that has ended counts
+// until it is reaped.
 std::optional<uint64_t> StartTime(pid_t pid);
+
+// Whether the process that started then still runs: one that only waits to be
+// reaped does not.
+bool IsAlive(pid_t pid, uint64_t start_time);
 
 struct ResidentBytes {
   uint64_t now = 0;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 
+#include "shim/taskmem.h"
 #include "tools/units.h"
 
 namespace taskmem {
@@ -48,8 +50,15 @@ std::string Program(const ProcessStats& process) {
 std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
 std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
 
+// A task that stands for a process or a thread shows whose it is.
+std::string TaskId(const std::optional<uint64_t>& id) {
+  if (!id) return "-";
+  const uint64_t implicit = *id - TASKMEM_IMPLICIT_TASK;
+  return implicit >> 32 == 0 ? fmt::format("tid {}", implicit) : fmt::to_string(*id);
+}
+
 Row TaskRow(const TaskStats& task) {
-  return {task.id ? fmt::to_string(*task.id) : "-",
+  return {TaskId(task.id),
           Printable(task.name, kNameColumns),
           HumanBytes(task.peak_charged_bytes),
           HumanBytes(task.charged_bytes),

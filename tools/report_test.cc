@@ -50,6 +50,22 @@ TEST(FormatTables, IsAligned) {
             "     -  total      9.0 MiB  3.0 MiB         -         -       12          -\n");
 }
 
+TEST(FormatTables, ATaskOfAThreadShowsItsTid) {
+  constexpr uint64_t kFirst = uint64_t{1} << 48;
+  constexpr uint64_t kEnd = kFirst + (uint64_t{1} << 32);
+  ProcessStats process = Process();
+  for (const uint64_t id : {kFirst - 1, kFirst + 1234, kEnd - 1, kEnd}) {
+    process.tasks.push_back(Task(id, "t", 0));
+  }
+  const std::string table = FormatTables({process});
+  EXPECT_THAT(table, HasSubstr("  281474976710655  t "));
+  EXPECT_THAT(table, HasSubstr("         tid 1234  t "));
+  EXPECT_THAT(table, HasSubstr("   tid 4294967295  t "));
+  EXPECT_THAT(table, HasSubstr("  281479271677952  t "));
+  const auto json = nlohmann::json::parse(FormatJson(process, {}));
+  EXPECT_EQ(json["tasks"][1]["task_id"], kFirst + 1234);
+}
+
 TEST(FormatTables, StaysNarrow) {
   ProcessStats process = Process();
   TaskStats task = Task(UINT64_MAX - 1, "a name that is as long as a name can be, nearly", 0);

@@ -115,6 +115,9 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
     const Identity identity = ReadIdentity(book);
     TaskStats task = ReadBook(book, threads[slot]);
     process->charged_bytes += task.charged_bytes;
+    // The header's peak is exact only to some KiB for each thread.
+    process->peak_charged_bytes =
+        std::max(process->peak_charged_bytes, task.peak_charged_bytes);
     process->refusals += task.refusals;
     if (slot == kUntrackedSlot) {
       process->untracked_bytes = task.charged_bytes;
@@ -150,9 +153,10 @@ std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
   process.start_time = header.start_time;
   process.session = Text(header.session);
   process.program = Text(header.program);
-  process.is_alive = StartTime(process.pid) == header.start_time;
+  process.is_alive = IsAlive(process.pid, header.start_time);
   ReadBooks(mapping, &process);
-  process.peak_charged_bytes = std::max(header.peak_charged_bytes.load(), process.charged_bytes);
+  process.peak_charged_bytes = std::max({process.peak_charged_bytes, process.charged_bytes,
+                                         header.peak_charged_bytes.load()});
   if (process.is_alive) {
     const ResidentBytes resident = ReadResidentBytes(process.pid);
     process.resident_bytes = resident.now;
@@ -203,8 +207,7 @@ std::string NewSession() {
 bool IsSessionAlive(const std::string& session) {
   pid_t pid;
   unsigned long long start_time;
-  return sscanf(session.c_str(), "%d-%llu-", &pid, &start_time) == 2 &&
-         StartTime(pid) == start_time;
+  return sscanf(session.c_str(), "%d-%llu-", &pid, &start_time) == 2 && IsAlive(pid, start_time);
 }
 
 }  // namespace taskmem

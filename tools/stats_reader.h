@@ -36,7 +36,7 @@ struct ProcessStats {
   std::string session;
   std::string program;
   uint64_t charged_bytes = 0;  // of all books
-  uint64_t peak_charged_bytes = 0;
+  uint64_t peak_charged_bytes = 0;  // never less than that, or than any book's peak
   uint64_t untracked_bytes = 0;
   uint64_t peak_untracked_bytes = 0;
   uint64_t resident_bytes = 0;

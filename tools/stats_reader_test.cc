@@ -120,6 +120,17 @@ TEST_F(StatsReaderTest, PeakOfTheProcessIsNeverLessThanCharged) {
   EXPECT_EQ(ReadStatsFile(dir_ + "/a")->peak_charged_bytes, 500u);
 }
 
+TEST_F(StatsReaderTest, PeakOfTheProcessIsNeverLessThanThatOfABook) {
+  StatsHeader* header = MakeFile("a", 1, kNever);
+  AddTask(header, 1, "", TaskState::kLive, 100, kNoQuota).peak_charged_bytes = 600;
+  header->peak_charged_bytes = 400;
+  EXPECT_EQ(ReadStatsFile(dir_ + "/a")->peak_charged_bytes, 600u);
+  Book(header, kUntrackedSlot).peak_charged_bytes = 700;
+  EXPECT_EQ(ReadStatsFile(dir_ + "/a")->peak_charged_bytes, 700u);
+  header->peak_charged_bytes = 800;
+  EXPECT_EQ(ReadStatsFile(dir_ + "/a")->peak_charged_bytes, 800u);
+}
+
 TEST_F(StatsReaderTest, EndedTasksShowOnceThereAreSome) {
   StatsHeader* header = MakeFile("a", 1, kNever);
   EXPECT_TRUE(ReadStatsFile(dir_ + "/a")->tasks.empty());

@@ -2,7 +2,7 @@
 // and holds taskmem against its bar. README.md says how to read the result.
 //
 //   bench [--rounds N] [--only PROGRAM] [--library PATH] [--configs A,B,...]
-//         [--json FILE]
+//         [--judge wall|cpu] [--json FILE]
 //
 // Exit status: 0 where every line passes, 1 where one misses, 2 on an error.
 #include <algorithm>
@@ -17,13 +17,15 @@
 namespace taskmem::bench {
 namespace {
 
-// The bar, in ratios to libmimalloc: wall time, and peak resident memory.
+// The bar, in ratios to libmimalloc: time, and peak resident memory.
 constexpr double kMaxTimeMean = 1.02;
 constexpr double kMaxTime = 1.10;
 constexpr double kMaxMemoryMean = 1.03;
 constexpr double kMaxMemory = 1.15;
 
 constexpr char kReference[] = "mimalloc";
+constexpr char kAllConfigurations[] =
+    "glibc,mimalloc,jemalloc,tcmalloc,taskmem-process,taskmem-thread";
 
 struct Samples {
   std::vector<double> wall;    // seconds
@@ -32,17 +34,16 @@ struct Samples {
   std::string failure;         // of the first run that failed
 };
 
-// results[program][configuration]
-using Results = std::map<std::string, std::map<std::string, Samples>>;
+// By the configuration's name.
+using ProgramResults = std::map<std::string, Samples>;
 
 bool IsTaskmem(const Configuration& configuration) {
   return configuration.name.starts_with("taskmem");
 }
 
 std::vector<Configuration> MakeConfigurations(Flags& flags, std::vector<std::string>* notes) {
-  const std::vector<std::string> wanted = Split(
-      flags.Take("configs").value_or("glibc,mimalloc,jemalloc,tcmalloc,taskmem-process,taskmem-thread"),
-      ',');
+  const std::vector<std::string> wanted =
+      Split(flags.Take("configs").value_or(kAllConfigurations), ',');
   const std::map<std::string, std::string> libraries = {{"mimalloc", "libmimalloc.so.2"},
                                                         {"jemalloc", "libjemalloc.so.2"},
                                                         {"tcmalloc", "libtcmalloc_minimal.so.4"}};
@@ -68,7 +69,7 @@ std::vector<Configuration> MakeConfigurations(Flags& flags, std::vector<std::str
   return result;
 }
 
-// One run of one program. `expected` is the output of its first run: a program
+// One run of a program. `expected` is the output of its first run: a program
 // that prints something else under another allocator has not done its work.
 void Measure(const Program& program, const Configuration& configuration, Samples* samples,
              std::string* expected) {
@@ -87,16 +88,14 @@ void Measure(const Program& program, const Configuration& configuration, Samples
 
 // Every configuration once a round, each round beginning with another one, so
 // that a slow minute of the machine falls on all of them.
-Results MeasureAll(const std::vector<Program>& programs,
-                   const std::vector<Configuration>& configurations, uint64_t rounds) {
-  Results results;
-  for (const Program& program : programs) {
-    std::string expected;
-    for (uint64_t round = 0; round < rounds; ++round) {
-      for (size_t i = 0; i < configurations.size(); ++i) {
-        const Configuration& configuration = configurations[(i + round) % configurations.size()];
-        Measure(program, configuration, &results[program.name][configuration.name], &expected);
-      }
+ProgramResults MeasureProgram(const Program& program,
+                              const std::vector<Configuration>& configurations, uint64_t rounds) {
+  ProgramResults results;
+  std::string expected;
+  for (uint64_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < configurations.size(); ++i) {
+      const Configuration& configuration = configurations[(i + round) % configurations.size()];
+      Measure(program, configuration, &results[configuration.name], &expected);
     }
   }
   return results;
@@ -107,9 +106,10 @@ struct Means {
   bool failed = false;
 };
 
-// Prints a program's line under one configuration; false where it misses.
+// Prints a program's line under one configuration; false where it misses. Only
+// taskmem has a bar.
 bool PrintLine(const std::string& program, const Configuration& configuration,
-               const Samples& samples, const Samples* reference, Means* means) {
+               const Samples& samples, const Samples& reference, bool judge_cpu, Means* means) {
   if (!samples.failure.empty()) {
     std::printf("%-9s %-16s FAILED: %s\n", program.c_str(), configuration.name.c_str(),
                 samples.failure.c_str());
@@ -119,19 +119,20 @@ bool PrintLine(const std::string& program, const Configuration& configuration,
   const double wall = Median(samples.wall);
   const double cpu = Median(samples.cpu);
   const double memory = Median(samples.memory);
-  std::printf("%-9s %-16s %8.3f %8.3f %9.1f", program.c_str(), configuration.name.c_str(), wall,
-              cpu, memory);
+  const auto [fastest, slowest] = std::minmax_element(samples.wall.begin(), samples.wall.end());
+  std::printf("%-9s %-16s %8.3f %6.0f%% %8.3f %9.1f", program.c_str(), configuration.name.c_str(),
+              wall, (*slowest - *fastest) / wall * 100, cpu, memory);
   bool pass = true;
-  if (reference != nullptr && !reference->wall.empty()) {
-    const double wall_ratio = wall / Median(reference->wall);
-    const double cpu_ratio = cpu / Median(reference->cpu);
-    const double memory_ratio = memory / Median(reference->memory);
+  if (!reference.wall.empty()) {
+    const double wall_ratio = wall / Median(reference.wall);
+    const double cpu_ratio = cpu / Median(reference.cpu);
+    const double memory_ratio = memory / Median(reference.memory);
     means->wall.push_back(wall_ratio);
     means->cpu.push_back(cpu_ratio);
     means->memory.push_back(memory_ratio);
     std::printf(" %7.3f %7.3f %7.3f", wall_ratio, cpu_ratio, memory_ratio);
     if (IsTaskmem(configuration)) {
-      pass = wall_ratio <= kMaxTime && memory_ratio <= kMaxMemory;
+      pass = (judge_cpu ? cpu_ratio : wall_ratio) <= kMaxTime && memory_ratio <= kMaxMemory;
       std::printf("  %s", pass ? "PASS" : "MISS");
     }
   }
@@ -139,35 +140,19 @@ bool PrintLine(const std::string& program, const Configuration& configuration,
   return pass;
 }
 
-bool PrintResults(const std::vector<Program>& programs,
-                  const std::vector<Configuration>& configurations, const Results& results) {
-  std::printf("%-9s %-16s %8s %8s %9s %7s %7s %7s\n", "program", "configuration", "wall s", "cpu s",
-              "peak MiB", "wall x", "cpu x", "mem x");
-  std::map<std::string, Means> means;
+bool PrintMeans(const Configuration& configuration, const Means& means, bool judge_cpu) {
+  if (means.wall.empty()) return true;
+  const double wall = GeometricMean(means.wall);
+  const double cpu = GeometricMean(means.cpu);
+  const double memory = GeometricMean(means.memory);
+  std::printf("%-9s %-16s %8s %7s %8s %9s %7.3f %7.3f %7.3f", "geomean",
+              configuration.name.c_str(), "", "", "", "", wall, cpu, memory);
   bool pass = true;
-  for (const Program& program : programs) {
-    const auto& of_program = results.at(program.name);
-    const auto reference = of_program.find(kReference);
-    for (const Configuration& configuration : configurations) {
-      pass &= PrintLine(program.name, configuration, of_program.at(configuration.name),
-                        reference == of_program.end() ? nullptr : &reference->second,
-                        &means[configuration.name]);
-    }
+  if (IsTaskmem(configuration)) {
+    pass = !means.failed && (judge_cpu ? cpu : wall) <= kMaxTimeMean && memory <= kMaxMemoryMean;
+    std::printf("  %s", pass ? "PASS" : "MISS");
   }
-  for (const Configuration& configuration : configurations) {
-    const Means& mean = means[configuration.name];
-    if (mean.wall.empty()) continue;
-    const double wall = GeometricMean(mean.wall);
-    const double memory = GeometricMean(mean.memory);
-    std::printf("%-9s %-16s %8s %8s %9s %7.3f %7.3f %7.3f", "geomean", configuration.name.c_str(),
-                "", "", "", wall, GeometricMean(mean.cpu), memory);
-    if (IsTaskmem(configuration)) {
-      const bool line = !mean.failed && wall <= kMaxTimeMean && memory <= kMaxMemoryMean;
-      std::printf("  %s", line ? "PASS" : "MISS");
-      pass &= line;
-    }
-    std::printf("\n");
-  }
+  std::printf("\n");
   return pass;
 }
 
@@ -179,26 +164,17 @@ void PrintJsonNumbers(FILE* file, const char* name, const std::vector<double>& v
   std::fprintf(file, "]");
 }
 
-void WriteJson(const std::string& path, const Results& results) {
-  FILE* file = std::fopen(path.c_str(), "w");
-  if (file == nullptr) Fail("--json: cannot write " + path);
-  const char* separator = "";
-  std::fprintf(file, "[");
-  for (const auto& [program, configurations] : results) {
-    for (const auto& [configuration, samples] : configurations) {
-      std::fprintf(file, "%s\n  {\"program\": \"%s\", \"configuration\": \"%s\", ", separator,
-                   program.c_str(), configuration.c_str());
-      PrintJsonNumbers(file, "wall_seconds", samples.wall);
-      std::fprintf(file, ", ");
-      PrintJsonNumbers(file, "cpu_seconds", samples.cpu);
-      std::fprintf(file, ", ");
-      PrintJsonNumbers(file, "peak_resident_mib", samples.memory);
-      std::fprintf(file, ", \"failed\": %s}", samples.failure.empty() ? "false" : "true");
-      separator = ",";
-    }
+void PrintJson(FILE* file, const std::string& program, const ProgramResults& results) {
+  for (const auto& [configuration, samples] : results) {
+    std::fprintf(file, "{\"program\": \"%s\", \"configuration\": \"%s\", ", program.c_str(),
+                 configuration.c_str());
+    PrintJsonNumbers(file, "wall_seconds", samples.wall);
+    std::fprintf(file, ", ");
+    PrintJsonNumbers(file, "cpu_seconds", samples.cpu);
+    std::fprintf(file, ", ");
+    PrintJsonNumbers(file, "peak_resident_mib", samples.memory);
+    std::fprintf(file, ", \"failed\": %s}\n", samples.failure.empty() ? "false" : "true");
   }
-  std::fprintf(file, "\n]\n");
-  std::fclose(file);
 }
 
 }  // namespace
@@ -210,15 +186,34 @@ int main(int argc, char** argv) {
   std::vector<std::string> notes;
   const uint64_t rounds = TakeNumber(flags, "rounds", 5, 1);
   const std::string only = flags.Take("only").value_or("");
-  const std::string json = flags.Take("json").value_or("");
+  const std::string judge = flags.Take("judge").value_or("wall");
+  if (judge != "wall" && judge != "cpu") Fail("--judge expects wall or cpu");
+  const std::string json_path = flags.Take("json").value_or("");
   const std::vector<Configuration> configurations = MakeConfigurations(flags, &notes);
   RequireNoFlagsLeft(flags);
   const std::vector<Program> programs = MakePrograms(only, &notes);
+  FILE* json = json_path.empty() ? nullptr : std::fopen(json_path.c_str(), "w");
+  if (!json_path.empty() && json == nullptr) Fail("--json: cannot write " + json_path);
+
+  setlinebuf(stdout);
   for (const std::string& note : notes) std::printf("%s\n", note.c_str());
-  std::fflush(stdout);
-  const Results results = MeasureAll(programs, configurations, rounds);
+  std::printf("%-9s %-16s %8s %7s %8s %9s %7s %7s %7s\n", "program", "configuration", "wall s",
+              "spread", "cpu s", "peak MiB", "wall x", "cpu x", "mem x");
+  std::map<std::string, Means> means;
+  bool pass = true;
+  for (const Program& program : programs) {
+    ProgramResults results = MeasureProgram(program, configurations, rounds);
+    const Samples reference = results[kReference];  // empty where it was not asked for
+    for (const Configuration& configuration : configurations) {
+      pass &= PrintLine(program.name, configuration, results[configuration.name], reference,
+                        judge == "cpu", &means[configuration.name]);
+    }
+    if (json != nullptr) PrintJson(json, program.name, results);
+  }
   RemoveProgramFiles();
-  const bool pass = PrintResults(programs, configurations, results);
-  if (!json.empty()) WriteJson(json, results);
+  for (const Configuration& configuration : configurations) {
+    pass &= PrintMeans(configuration, means[configuration.name], judge == "cpu");
+  }
+  if (json != nullptr) std::fclose(json);
   return pass ? 0 : 1;
 }

@@ -22,8 +22,9 @@ namespace taskmem::bench {
 namespace {
 
 // Variables by which a user steers an allocator: none may leak into a run.
-constexpr std::string_view kSteering[] = {"LD_PRELOAD=", "MALLOC_",     "MIMALLOC_", "GLIBC_TUNABLES=",
-                                          "TCMALLOC_",   "PYTHONMALLOC=", "TASKMEM_"};
+constexpr std::string_view kSteering[] = {"LD_PRELOAD=",     "MALLOC_",   "MIMALLOC_",
+                                          "GLIBC_TUNABLES=", "TCMALLOC_", "PYTHONMALLOC=",
+                                          "TASKMEM_"};
 
 std::vector<std::string> MakeEnvironment(const Command& command,
                                          const Configuration& configuration) {

@@ -16,7 +16,7 @@ constexpr char kScript[] = R"(
 import random
 source = random.Random(7)
 total = 0
-for turn in range(10):
+for turn in range(6):
     table = {}
     for i in range(60000):
         key = 'key-%d' % source.randrange(40000)
@@ -37,7 +37,8 @@ std::string WriteScript() {
   std::string path = std::string(folder != nullptr ? folder : "/tmp") + "/bench-XXXXXX";
   const int file = mkstemp(path.data());
   if (file < 0) Fail("cannot write " + path);
-  if (write(file, kScript, sizeof(kScript) - 1) != sizeof(kScript) - 1) Fail("cannot write " + path);
+  constexpr ssize_t kBytes = sizeof(kScript) - 1;
+  if (write(file, kScript, kBytes) != kBytes) Fail("cannot write " + path);
   close(file);
   return path;
 }

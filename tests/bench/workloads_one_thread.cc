@@ -14,7 +14,7 @@ namespace taskmem::bench {
 uint64_t RunPingPong() {
   uint64_t checksum = 0;
   for (const size_t bytes : {16, 48, 128, 512, 1000}) {
-    for (int i = 0; i < 40'000'000; ++i) {
+    for (int i = 0; i < 30'000'000; ++i) {
       char* block = static_cast<char*>(malloc(bytes));
       Escape(block);
       block[0] = static_cast<char>(i);

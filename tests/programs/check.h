@@ -62,6 +62,9 @@ static inline int HasPattern(const void* block, size_t size, unsigned seed) {
   return 1;
 }
 
+/* What malloc(size) must be aligned to: nothing of 8 bytes or less needs more than 8. */
+static inline size_t NaturalAlignment(size_t size) { return size <= 8 ? 8 : 16; }
+
 static inline int IsAligned(const void* pointer, size_t alignment) {
   return (uintptr_t)pointer % alignment == 0;
 }

@@ -8,7 +8,7 @@ namespace {
 
 alignas(64) char g_static[4096];
 
-void* Foreign(const char* kind, void* stack, void* block) {
+void* Foreign(const char* kind, void* stack) {
   if (strcmp(kind, "stack") == 0) return stack;
   if (strcmp(kind, "static") == 0) return g_static + 64;
   if (strcmp(kind, "mapped") == 0) {
@@ -19,8 +19,7 @@ void* Foreign(const char* kind, void* stack, void* block) {
   if (strcmp(kind, "wild") == 0) return reinterpret_cast<void*>(uintptr_t{0x123456789a0});
   if (strcmp(kind, "wild_high") == 0) return reinterpret_cast<void*>(uintptr_t{0x7ff1234567f0});
   if (strcmp(kind, "code") == 0) return reinterpret_cast<void*>(&Foreign);
-  if (strcmp(kind, "misaligned") == 0) return static_cast<char*>(block) + 1;
-  if (strcmp(kind, "misaligned_stack") == 0) return static_cast<char*>(stack) + 3;
+  if (strcmp(kind, "misaligned") == 0) return static_cast<char*>(stack) + 3;
   REQUIRE(!"a kind that exists");
   return nullptr;
 }
@@ -33,7 +32,7 @@ int main(int argc, char** argv) {
   memset(stack, 5, sizeof(stack));
   void* block = malloc(1000);
   FillPattern(block, 1000, 1);
-  void* address = Hide(Foreign(argv[1], stack + 64, block));
+  void* address = Hide(Foreign(argv[1], stack + 64));
   errno = 77;
   if (strcmp(argv[2], "free") == 0) {
     free(address);

@@ -13,7 +13,9 @@ struct Set {
   void* blocks[kBlocks];
 };
 
-constexpr size_t SizeOf(int i) { return i % 40 == 0 ? 400000u : 10u + 37u * static_cast<unsigned>(i); }
+constexpr size_t SizeOf(int i) {
+  return i % 40 == 0 ? 400000u : 10u + 37u * static_cast<unsigned>(i);
+}
 
 void Fill(Set& set) {
   for (int i = 0; i < kBlocks; ++i) {

@@ -29,7 +29,8 @@ void Produce(int pair) {
   uint64_t random = 1000003u * static_cast<unsigned>(pair + 1);
   Queue& queue = g_queues[pair];
   for (unsigned i = 0; i < kBlocks; ++i) {
-    const size_t size = NextRandom(&random) % (i % 1000 == 0 ? 2000000 : i % 50 == 0 ? 100000 : 600);
+    const size_t limit = i % 1000 == 0 ? 2000000 : i % 50 == 0 ? 100000 : 600;
+    const size_t size = NextRandom(&random) % limit;
     void* start = i % 3 == 0 ? calloc(1, size) : malloc(size);
     REQUIRE(start != nullptr);
     FillPattern(start, size, i);

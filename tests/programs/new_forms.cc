@@ -17,12 +17,13 @@ void* Good(void* block, size_t size, size_t alignment) {
 }
 
 void AllForms(size_t size) {
-  ::operator delete(Good(::operator new(size), size, 16));
-  ::operator delete[](Good(::operator new[](size), size, 16));
-  ::operator delete(Good(::operator new(size), size, 16), size);
-  ::operator delete[](Good(::operator new[](size), size, 16), size);
-  ::operator delete(Good(::operator new(size, std::nothrow), size, 16), std::nothrow);
-  ::operator delete[](Good(::operator new[](size, std::nothrow), size, 16), std::nothrow);
+  const size_t natural = NaturalAlignment(size);
+  ::operator delete(Good(::operator new(size), size, natural));
+  ::operator delete[](Good(::operator new[](size), size, natural));
+  ::operator delete(Good(::operator new(size), size, natural), size);
+  ::operator delete[](Good(::operator new[](size), size, natural), size);
+  ::operator delete(Good(::operator new(size, std::nothrow), size, natural), std::nothrow);
+  ::operator delete[](Good(::operator new[](size, std::nothrow), size, natural), std::nothrow);
   ::operator delete(Good(::operator new(size, kAlign), size, 256), kAlign);
   ::operator delete[](Good(::operator new[](size, kAlign), size, 256), kAlign);
   ::operator delete(Good(::operator new(size, kAlign), size, 256), size, kAlign);
@@ -31,8 +32,8 @@ void AllForms(size_t size) {
                     std::nothrow);
   ::operator delete[](Good(::operator new[](size, kAlign, std::nothrow), size, 256), kAlign,
                       std::nothrow);
-  free(Good(::operator new(size), size, 16));
-  ::operator delete(Good(malloc(size), size, 16));
+  free(Good(::operator new(size), size, natural));
+  ::operator delete(Good(malloc(size), size, natural));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ void Walk(void* block, size_t size) {
     const size_t next = 1 + NextRandom(&random) % (size_t{1} << (step % 23));
     block = realloc(block, next);
     REQUIRE(block != nullptr);
-    REQUIRE(IsAligned(block, 16));
+    REQUIRE(IsAligned(block, NaturalAlignment(next)));
     REQUIRE(HasPattern(block, next < size ? next : size, 7));
     FillPattern(block, next, 7);
     size = next;

@@ -20,7 +20,8 @@ void Handle(int) {
   const int call = g_calls;
   const int at = call % kBlocks;
   if (g_blocks[at] != nullptr) {
-    REQUIRE(HasPattern(g_blocks[at], SizeOf(call - kBlocks), static_cast<unsigned>(call - kBlocks)));
+    const int then = call - kBlocks;
+    REQUIRE(HasPattern(g_blocks[at], SizeOf(then), static_cast<unsigned>(then)));
     free(g_blocks[at]);
   }
   void* block = malloc(SizeOf(call) / 2);

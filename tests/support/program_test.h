@@ -65,7 +65,9 @@ class ContractTest
     command.data_limit_bytes = program.data_limit_bytes;
     if (program.library_preloaded) {
       command.more_preloads = {ProgramPath(program.library)};
-      if (preload == Preload::kOff) command.environment["LD_PRELOAD"] = ProgramPath(program.library);
+      if (preload == Preload::kOff) {
+        command.environment["LD_PRELOAD"] = ProgramPath(program.library);
+      }
     }
     if (preload == Preload::kOn) command.environment["TASKMEM_STATS_DIR"] = stats.path();
     const Result result = RunCommand(command);

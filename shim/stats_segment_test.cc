@@ -1,0 +1,138 @@
+#include "shim/stats_segment.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "shim/options.h"
+#include "shim/os.h"
+
+namespace taskmem {
+namespace {
+
+// The segment is one for a process: every test has a process of its own.
+class StatsSegmentTest : public testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  // Whether `body`, run in a child, returns true and prints what is expected.
+  void ExpectInChild(const std::function<bool()>& body, const char* output) {
+    EXPECT_EXIT(_exit(StatsOpen() && body() ? 0 : 1), testing::ExitedWithCode(0), output);
+  }
+
+  void Publish() const {
+    Options options;
+    snprintf(options.stats_dir, sizeof(options.stats_dir), "%s", dir_.c_str());
+    StatsPublish(options);
+  }
+
+  // The only file there is, or an empty path.
+  std::filesystem::path File() const {
+    std::error_code error;
+    std::filesystem::path found;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_, error)) found = entry;
+    return found;
+  }
+
+  uint64_t ChargedInFile(uint32_t slot) const {
+    std::ifstream file(File(), std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(kTasksOffset + slot * sizeof(TaskBook)));
+    uint64_t charged = 0;
+    file.read(reinterpret_cast<char*>(&charged), sizeof(charged));
+    return charged;
+  }
+
+  const std::string dir_ = testing::TempDir() + "/segment-" + std::to_string(getpid());
+};
+
+TEST_F(StatsSegmentTest, TheFileHasWhatWasChargedBeforeAndAfter) {
+  ExpectInChild(
+      [this] {
+        StatsReserveTask(2);
+        g_stats->task_slots = 3;
+        g_books[2].ChargeOverQuota(5);
+        Publish();
+        if (ChargedInFile(2) != 5) return false;
+        g_books[2].ChargeOverQuota(6);
+        StatsReserveTask(5000);
+        g_books[5000].ChargeOverQuota(7);
+        return ChargedInFile(2) == 11 && ChargedInFile(5000) == 7 &&
+               File().filename().string().starts_with(std::to_string(getpid()) + "-");
+      },
+      "");
+}
+
+TEST_F(StatsSegmentTest, TheFileGoesWithItsProcessUnlessARunWaitsForIt) {
+  ExpectInChild(
+      [this] {
+        unsetenv("TASKMEM_SESSION");
+        Publish();
+        StatsAtExit();
+        return File().empty();
+      },
+      "");
+  ExpectInChild(
+      [this] {
+        setenv("TASKMEM_SESSION", "a run", 1);
+        Publish();
+        StatsAtExit();
+        return !File().empty();
+      },
+      "");
+}
+
+TEST_F(StatsSegmentTest, AForkedChildHasBooksOfItsOwn) {
+  ExpectInChild(
+      [this] {
+        g_books[0].ChargeOverQuota(5);
+        Publish();
+        const pid_t child = fork();
+        if (child == 0) {
+          EnsureOwnBooks();
+          g_books[0].ChargeOverQuota(6);
+          _exit(g_books[0].charged_bytes == 11 &&
+                        g_stats->pid == static_cast<uint32_t>(os::ProcessId())
+                    ? 0
+                    : 1);
+        }
+        int status = 1;
+        waitpid(child, &status, 0);
+        return status == 0 && g_books[0].charged_bytes == 5;
+      },
+      "");
+}
+
+TEST_F(StatsSegmentTest, WhereFilesMustBeSmallTheBooksStayPrivate) {
+  ExpectInChild(
+      [this] {
+        const rlimit limit = {4096, 4096};
+        setrlimit(RLIMIT_FSIZE, &limit);
+        Publish();
+        g_books[0].ChargeOverQuota(5);
+        return File().empty() && g_books[0].charged_bytes == 5;
+      },
+      "^taskmem: cannot size the stats file in ");
+}
+
+TEST_F(StatsSegmentTest, WithoutAFolderTheBooksStayPrivate) {
+  ExpectInChild(
+      [] {
+        Options options;
+        snprintf(options.stats_dir, sizeof(options.stats_dir), "/nowhere/at/all");
+        StatsPublish(options);
+        g_books[0].ChargeOverQuota(5);
+        return g_books[0].charged_bytes == 5;
+      },
+      "^taskmem: cannot create the stats file in /nowhere/at/all");
+}
+
+}  // namespace
+}  // namespace taskmem

@@ -1,0 +1,18 @@
+/* Without the preload every call answers ENOSYS and touches nothing. */
+#include "shim/taskmem.h"
+#include "tests/programs/check.h"
+
+int main(void) {
+  taskmem_usage usage = {0};
+  uint64_t id = 7;
+  REQUIRE(taskmem_version() == NULL);
+  REQUIRE_COMPARE(taskmem_task_begin(1, NULL), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_task_end(1, &usage), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_thread_attach(1, &id), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_thread_detach(), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_task_usage(1, &usage), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_task_set_quota(1, 1000), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_owner_of(&id, &id), ==, ENOSYS);
+  REQUIRE(id == 7);
+  return 0;
+}
