@@ -250,13 +250,15 @@ void StatsAtExit() {
   }
 }
 
-void StatsReserveTask(uint32_t slot) {
-  Grow(g_task_bytes_reserved, (size_t{slot} + 1) * sizeof(TaskBook), kTaskStepBytes, kTasksOffset,
+void StatsReserveTasks(uint32_t count) {
+  if (count > kMaxTaskSlots) count = kMaxTaskSlots;
+  Grow(g_task_bytes_reserved, count * sizeof(TaskBook), kTaskStepBytes, kTasksOffset,
        kMaxTaskSlots * sizeof(TaskBook));
 }
 
-void StatsReserveThread(uint32_t index) {
-  Grow(g_thread_bytes_reserved, (size_t{index} + 1) * sizeof(ThreadEntry), kThreadStepBytes,
+void StatsReserveThreads(uint32_t count) {
+  if (count > kMaxThreads) count = kMaxThreads;
+  Grow(g_thread_bytes_reserved, count * sizeof(ThreadEntry), kThreadStepBytes,
        kThreadsOffset, kMaxThreads * sizeof(ThreadEntry));
 }
 

@@ -34,10 +34,10 @@ void StatsAfterFork();
 // `taskmem run` waits for it. Does nothing in a vfork child.
 void StatsAtExit();
 
-// Makes room in the file before a slot or entry is first used: writing into a
-// hole of a full file system would be a SIGBUS.
-void StatsReserveTask(uint32_t slot);
-void StatsReserveThread(uint32_t index);
+// Makes room in the file for the first `count` slots or entries, before they are
+// used: writing into a hole of a full file system would be a SIGBUS. Does I/O.
+void StatsReserveTasks(uint32_t count);
+void StatsReserveThreads(uint32_t count);
 
 // Counts memory mapped for the library itself. Callable before StatsOpen.
 void NoteOwnBytes(uint64_t bytes);

@@ -56,13 +56,13 @@ class StatsSegmentTest : public testing::Test {
 TEST_F(StatsSegmentTest, TheFileHasWhatWasChargedBeforeAndAfter) {
   ExpectInChild(
       [this] {
-        StatsReserveTask(2);
+        StatsReserveTasks(3);
         g_stats->task_slots = 3;
         g_books[2].ChargeOverQuota(5);
         Publish();
         if (ChargedInFile(2) != 5) return false;
         g_books[2].ChargeOverQuota(6);
-        StatsReserveTask(5000);
+        StatsReserveTasks(5001);
         g_books[5000].ChargeOverQuota(7);
         return ChargedInFile(2) == 11 && ChargedInFile(5000) == 7 &&
                File().filename().string().starts_with(std::to_string(getpid()) + "-");

@@ -16,6 +16,7 @@ constinit TaskSlot g_task_slots[kMaxTaskSlots];
 namespace {
 
 constexpr uint32_t kBuckets = 65536;
+constexpr uint32_t kSlotsAhead = 256;
 constexpr uint32_t kNone = 0;  // slot 0 is never in a list
 Mutex g_mutex;
 uint32_t g_buckets[kBuckets];  // live tasks by id
@@ -113,7 +114,6 @@ uint32_t TakeSlotLocked() {
   if (g_free == kNone) {
     const uint32_t slot = g_stats->task_slots.load(std::memory_order_relaxed);
     if (slot < kMaxTaskSlots) {
-      StatsReserveTask(slot);
       g_stats->task_slots.store(slot + 1, std::memory_order_release);
       return slot;
     }
@@ -130,6 +130,8 @@ uint32_t TakeSlotLocked() {
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
               uint32_t* slot_out) {
   if (id == UINT64_MAX) return EEXIST;
+  // Before the lock is taken, and by more than others can use up meanwhile.
+  StatsReserveTasks(g_stats->task_slots.load(std::memory_order_relaxed) + kSlotsAhead);
   MutexLock lock(g_mutex);
   if (FindLocked(id) != kNone) return EEXIST;
   if (g_retained > g_sweep_above) SweepLocked(kRetainedAfterFold);

@@ -13,6 +13,7 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_task_usage(1, &usage), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_task_set_quota(1, 1000), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_owner_of(&id, &id), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_walk_heaps(&id, &id), ==, ENOSYS);
   REQUIRE(id == 7);
   return 0;
 }

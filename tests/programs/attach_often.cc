@@ -27,6 +27,7 @@ int main() {
     REQUIRE(OwnerOf(block.start) == block.task);
     free(block.start);
   }
+  RequireBooksMatchPages();
   malloc_trim(0);
   for (int i = 0; i < kTasks; ++i) {
     REQUIRE_COMPARE(Charged(kTask + i), ==, 0);

@@ -60,7 +60,9 @@ int main(int argc, char** argv) {
   for (std::thread& thread : threads) thread.join();
   End(kTask + kTasks);
   for (std::atomic<void*>& place : g_places) free(place.exchange(nullptr));
+  RequireBooksMatchPages();
   malloc_trim(0);
+  RequireBooksMatchPages();
   for (uint32_t slot = taskmem::kEndedTasksSlot; slot < stats.slots(); ++slot) {
     const uint64_t id = stats.book(slot).task_id.load();
     if (slot != taskmem::kEndedTasksSlot && (id < kTask || id > kTask + kTasks)) continue;

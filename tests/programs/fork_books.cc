@@ -40,6 +40,7 @@ void ChildWork(pid_t parent, void* from_parent) {
   for (void* block : blocks) free(block);
   free(from_parent);
   REQUIRE_COMPARE(Charged(kTask), <, inherited);
+  RequireBooksMatchPages();
   End(kTask);
   _exit(0);
 }

@@ -31,6 +31,7 @@ int main() {
   REQUIRE_COMPARE(ResidentBytes(), <, 300 * kMiB);
   REQUIRE_COMPARE(stats.header().tasks_begun.load(), >=, kTasks);
   REQUIRE(stats.header().tasks_folded.load() > 0);
+  RequireBooksMatchPages();
   // One thread allocates; its part of the total is exact to 64 KiB.
   const auto sum = static_cast<int64_t>(stats.ChargedBytes());
   const auto total = static_cast<int64_t>(stats.header().charged_bytes.load());

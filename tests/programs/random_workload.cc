@@ -95,6 +95,7 @@ void CheckBooks(const taskmem::test::StatsFile& stats) {
     REQUIRE(book != nullptr);
     REQUIRE_COMPARE(book->charged_bytes.load(), >=, bytes);
   }
+  RequireBooksMatchPages();
 }
 
 }  // namespace
@@ -124,7 +125,9 @@ int main(int argc, char** argv) {
     task.store(next_task++);
   }
   for (std::atomic<Block*>& place : g_places) Free(place.exchange(nullptr));
+  RequireBooksMatchPages();
   malloc_trim(0);
+  RequireBooksMatchPages();
   for (const std::atomic<uint64_t>& task : g_tasks) REQUIRE_COMPARE(Charged(task.load()), ==, 0);
   for (uint32_t slot = taskmem::kEndedTasksSlot; slot < stats.slots(); ++slot) {
     const taskmem::TaskBook& book = stats.book(slot);

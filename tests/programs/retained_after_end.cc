@@ -41,6 +41,7 @@ int main() {
   REQUIRE(OwnerOf(later) == TASKMEM_UNTRACKED);
   free(later);
 
+  RequireBooksMatchPages();
   REQUIRE(Retained(stats) != nullptr);
   REQUIRE(strcmp(Retained(stats)->name, "leaves much behind") == 0);
   REQUIRE_COMPARE(Retained(stats)->charged_bytes.load(), >=, 4 * kMiB + kBlocks * 200);

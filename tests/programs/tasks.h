@@ -38,6 +38,15 @@ inline uint64_t OwnerOf(const void* block) {
   return id;
 }
 
+// The books say what the pages say. Only while no other thread allocates.
+inline void RequireBooksMatchPages() {
+  uint64_t charged = 0;
+  uint64_t walked = 0;
+  const int result = taskmem_walk_heaps(&charged, &walked);
+  REQUIRE_COMPARE(charged, ==, walked);
+  REQUIRE_COMPARE(result, ==, 0);
+}
+
 // Writes to every page of a block, so that it is resident.
 inline void Touch(void* block, size_t bytes) {
   for (size_t at = 0; at < bytes; at += 4096) static_cast<char*>(block)[at] = 1;

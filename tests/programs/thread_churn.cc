@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   for (Work& work : works) {
     for (void* block : work.blocks) free(block);
   }
+  RequireBooksMatchPages();
   malloc_trim(0);
   REQUIRE_COMPARE(Charged(kTask), ==, 0);
 }
