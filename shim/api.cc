@@ -27,6 +27,9 @@ void ReadUsage(uint32_t slot, taskmem_usage* usage) {
     usage->peak_charged_bytes = usage->charged_bytes;
   }
   usage->peak_overdraft_bytes = book.peak_overdraft_bytes.load();
+  if (usage->peak_overdraft_bytes < usage->overdraft_bytes) {
+    usage->peak_overdraft_bytes = usage->overdraft_bytes;
+  }
   usage->pages = book.pages.load();
   usage->refusals = book.refusals.load();
   usage->overdrafts = book.overdrafts.load();
@@ -63,11 +66,17 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
 }
 
 int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
+  CurrentTask task;
+  if (usage != nullptr && FindLive(id, &task)) ReadUsage(task.slot, usage);
   uint32_t slot = 0;
   if (const int error = EndTask(id, &slot)) return error;
   PokeThreadsOf(slot);
   AbsorbEnded(id, slot);
-  if (usage != nullptr) ReadUsage(slot, usage);
+  // What is left now; unless, where slots are short, the slot is another's already.
+  const TaskBook& book = g_books[slot];
+  if (usage != nullptr && book.task_id.load() == id && book.state.load() == TaskState::kEnded) {
+    ReadUsage(slot, usage);
+  }
   return 0;
 }
 
@@ -96,7 +105,9 @@ int taskmem_task_set_quota(uint64_t id, uint64_t bytes) {
   CurrentTask task;
   if (bytes == 0) return EINVAL;
   if (!FindLive(id, &task)) return ENOENT;
-  g_books[task.slot].quota_bytes.store(bytes);
+  TaskBook& book = g_books[task.slot];
+  book.quota_bytes.store(bytes);
+  TaskBook::RaisePeak(book.peak_overdraft_bytes, book.Overdraft());
   return 0;
 }
 
