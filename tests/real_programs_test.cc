@@ -91,7 +91,7 @@ TEST(RealPrograms, Redis) {
   SKIP_WITHOUT("redis-benchmark");
   SKIP_WITHOUT("redis-cli");
   ExpectSame(
-      "redis-server --port 0 --unixsocket \"$PWD/s\" --save '' --appendonly no --io-threads 2"
+      "redis-server --port 0 --unixsocket s --save '' --appendonly no --io-threads 2"
       " > log 2>&1 & server=$!;"
       "trap 'kill -9 $server 2> /dev/null || true' EXIT;"
       "until redis-cli -s s ping > /dev/null 2>&1; do kill -0 $server; done;"
