@@ -16,7 +16,11 @@ void PostTotal();  // what this thread has not yet added to the total
 inline void CountInTotal(int64_t bytes) {
   ThreadState& t = t_thread;
   t.unposted_bytes += bytes;
-  if (t.unposted_bytes > kUnpostedLimit || t.unposted_bytes < -kUnpostedLimit) PostTotal();
+  // A thread that has left has nobody to post for it later.
+  if (t.unposted_bytes > kUnpostedLimit || t.unposted_bytes < -kUnpostedLimit ||
+      t.phase == ThreadPhase::kEnded) {
+    PostTotal();
+  }
 }
 
 enum class ChargeMode : uint8_t { kWithinQuota, kOverQuota };

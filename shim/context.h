@@ -145,7 +145,8 @@ void Park(Context* context);
 void ContextsLock();
 void ContextsUnlock();
 // In the child: the contexts of threads that do not exist here are left alone.
-void ContextsAfterFork();
+// Whether there were any.
+bool ContextsAfterFork();
 
 }  // namespace taskmem
 

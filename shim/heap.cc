@@ -29,6 +29,7 @@ namespace taskmem {
 void CollectContext(Context* context, bool force);
 void CollectParked();
 void CollectSleepers();
+void CollectOrphan();
 
 namespace {
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);

@@ -87,7 +87,11 @@ inline new_handler NoNewHandler() noexcept { return nullptr; }
 #undef pthread_key_create
 #undef pthread_setspecific
 #undef atexit
+// Its environment variables are not ours to obey.
+char** g_no_environment = nullptr;
+#define environ g_no_environment
 #include "options.c"
+#undef environ
 
 #pragma GCC diagnostic pop
 

@@ -45,12 +45,13 @@ inline int ThreadId() { return static_cast<int>(Call(SYS_gettid)); }
 inline int ProcessId() { return static_cast<int>(Call(SYS_getpid)); }
 inline void Yield() { Call(SYS_sched_yield); }
 
-// Whether this thread blocks one of the signals that end a process by a fault.
-inline bool BlocksFatalSignals() {
+// How many of the signals that end a process by a fault this thread blocks.
+inline int BlockedFatalSignals() {
   uint64_t blocked = 0;
   Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
   constexpr auto bit = [](int signal) { return uint64_t{1} << (signal - 1); };
-  return (blocked & (bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGABRT))) != 0;
+  return __builtin_popcountll(
+      blocked & (bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGABRT)));
 }
 
 // Reads a small file whole into `buffer`, NUL-terminated. Returns its length,

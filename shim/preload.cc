@@ -18,6 +18,21 @@ namespace {
 
 constexpr int kBadOptionStatus = 2;
 
+void BeforeFork() {
+  ThreadsBeforeFork();
+  HeapBeforeFork();
+}
+
+void AfterForkInParent() {
+  HeapAfterForkInParent();
+  ThreadsAfterFork();
+}
+
+void AfterForkInChild() {
+  HeapAfterForkInChild();
+  ThreadsAfterFork();
+}
+
 __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return;  // no memory at all: the program will find out
@@ -33,7 +48,7 @@ __attribute__((constructor(101))) void Start() {
   g_limit_policy.refuse_min_bytes = options.refuse_min_bytes;
   g_limit_policy.refusal_budget = options.refusal_budget;
   StatsPublish(options);
-  pthread_atfork(HeapBeforeFork, HeapAfterForkInParent, HeapAfterForkInChild);
+  pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
   ResolveLibc();
   if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
   StartTasks(options);

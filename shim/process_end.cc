@@ -11,6 +11,18 @@
 namespace taskmem {
 namespace {
 
+// Found at the start: to look for them while the process ends takes the loader's
+// lock, which somebody may hold for ever.
+template <typename Function>
+Function Find(void* found_at_start, const char* name) {
+  return reinterpret_cast<Function>(found_at_start != nullptr ? found_at_start
+                                                              : NextSymbol(name));
+}
+
+void* g_exit = nullptr;
+void* g_quick_exit = nullptr;
+void* g_abort = nullptr;
+
 void MarkDying() { g_process_is_dying.store(true, std::memory_order_relaxed); }
 
 int (*g_main)(int, char**, char**);
@@ -30,6 +42,12 @@ int RunMain(int argc, char** argv, char** environment) {
 // In a vfork child the memory is the parent's, who goes on.
 bool IsOwnProcess() {
   return g_stats != nullptr && g_stats->pid == static_cast<uint32_t>(os::ProcessId());
+}
+
+__attribute__((constructor)) void FindAll() {
+  g_exit = NextSymbol("exit");
+  g_quick_exit = NextSymbol("quick_exit");
+  g_abort = NextSymbol("abort");
 }
 
 __attribute__((destructor)) void AtExit() {
@@ -54,19 +72,19 @@ EXPORT int __libc_start_main(int (*main)(int, char**, char**), int argc, char** 
 
 EXPORT void exit(int status) noexcept {
   if (IsOwnProcess()) MarkDying();
-  reinterpret_cast<void (*)(int)>(NextSymbol("exit"))(status);
+  Find<void (*)(int)>(g_exit, "exit")(status);
   __builtin_unreachable();
 }
 
 EXPORT void quick_exit(int status) noexcept {
   if (IsOwnProcess()) MarkDying();
-  reinterpret_cast<void (*)(int)>(NextSymbol("quick_exit"))(status);
+  Find<void (*)(int)>(g_quick_exit, "quick_exit")(status);
   __builtin_unreachable();
 }
 
 EXPORT void abort() noexcept {
   if (IsOwnProcess()) MarkDying();
-  reinterpret_cast<void (*)()>(NextSymbol("abort"))();
+  Find<void (*)()>(g_abort, "abort")();
   __builtin_unreachable();
 }
 

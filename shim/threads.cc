@@ -32,6 +32,9 @@ uint64_t ImplicitId(int process_or_thread) {
 Options g_options;
 bool g_started = false;
 regex_t g_name_regex;
+// glibc's own lock in a regex_t would be left held in a forked child.
+Mutex g_match_mutex;
+__thread bool t_matching __attribute__((tls_model("initial-exec"))) = false;
 CurrentTask g_process_task = {kNoTask, kUntrackedSlot, 0};
 
 // The task that this thread began by being or by its name, and ends with.
@@ -75,7 +78,12 @@ uint64_t IdOfName(const char* name) {
 // The task a thread name stands for. False: the name does not match.
 bool TaskNameOf(const char* thread_name, char* task_name) {
   regmatch_t groups[2];
-  if (regexec(&g_name_regex, thread_name, 2, groups, 0) != 0) return false;
+  t_matching = true;
+  g_match_mutex.Lock();
+  const int error = regexec(&g_name_regex, thread_name, 2, groups, 0);
+  g_match_mutex.Unlock();
+  t_matching = false;
+  if (error != 0) return false;
   const regmatch_t& group = groups[g_name_regex.re_nsub > 0 && groups[1].rm_so >= 0 ? 1 : 0];
   const auto length = static_cast<size_t>(group.rm_eo - group.rm_so);
   memcpy(task_name, thread_name + group.rm_so, length);
@@ -184,7 +192,8 @@ StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument)
 }
 
 void ThreadRenamed() {
-  if (!g_started) return;
+  // While a name is matched that may allocate, and find that names are to be checked.
+  if (!g_started || t_matching) return;
   const int saved_errno = errno;
   ExemptIfRuntimeThread();
   if (g_options.task_by == TaskBy::kThreadName) {
@@ -237,6 +246,9 @@ void StartTasks(const Options& options) {
   EnterHeap(nullptr);
   AttachByOptions();
 }
+
+void ThreadsBeforeFork() { g_match_mutex.Lock(); }
+void ThreadsAfterFork() { g_match_mutex.Unlock(); }
 
 uint64_t DefaultQuota() { return g_options.quota_bytes; }
 

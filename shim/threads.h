@@ -22,6 +22,10 @@ void RecheckThreadName();
 // Called by the constructor, on the main thread.
 void StartTasks(const Options& options);
 
+// Around fork(): nobody is matching a name.
+void ThreadsBeforeFork();
+void ThreadsAfterFork();
+
 // --quota: of tasks that bring none of their own.
 uint64_t DefaultQuota();
 
