@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 namespace taskmem {
@@ -186,6 +188,22 @@ TEST(DefaultStatsDir, IsTheUsersOwn) {
   char path[64];
   DefaultStatsDir(path, sizeof(path));
   EXPECT_NE(std::string(path).find("/taskmem-"), std::string::npos);
+}
+
+// The README's table is this table.
+TEST(Options, StandInTheReadme) {
+  std::ifstream file("README.md");
+  const std::string readme{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(readme.empty());
+  for (size_t i = 0; i < kOptionCount; ++i) {
+    const OptionInfo& option = kOptions[i];
+    std::string row = std::string("| `--") + option.name;
+    if (option.value_name != nullptr) row += std::string(" ") + option.value_name;
+    const bool has_default = option.default_value != nullptr && *option.default_value != '\0';
+    row += std::string("` | ") + (has_default ? option.default_value : "-") + " | " +
+           option.sentence + " |";
+    EXPECT_NE(readme.find(row), std::string::npos) << row;
+  }
 }
 
 }  // namespace
