@@ -71,6 +71,13 @@ inline long ReadFile(const char* path, char* buffer, size_t buffer_bytes) {
   return static_cast<long>(length);
 }
 
+// What a symbolic link points to, cut and NUL-terminated; empty where it cannot be read.
+inline void ReadLink(const char* path, char* buffer, size_t buffer_bytes) {
+  const long length = Call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(path),
+                           reinterpret_cast<long>(buffer), static_cast<long>(buffer_bytes - 1));
+  buffer[length > 0 ? length : 0] = '\0';
+}
+
 }  // namespace taskmem::os
 
 #endif  // TASKMEM_SHIM_OS_H_

@@ -33,9 +33,7 @@ const Profile* g_profile = nullptr;
 
 const char* ProgramName() {
   static char path[256];
-  const long length = os::Call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
-                               reinterpret_cast<long>(path), sizeof(path) - 1);
-  path[length > 0 ? length : 0] = '\0';
+  os::ReadLink("/proc/self/exe", path, sizeof(path));
   const char* slash = strrchr(path, '/');
   return slash != nullptr ? slash + 1 : path;
 }

@@ -56,12 +56,7 @@ void FillHeader() {
   g_stats->state.store(ProcessState::kRunning, std::memory_order_relaxed);
   const char* session = getenv("TASKMEM_SESSION");
   snprintf(g_stats->session, sizeof(g_stats->session), "%s", session != nullptr ? session : "");
-  char link[sizeof(g_stats->program)];
-  const long length =
-      os::Call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
-               reinterpret_cast<long>(link), static_cast<long>(sizeof(link) - 1));
-  link[length > 0 ? length : 0] = '\0';
-  memcpy(g_stats->program, link, sizeof(link));
+  os::ReadLink("/proc/self/exe", g_stats->program, sizeof(g_stats->program));
   g_stats->magic = kStatsMagic;
 }
 
