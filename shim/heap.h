@@ -67,9 +67,6 @@ void CollectEverything();
 // The owner's slot of the live block that contains `address`. False: none does.
 bool OwnerOf(const void* address, uint32_t* slot);
 
-// Whether `address` may be handed to TaskmemFree.
-bool IsOurs(const void* address);
-
 // What the pages of all heaps add up to, by slot: what the books must say when
 // no thread allocates meanwhile. `bytes` has kMaxTaskSlots entries.
 void WalkHeaps(uint64_t* bytes);

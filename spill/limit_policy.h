@@ -31,12 +31,17 @@ struct LimitPolicy {
   uint64_t refuse_min_bytes = 256 * 1024;  // smaller requests overdraw
   uint64_t refusal_budget = 1000;
 
-  // `request_bytes` is what the program asked for. `exempt`: this request must
+  // Whether the request overdraws, whatever was refused before. `exempt`: it must
   // not fail (the process is dying, or the thread is the runtime's own).
+  bool LetsThrough(uint64_t request_bytes, bool exempt) const {
+    return exempt || at_limit == AtLimit::kOverdraw ||
+           (at_limit == AtLimit::kRefuse && request_bytes < refuse_min_bytes);
+  }
+
+  // `request_bytes` is what the program asked for; `exempt` as above.
   LimitAction Decide(uint64_t request_bytes, bool exempt, RefusalStreak& streak) const {
-    if (exempt || at_limit == AtLimit::kOverdraw) return LimitAction::kOverdraw;
+    if (LetsThrough(request_bytes, exempt)) return LimitAction::kOverdraw;
     if (at_limit == AtLimit::kKill) return LimitAction::kKill;
-    if (request_bytes < refuse_min_bytes) return LimitAction::kOverdraw;
     if (streak.request_bytes != request_bytes) streak = {request_bytes, 0};
     if (streak.refusals >= refusal_budget) {
       if (at_budget == AtBudget::kKill) return LimitAction::kKill;
