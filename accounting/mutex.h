@@ -3,13 +3,10 @@
 #ifndef TASKMEM_ACCOUNTING_MUTEX_H_
 #define TASKMEM_ACCOUNTING_MUTEX_H_
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
+
+#include "accounting/futex.h"
 
 namespace taskmem {
 
@@ -31,7 +28,7 @@ class Mutex {
 
   void Unlock() {
     if (state_.exchange(kFree, std::memory_order_release) == kContended) {
-      Futex(FUTEX_WAKE_PRIVATE, 1);
+      FutexWake(state_, 1);
     }
   }
 
@@ -45,15 +42,51 @@ class Mutex {
 
   __attribute__((noinline)) void LockSlow() {
     while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      Futex(FUTEX_WAIT_PRIVATE, kContended);
+      FutexWait(state_, kContended);
     }
   }
 
-  void Futex(int operation, uint32_t value) {
-    const int saved_errno = errno;
-    syscall(SYS_futex, &state_, operation, value, nullptr, nullptr, 0);
-    errno = saved_errno;
+  std::atomic<uint32_t> state_{kFree};
+};
+
+// A mutex that says at every moment who holds it, so that a signal handler can tell
+// whether the thread it interrupted does. `tid` is the calling thread's, above 0.
+class OwnedMutex {
+ public:
+  constexpr OwnedMutex() = default;
+  OwnedMutex(const OwnedMutex&) = delete;
+  OwnedMutex& operator=(const OwnedMutex&) = delete;
+
+  bool IsHeldBy(uint32_t tid) const {
+    return (state_.load(std::memory_order_relaxed) & ~kContended) == tid;
   }
+
+  void Lock(uint32_t tid) {
+    uint32_t seen = kFree;
+    if (state_.compare_exchange_strong(seen, tid, std::memory_order_acquire)) return;
+    for (;;) {
+      if (seen == kFree) {
+        // Others may wait as well.
+        if (state_.compare_exchange_strong(seen, tid | kContended, std::memory_order_acquire)) {
+          return;
+        }
+      } else if ((seen & kContended) != 0 ||
+                 state_.compare_exchange_strong(seen, seen | kContended)) {
+        FutexWait(state_, seen | kContended);
+        seen = state_.load(std::memory_order_relaxed);
+      }
+    }
+  }
+
+  void Unlock() {
+    if ((state_.exchange(kFree, std::memory_order_release) & kContended) != 0) {
+      FutexWake(state_, 1);
+    }
+  }
+
+ private:
+  static constexpr uint32_t kFree = 0;
+  static constexpr uint32_t kContended = uint32_t{1} << 31;
 
   std::atomic<uint32_t> state_{kFree};
 };

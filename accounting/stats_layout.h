@@ -21,11 +21,22 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 1;
+inline constexpr uint32_t kStatsVersion = 2;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 
 enum class ProcessState : uint32_t { kRunning = 1, kExited = 2 };
+
+// The pools of the process, as of the last grant, and how memory is divided.
+struct PoolStats {
+  std::atomic<uint64_t> memory_bytes;  // kNoPool: unlimited
+  std::atomic<uint64_t> execution_size_bytes;
+  std::atomic<uint64_t> execution_used_bytes;  // granted to tasks
+  std::atomic<uint64_t> storage_size_bytes;
+  std::atomic<uint64_t> storage_used_bytes;
+  std::atomic<uint64_t> overdrawn_bytes;       // held beyond what could be granted
+  std::atomic<uint64_t> active_tasks;          // N
+};
 
 struct StatsHeader {
   uint64_t magic;
@@ -49,6 +60,7 @@ struct StatsHeader {
   std::atomic<uint64_t> resident_bytes_at_exit;
   std::atomic<uint64_t> peak_resident_bytes;
   std::atomic<uint32_t> libc_redirected;    // 1: glibc's own entry points jump to ours
+  PoolStats pools;
 };
 
 struct alignas(64) ThreadEntry {

@@ -1,6 +1,8 @@
 // The book of one task: what it holds, what it may hold, what was refused.
 //
 //   charged_bytes   every byte the task holds has been added here before use
+//   granted_bytes   what the task has acquired from the pools: charged <= granted,
+//                   but for charges on their way
 //   overdraft       max(0, charged - quota): what policy let through, or what a
 //                   lowered quota left above the line
 //   charged - overdraft <= quota, at every moment, by construction
@@ -24,8 +26,12 @@ inline constexpr uint32_t kEndedTasksSlot = 1;
 inline constexpr uint32_t kFirstTaskSlot = 2;
 
 inline constexpr uint64_t kNoQuota = UINT64_MAX;
+// Of books that draw on no pool.
+inline constexpr uint64_t kNoPool = UINT64_MAX;
 
 enum class TaskState : uint32_t { kFree = 0, kLive = 1, kEnded = 2 };
+
+enum class ChargeOutcome : uint8_t { kCharged, kOverQuota, kOverGrant };
 
 struct alignas(128) TaskBook {
   static constexpr uint32_t kNameBytes = 48;
@@ -41,22 +47,41 @@ struct alignas(128) TaskBook {
   std::atomic<TaskState> state;
   std::atomic<uint32_t> sequence;  // odd while id, name and state change
   char name[kNameBytes];           // NUL-terminated
+  std::atomic<uint64_t> granted_bytes;
 
-  // Adds `bytes` unless that would pass the quota. Lock-free.
-  bool TryCharge(uint64_t bytes) {
+  // Adds `bytes` unless that would pass the quota or what is granted. Lock-free.
+  ChargeOutcome TryCharge(uint64_t bytes) {
     uint64_t charged = charged_bytes.load(std::memory_order_relaxed);
     do {
       const uint64_t quota = quota_bytes.load(std::memory_order_relaxed);
+      const uint64_t granted = granted_bytes.load(std::memory_order_relaxed);
       // charged may lie above a quota that was lowered: compare before subtracting.
-      if (charged > quota || bytes > quota - charged) return false;
-    } while (!charged_bytes.compare_exchange_weak(charged, charged + bytes,
-                                                  std::memory_order_relaxed));
+      if (charged > quota || bytes > quota - charged) return ChargeOutcome::kOverQuota;
+      if (charged > granted || bytes > granted - charged) return ChargeOutcome::kOverGrant;
+    } while (!charged_bytes.compare_exchange_weak(charged, charged + bytes));
+    // Who takes grants back lowers granted_bytes and then looks at charged_bytes: of the
+    // two of us, one sees the other.
+    if (__builtin_expect(charged + bytes > granted_bytes.load(), 0)) {
+      charged_bytes.fetch_sub(bytes);
+      return ChargeOutcome::kOverGrant;
+    }
     RaisePeak(peak_charged_bytes, charged + bytes);
+    return ChargeOutcome::kCharged;
+  }
+
+  // Adds `bytes` unless that would pass the quota. Grant and peak are the caller's business.
+  bool ChargeWithinQuota(uint64_t bytes) {
+    uint64_t charged = charged_bytes.load(std::memory_order_relaxed);
+    do {
+      const uint64_t quota = quota_bytes.load(std::memory_order_relaxed);
+      if (charged > quota || bytes > quota - charged) return false;
+    } while (!charged_bytes.compare_exchange_weak(charged, charged + bytes));
     return true;
   }
 
   // Adds `bytes` whatever the quota is, and counts an overdraft where it passes it.
-  void ChargeOverQuota(uint64_t bytes) {
+  // Returns what is charged now.
+  uint64_t ChargeOverQuota(uint64_t bytes) {
     const uint64_t charged = charged_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     RaisePeak(peak_charged_bytes, charged);
     const uint64_t quota = quota_bytes.load(std::memory_order_relaxed);
@@ -64,11 +89,12 @@ struct alignas(128) TaskBook {
       overdrafts.fetch_add(1, std::memory_order_relaxed);
       RaisePeak(peak_overdraft_bytes, charged - quota);
     }
+    return charged;
   }
 
   // Takes back what was charged. Returns what remains.
   uint64_t Credit(uint64_t bytes) {
-    return charged_bytes.fetch_sub(bytes, std::memory_order_relaxed) - bytes;
+    return charged_bytes.fetch_sub(bytes) - bytes;
   }
 
   uint64_t Overdraft() const {

@@ -9,60 +9,67 @@
 namespace taskmem {
 namespace {
 
-TaskBook& WithQuota(TaskBook& book, uint64_t quota_bytes) {
+// A book that draws on no pool.
+void SetQuota(TaskBook& book, uint64_t quota_bytes) {
   book.quota_bytes = quota_bytes;
-  return book;
+  book.granted_bytes = kNoPool;
+}
+
+bool Charges(TaskBook& book, uint64_t bytes) {
+  const ChargeOutcome outcome = book.TryCharge(bytes);
+  EXPECT_NE(outcome, ChargeOutcome::kOverGrant);
+  return outcome == ChargeOutcome::kCharged;
 }
 
 TEST(TaskBook, ChargesUpToTheQuotaToTheByte) {
   TaskBook book = {};
-  WithQuota(book, 100);
-  EXPECT_TRUE(book.TryCharge(60));
-  EXPECT_FALSE(book.TryCharge(41));
+  SetQuota(book, 100);
+  EXPECT_TRUE(Charges(book, 60));
+  EXPECT_FALSE(Charges(book, 41));
   EXPECT_EQ(book.charged_bytes, 60u) << "a refused charge changes nothing";
-  EXPECT_TRUE(book.TryCharge(40));
-  EXPECT_FALSE(book.TryCharge(1));
-  EXPECT_TRUE(book.TryCharge(0));
+  EXPECT_TRUE(Charges(book, 40));
+  EXPECT_FALSE(Charges(book, 1));
+  EXPECT_TRUE(Charges(book, 0));
   EXPECT_EQ(book.Credit(1), 99u);
-  EXPECT_TRUE(book.TryCharge(1));
+  EXPECT_TRUE(Charges(book, 1));
   EXPECT_EQ(book.Overdraft(), 0u);
   EXPECT_EQ(book.overdrafts, 0u);
 }
 
 TEST(TaskBook, NoSumWrapsAround) {
   TaskBook book = {};
-  WithQuota(book, 100);
-  EXPECT_TRUE(book.TryCharge(10));
-  EXPECT_FALSE(book.TryCharge(UINT64_MAX));
-  EXPECT_FALSE(book.TryCharge(UINT64_MAX - 9));
-  WithQuota(book, kNoQuota);
-  EXPECT_FALSE(book.TryCharge(UINT64_MAX));
-  EXPECT_TRUE(book.TryCharge(UINT64_MAX - 10));
+  SetQuota(book, 100);
+  EXPECT_TRUE(Charges(book, 10));
+  EXPECT_FALSE(Charges(book, UINT64_MAX));
+  EXPECT_FALSE(Charges(book, UINT64_MAX - 9));
+  SetQuota(book, kNoQuota);
+  EXPECT_FALSE(Charges(book, UINT64_MAX));
+  EXPECT_TRUE(Charges(book, UINT64_MAX - 10));
   EXPECT_EQ(book.charged_bytes, UINT64_MAX);
-  EXPECT_FALSE(book.TryCharge(1));
+  EXPECT_FALSE(Charges(book, 1));
 }
 
 TEST(TaskBook, ALoweredQuotaRefusesGrowthAndTakesNothing) {
   TaskBook book = {};
-  WithQuota(book, 100);
-  EXPECT_TRUE(book.TryCharge(80));
-  WithQuota(book, 50);
+  SetQuota(book, 100);
+  EXPECT_TRUE(Charges(book, 80));
+  SetQuota(book, 50);
   EXPECT_EQ(book.charged_bytes, 80u);
   EXPECT_EQ(book.Overdraft(), 30u);
-  EXPECT_FALSE(book.TryCharge(1));
-  EXPECT_FALSE(book.TryCharge(0)) << "it is above its quota";
+  EXPECT_FALSE(Charges(book, 1));
+  EXPECT_FALSE(Charges(book, 0)) << "it is above its quota";
   EXPECT_EQ(book.Credit(40), 40u);
   EXPECT_EQ(book.Overdraft(), 0u);
-  EXPECT_TRUE(book.TryCharge(10));
-  EXPECT_FALSE(book.TryCharge(1));
+  EXPECT_TRUE(Charges(book, 10));
+  EXPECT_FALSE(Charges(book, 1));
 }
 
 TEST(TaskBook, ChargesOverTheQuotaAreCounted) {
   TaskBook book = {};
-  WithQuota(book, 100);
-  book.ChargeOverQuota(100);
+  SetQuota(book, 100);
+  EXPECT_EQ(book.ChargeOverQuota(100), 100u);
   EXPECT_EQ(book.overdrafts, 0u) << "within the quota";
-  book.ChargeOverQuota(30);
+  EXPECT_EQ(book.ChargeOverQuota(30), 130u);
   EXPECT_EQ(book.overdrafts, 1u);
   EXPECT_EQ(book.Overdraft(), 30u);
   EXPECT_EQ(book.peak_overdraft_bytes, 30u);
@@ -73,16 +80,44 @@ TEST(TaskBook, ChargesOverTheQuotaAreCounted) {
   EXPECT_EQ(book.peak_overdraft_bytes, 30u) << "a peak stays";
 }
 
+TEST(TaskBook, ChargesUpToWhatIsGrantedToTheByte) {
+  TaskBook book = {};
+  SetQuota(book, 1000);
+  book.granted_bytes = 100;
+  EXPECT_EQ(book.TryCharge(60), ChargeOutcome::kCharged);
+  EXPECT_EQ(book.TryCharge(41), ChargeOutcome::kOverGrant);
+  EXPECT_EQ(book.charged_bytes, 60u) << "nothing is charged then";
+  EXPECT_EQ(book.peak_charged_bytes, 60u);
+  EXPECT_EQ(book.TryCharge(40), ChargeOutcome::kCharged);
+  EXPECT_EQ(book.TryCharge(1), ChargeOutcome::kOverGrant);
+  EXPECT_EQ(book.TryCharge(0), ChargeOutcome::kCharged);
+  EXPECT_EQ(book.TryCharge(UINT64_MAX), ChargeOutcome::kOverQuota) << "the quota comes first";
+  book.granted_bytes = 2000;
+  EXPECT_EQ(book.TryCharge(900), ChargeOutcome::kCharged);
+  EXPECT_EQ(book.TryCharge(1), ChargeOutcome::kOverQuota);
+}
+
+TEST(TaskBook, WhatIsChargedBeyondTheGrantRefusesMore) {
+  TaskBook book = {};
+  SetQuota(book, kNoQuota);
+  book.granted_bytes = 100;
+  EXPECT_EQ(book.ChargeOverQuota(150), 150u);
+  EXPECT_EQ(book.overdrafts, 0u) << "an overdraft is what passes the quota";
+  EXPECT_EQ(book.TryCharge(0), ChargeOutcome::kOverGrant);
+  EXPECT_EQ(book.Credit(60), 90u);
+  EXPECT_EQ(book.TryCharge(10), ChargeOutcome::kCharged);
+}
+
 TEST(TaskBook, PeakIsTheMostItEverHeld) {
   TaskBook book = {};
-  WithQuota(book, 100);
-  EXPECT_TRUE(book.TryCharge(70));
+  SetQuota(book, 100);
+  EXPECT_TRUE(Charges(book, 70));
   book.Credit(50);
-  EXPECT_TRUE(book.TryCharge(30));
+  EXPECT_TRUE(Charges(book, 30));
   EXPECT_EQ(book.peak_charged_bytes, 70u);
   book.ChargeOverQuota(100);
   EXPECT_EQ(book.peak_charged_bytes, 150u);
-  EXPECT_FALSE(book.TryCharge(1000));
+  EXPECT_FALSE(Charges(book, 1000));
   EXPECT_EQ(book.peak_charged_bytes, 150u);
 }
 
@@ -91,7 +126,7 @@ TEST(TaskBook, ThreadsNeverPassTheQuotaTogether) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 20'000;
   TaskBook book = {};
-  WithQuota(book, kQuota);
+  SetQuota(book, kQuota);
   std::atomic<uint64_t> held{0};
   std::atomic<int> refused{0};
   std::vector<std::thread> threads;
@@ -100,7 +135,7 @@ TEST(TaskBook, ThreadsNeverPassTheQuotaTogether) {
       uint64_t mine = 0;
       for (uint64_t round = 0; round < kRounds; ++round) {
         const uint64_t bytes = (round * 37 + static_cast<uint64_t>(i)) % 400;
-        if (book.TryCharge(bytes)) {
+        if (Charges(book, bytes)) {
           mine += bytes;
         } else {
           ++refused;
@@ -121,11 +156,36 @@ TEST(TaskBook, ThreadsNeverPassTheQuotaTogether) {
   EXPECT_GT(refused, 0);
 }
 
+// Who takes grants back lowers granted_bytes and then looks at charged_bytes.
+TEST(TaskBook, AGrantThatIsTakenBackIsNotChargedToo) {
+  constexpr int kRounds = 200'000;
+  TaskBook book = {};
+  SetQuota(book, kNoQuota);
+  std::atomic<bool> taken{false};
+  std::atomic<bool> stop{false};
+  std::thread charger([&] {
+    while (!stop) {
+      if (book.TryCharge(10) != ChargeOutcome::kCharged) continue;
+      if (taken) ADD_FAILURE() << "charged to what was taken back";
+      book.Credit(10);
+    }
+  });
+  for (int round = 0; round < kRounds; ++round) {
+    taken = false;
+    book.granted_bytes = 10;
+    book.granted_bytes = 0;
+    taken = book.charged_bytes == 0;
+  }
+  stop = true;
+  charger.join();
+  EXPECT_EQ(book.charged_bytes, 0u);
+}
+
 TEST(TaskBook, ThreadsThatGoOverTheQuotaLoseNoByte) {
   constexpr int kThreads = 4;
   constexpr uint64_t kRounds = 20'000;
   TaskBook book = {};
-  WithQuota(book, 1);
+  SetQuota(book, 1);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
