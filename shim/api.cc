@@ -2,8 +2,11 @@
 #define TASKMEM_IMPLEMENTATION
 #include "shim/taskmem.h"
 
+#include "accounting/page_table.h"
 #include "shim/heap.h"
+#include "shim/pools.h"
 #include "shim/stats_segment.h"
+#include "shim/task_pages.h"
 #include "shim/task_registry.h"
 #include "shim/threads.h"
 #include "shim/version.h"
@@ -72,6 +75,7 @@ int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
   if (const int error = EndTask(id, &slot)) return error;
   PokeThreadsOf(slot);
   AbsorbEnded(id, slot);
+  ReturnIdleToPools(slot);
   // What is left now; unless, where slots are short, the slot is another's already.
   const TaskBook& book = g_books[slot];
   if (usage != nullptr && book.task_id.load() == id && book.state.load() == TaskState::kEnded) {
@@ -116,6 +120,54 @@ int taskmem_owner_of(const void* address, uint64_t* id) {
   if (id == nullptr) return EINVAL;
   if (!OwnerOf(address, &slot)) return ENOENT;
   *id = slot < kFirstTaskSlot ? TASKMEM_UNTRACKED : g_books[slot].task_id.load();
+  return 0;
+}
+
+int taskmem_page_allocate(uint64_t bytes, taskmem_page* page) {
+  if (page == nullptr || bytes == 0 || bytes > uint64_t{kMaxPageBytes}) return EINVAL;
+  const CurrentTask task = GetCurrentTask();
+  if (task.slot == kUntrackedSlot) return ENOENT;
+  const int saved_errno = errno;
+  auto* start = static_cast<char*>(TaskmemMalloc(bytes));
+  errno = saved_errno;
+  if (start == nullptr) return ENOMEM;
+  TaskPage numbered = {};
+  uint32_t owner = kUntrackedSlot;
+  // Where the task has ended meanwhile, the block is not its.
+  const int error = OwnerOf(start, &owner) && owner == task.slot
+                        ? AddPage(task, start, &numbered)
+                        : ENOENT;
+  if (error != 0) {
+    TaskmemFree(start);
+    return error;
+  }
+  *page = {start, bytes, task.id, numbered.serial, numbered.number};
+  return 0;
+}
+
+int taskmem_page_free(taskmem_page* page) {
+  if (page == nullptr || page->address == nullptr) return EINVAL;
+  auto* start = static_cast<char*>(page->address);
+  if (const int error = RemovePage(start, page->serial)) return error;
+  *page = {};
+  TaskmemFree(start);
+  return 0;
+}
+
+int taskmem_encode(const void* address, uint64_t* encoded) {
+  if (encoded == nullptr) return EINVAL;
+  BlockPlace place = {};
+  if (!FindBlock(address, &place)) return ENOENT;
+  return EncodeInPage(place, address, encoded);
+}
+
+int taskmem_decode(uint64_t id, uint64_t encoded, void** address) {
+  CurrentTask task;
+  if (address == nullptr) return EINVAL;
+  if (!FindLive(id, &task)) return ENOENT;
+  char* decoded = DecodeInPages(task.slot, encoded);
+  if (decoded == nullptr) return ENOENT;
+  *address = decoded;
   return 0;
 }
 

@@ -2,7 +2,9 @@
 #ifndef TASKMEM_SHIM_CHARGE_H_
 #define TASKMEM_SHIM_CHARGE_H_
 
+#include "accounting/task_grants.h"
 #include "shim/context.h"
+#include "shim/pools.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -25,14 +27,28 @@ inline void CountInTotal(int64_t bytes) {
 
 enum class ChargeMode : uint8_t { kWithinQuota, kOverQuota };
 
-// False: the quota does not allow it (kWithinQuota only).
+// In a child made by any kind of fork, before it charges anything.
+inline void EnsureOwnBooks() {
+  if (__builtin_expect(g_books_are_ours->load(std::memory_order_relaxed) == 0, 0)) {
+    StatsAfterFork();
+    PoolsAfterFork();
+  }
+}
+
+// False: the quota or the pools do not allow it (kWithinQuota only).
 inline bool Charge(uint32_t slot, uint64_t bytes, ChargeMode mode) {
   EnsureOwnBooks();
   TaskBook& book = g_books[slot];
   if (mode == ChargeMode::kOverQuota) {
-    book.ChargeOverQuota(bytes);
-  } else if (!book.TryCharge(bytes)) {
-    return false;
+    if (book.ChargeOverQuota(bytes) > book.granted_bytes.load(std::memory_order_relaxed)) {
+      CoverByPools(slot, bytes);
+    }
+  } else {
+    ChargeOutcome outcome = book.TryCharge(bytes);
+    if (__builtin_expect(outcome == ChargeOutcome::kOverGrant, 0)) {
+      outcome = ChargeFromPools(slot, bytes);
+    }
+    if (outcome != ChargeOutcome::kCharged) return false;
   }
   CountInTotal(static_cast<int64_t>(bytes));
   return true;
@@ -40,7 +56,10 @@ inline bool Charge(uint32_t slot, uint64_t bytes, ChargeMode mode) {
 
 inline void Credit(uint32_t slot, uint64_t bytes) {
   EnsureOwnBooks();
-  g_books[slot].Credit(bytes);
+  TaskBook& book = g_books[slot];
+  const uint64_t charged = book.Credit(bytes);
+  const bool much_idle = TaskGrants::HasMuchIdle(book, charged, g_stats->pools.overdrawn_bytes);
+  if (__builtin_expect(much_idle, 0)) ReturnIdleToPools(slot);
   CountInTotal(-static_cast<int64_t>(bytes));
 }
 

@@ -24,6 +24,10 @@ class SlotSet {
 // Pages that still are a task's own are left (shared_page.h).
 void FoldOwners(const SlotSet& from, uint32_t to);
 
+// The task in the slot has ended: its page numbers are void (task_pages.cc). Its pages can
+// still be freed.
+void ForgetPages(uint32_t slot);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_FOLD_H_

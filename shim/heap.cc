@@ -22,6 +22,7 @@
 #include "shim/own_memory.h"
 #include "shim/page_map.h"
 #include "shim/shared_page.h"
+#include "shim/task_pages.h"
 #include "shim/threads.h"
 
 namespace taskmem {

@@ -67,6 +67,19 @@ void CollectEverything();
 // The owner's slot of the live block that contains `address`. False: none does.
 bool OwnerOf(const void* address, uint32_t* slot);
 
+// Where the live block that contains `address` begins, and its page: 64 KiB aligned.
+struct BlockPlace {
+  uint32_t slot;
+  char* block;
+  char* page;
+};
+// False: no block does. The block must not be freed meanwhile.
+bool FindBlock(const void* address, BlockPlace* place);
+
+// Whether the 64 KiB aligned address is still where a page of the task in `slot`
+// begins, or a shared page with blocks of its.
+bool IsPageOf(const char* page, uint32_t slot);
+
 // What the pages of all heaps add up to, by slot: what the books must say when
 // no thread allocates meanwhile. `bytes` has kMaxTaskSlots entries.
 void WalkHeaps(uint64_t* bytes);

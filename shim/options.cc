@@ -110,6 +110,29 @@ bool ParseQuota(const char* value, Options* options) {
   return true;
 }
 
+bool ParseMemory(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  const bool by_container = strcmp(value, "container") == 0;
+  if (!by_container && (!ParseBytes(value, &bytes) || bytes == 0)) return false;
+  options->memory_bytes = bytes;
+  return true;
+}
+
+// "0", "0.25", ".5": at least 0 and less than 1, as Spark has it.
+bool ParseStorageFraction(const char* value, Options* options) {
+  if (strspn(value, "0123456789.") != strlen(value)) return false;
+  char* end = nullptr;
+  const double fraction = strtod(value, &end);
+  if (end == value || *end != '\0' || fraction >= 1) return false;
+  options->storage_fraction = fraction;
+  return true;
+}
+
+bool ParseShare(const char* value, Options* options) {
+  constexpr Choice<Sharing> kChoices[] = {{"none", Sharing::kNone}, {"spark", Sharing::kSpark}};
+  return ParseChoice(value, kChoices, &options->share);
+}
+
 bool ParseAtLimit(const char* value, Options* options) {
   constexpr Choice<AtLimit> kChoices[] = {{"refuse", AtLimit::kRefuse},
                                           {"overdraw", AtLimit::kOverdraw},
@@ -158,6 +181,17 @@ bool ParseStatsDir(const char* value, Options* options) {
 const OptionInfo kOptions[] = {
     {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
      "a size above 0 such as 64M or 1.5GiB, or none"},
+    {"memory", "TASKMEM_MEMORY", "BYTES", "container",
+     "What all tasks of a process may hold together; by default what its container, or the "
+     "machine, has, less a reserve.",
+     ParseMemory, "a size above 0 such as 512M or 16GiB, container or none"},
+    {"storage-fraction", "TASKMEM_STORAGE_FRACTION", "FRACTION", "0.5",
+     "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
+     "a number of at least 0 and less than 1"},
+    {"share", "TASKMEM_SHARE", "RULE", "none",
+     "How tasks share --memory: none, first come first served; spark, each of N active tasks gets "
+     "1/N at most.",
+     ParseShare, "none or spark"},
     {"task-by", "TASKMEM_TASK_BY", "HOW", "process",
      "What makes a task: the whole process, each thread, or each thread whose name matches "
      "thread-name=REGEX.",

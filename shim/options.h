@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/compatibility.h"
 #include "spill/limit_policy.h"
 
 namespace taskmem {
@@ -22,6 +23,9 @@ struct Options {
   bool task_per_rename = false;
   Inherit inherit = Inherit::kUntilEnd;
   uint64_t quota_bytes = UINT64_MAX;
+  uint64_t memory_bytes = 0;  // 0: what the container or the machine gives; UINT64_MAX: no limit
+  double storage_fraction = 0.5;
+  Sharing share = Sharing::kNone;
   AtLimit at_limit = AtLimit::kRefuse;
   bool refuse_min_given = false;  // else the profile's, else the default
   uint64_t refuse_min_bytes = 256 * 1024;

@@ -71,6 +71,9 @@ TEST(Options, DefaultsOfTheTableAreThoseOfTheStruct) {
   EXPECT_EQ(parsed.task_per_rename, defaults.task_per_rename);
   EXPECT_EQ(parsed.inherit, defaults.inherit);
   EXPECT_EQ(parsed.quota_bytes, defaults.quota_bytes);
+  EXPECT_EQ(parsed.memory_bytes, defaults.memory_bytes);
+  EXPECT_EQ(parsed.storage_fraction, defaults.storage_fraction);
+  EXPECT_EQ(parsed.share, defaults.share);
   EXPECT_EQ(parsed.at_limit, defaults.at_limit);
   EXPECT_EQ(parsed.refuse_min_bytes, defaults.refuse_min_bytes);
   EXPECT_EQ(parsed.refusal_budget, defaults.refusal_budget);
@@ -92,6 +95,19 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.inherit, Inherit::kNever);
   EXPECT_TRUE(Find("quota").parse("64M", &options));
   EXPECT_EQ(options.quota_bytes, 64u << 20);
+  EXPECT_TRUE(Find("memory").parse("1.5G", &options));
+  EXPECT_EQ(options.memory_bytes, uint64_t{3} << 29);
+  EXPECT_TRUE(Find("memory").parse("none", &options));
+  EXPECT_EQ(options.memory_bytes, UINT64_MAX);
+  for (const auto& [text, fraction] : {std::pair("0", 0.0), {"0.0", 0.0}, {".25", 0.25},
+                                       {"0.75", 0.75}, {"0.999", 0.999}}) {
+    EXPECT_TRUE(Find("storage-fraction").parse(text, &options)) << text;
+    EXPECT_EQ(options.storage_fraction, fraction);
+  }
+  EXPECT_TRUE(Find("share").parse("spark", &options));
+  EXPECT_EQ(options.share, Sharing::kSpark);
+  EXPECT_TRUE(Find("share").parse("none", &options));
+  EXPECT_EQ(options.share, Sharing::kNone);
   EXPECT_TRUE(Find("at-limit").parse("kill", &options));
   EXPECT_EQ(options.at_limit, AtLimit::kKill);
   EXPECT_FALSE(options.refuse_min_given);
@@ -122,6 +138,27 @@ TEST(Options, BadValuesChangeNothing) {
       {"quota", "0"},
       {"quota", "0K"},
       {"quota", "much"},
+      {"memory", "0"},
+      {"memory", "0.0G"},
+      {"memory", "-1"},
+      {"memory", "half"},
+      {"memory", "16E"},
+      {"storage-fraction", "1"},
+      {"storage-fraction", "1.0"},
+      {"storage-fraction", "0.99999999999999999999"},
+      {"storage-fraction", "-0.5"},
+      {"storage-fraction", "+0.5"},
+      {"storage-fraction", "50%"},
+      {"storage-fraction", "."},
+      {"storage-fraction", ""},
+      {"storage-fraction", "0.5.1"},
+      {"storage-fraction", "5e-1"},
+      {"storage-fraction", "nan"},
+      {"storage-fraction", "0x0.8"},
+      {"storage-fraction", " 0.5"},
+      {"share", "Spark"},
+      {"share", "fair"},
+      {"share", ""},
       {"at-limit", "Refuse"},
       {"refuse-min", "-1"},
       {"refusal-budget", "12x"},
@@ -139,6 +176,9 @@ TEST(Options, BadValuesChangeNothing) {
     EXPECT_EQ(options.task_by, untouched.task_by);
     EXPECT_STREQ(options.thread_name_regex, untouched.thread_name_regex);
     EXPECT_EQ(options.quota_bytes, untouched.quota_bytes);
+    EXPECT_EQ(options.memory_bytes, untouched.memory_bytes);
+    EXPECT_EQ(options.storage_fraction, untouched.storage_fraction);
+    EXPECT_EQ(options.share, untouched.share);
     EXPECT_EQ(options.refuse_min_given, untouched.refuse_min_given);
     EXPECT_EQ(options.refusal_budget, untouched.refusal_budget);
     EXPECT_STREQ(options.stats_dir, untouched.stats_dir);
@@ -164,10 +204,16 @@ class EnvironmentTest : public testing::Test {
 TEST_F(EnvironmentTest, ReadsEveryVariable) {
   setenv("TASKMEM_QUOTA", "1M", 1);
   setenv("TASKMEM_AT_LIMIT", "overdraw", 1);
+  setenv("TASKMEM_MEMORY", "2M", 1);
+  setenv("TASKMEM_STORAGE_FRACTION", "0.25", 1);
+  setenv("TASKMEM_SHARE", "spark", 1);
   setenv("TASKMEM_PROFILE", "", 1);
   ASSERT_TRUE(Parse()) << error_;
   EXPECT_EQ(options_.quota_bytes, 1u << 20);
   EXPECT_EQ(options_.at_limit, AtLimit::kOverdraw);
+  EXPECT_EQ(options_.memory_bytes, 2u << 20);
+  EXPECT_EQ(options_.storage_fraction, 0.25);
+  EXPECT_EQ(options_.share, Sharing::kSpark);
   EXPECT_STREQ(options_.profile, "auto");
 }
 

@@ -9,6 +9,7 @@
 #include "shim/message.h"
 #include "shim/options.h"
 #include "shim/os.h"
+#include "shim/pools.h"
 #include "shim/profiles.h"
 #include "shim/stats_segment.h"
 #include "shim/threads.h"
@@ -47,6 +48,7 @@ __attribute__((constructor(101))) void Start() {
   g_limit_policy.at_budget = options.at_budget;
   g_limit_policy.refuse_min_bytes = options.refuse_min_bytes;
   g_limit_policy.refusal_budget = options.refusal_budget;
+  OpenPools(options);
   StatsPublish(options);
   pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
   ResolveLibc();

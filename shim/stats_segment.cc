@@ -163,6 +163,7 @@ bool StatsOpen() {
   g_stats->own_bytes.store(g_own_bytes_before_open.load(), std::memory_order_relaxed);
   for (uint32_t slot : {kUntrackedSlot, kEndedTasksSlot}) {
     g_books[slot].quota_bytes.store(kNoQuota, std::memory_order_relaxed);
+    g_books[slot].granted_bytes.store(kNoPool, std::memory_order_relaxed);
     g_books[slot].task_id.store(UINT64_MAX, std::memory_order_relaxed);
     g_books[slot].state.store(TaskState::kLive, std::memory_order_relaxed);
   }

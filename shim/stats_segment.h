@@ -42,12 +42,6 @@ void StatsReserveThreads(uint32_t count);
 // Counts memory mapped for the library itself. Callable before StatsOpen.
 void NoteOwnBytes(uint64_t bytes);
 
-inline void EnsureOwnBooks() {
-  if (__builtin_expect(g_books_are_ours->load(std::memory_order_relaxed) == 0, 0)) {
-    StatsAfterFork();
-  }
-}
-
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_STATS_SEGMENT_H_

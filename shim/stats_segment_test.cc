@@ -43,11 +43,16 @@ class StatsSegmentTest : public testing::Test {
   }
 
   uint64_t ChargedInFile(uint32_t slot) const {
+    return InFile(kTasksOffset + slot * sizeof(TaskBook));
+  }
+
+  // The 64-bit number at `offset` of the file.
+  uint64_t InFile(size_t offset) const {
     std::ifstream file(File(), std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(kTasksOffset + slot * sizeof(TaskBook)));
-    uint64_t charged = 0;
-    file.read(reinterpret_cast<char*>(&charged), sizeof(charged));
-    return charged;
+    file.seekg(static_cast<std::streamoff>(offset));
+    uint64_t number = 0;
+    file.read(reinterpret_cast<char*>(&number), sizeof(number));
+    return number;
   }
 
   const std::string dir_ = testing::TempDir() + "/segment-" + std::to_string(getpid());
@@ -66,6 +71,33 @@ TEST_F(StatsSegmentTest, TheFileHasWhatWasChargedBeforeAndAfter) {
         g_books[5000].ChargeOverQuota(7);
         return ChargedInFile(2) == 11 && ChargedInFile(5000) == 7 &&
                File().filename().string().starts_with(std::to_string(getpid()) + "-");
+      },
+      "");
+}
+
+TEST_F(StatsSegmentTest, WhatNoTaskOwnsDrawsOnNoPool) {
+  ExpectInChild(
+      [] {
+        for (const uint32_t slot : {kUntrackedSlot, kEndedTasksSlot}) {
+          if (g_books[slot].granted_bytes != kNoPool) return false;
+          if (g_books[slot].TryCharge(uint64_t{1} << 50) != ChargeOutcome::kCharged) return false;
+        }
+        return g_books[kFirstTaskSlot].granted_bytes == 0;
+      },
+      "");
+}
+
+TEST_F(StatsSegmentTest, TheFileShowsThePools) {
+  ExpectInChild(
+      [this] {
+        constexpr size_t kPools = offsetof(StatsHeader, pools);
+        g_stats->pools.memory_bytes = 1000;
+        Publish();
+        g_stats->pools.execution_used_bytes = 200;
+        g_stats->pools.active_tasks = 3;
+        return InFile(kPools + offsetof(PoolStats, memory_bytes)) == 1000 &&
+               InFile(kPools + offsetof(PoolStats, execution_used_bytes)) == 200 &&
+               InFile(kPools + offsetof(PoolStats, active_tasks)) == 3;
       },
       "");
 }
@@ -96,10 +128,12 @@ TEST_F(StatsSegmentTest, AForkedChildHasBooksOfItsOwn) {
         Publish();
         const pid_t child = fork();
         if (child == 0) {
-          EnsureOwnBooks();
+          if (g_books_are_ours->load() != 0) _exit(2);
+          StatsAfterFork();
           g_books[0].ChargeOverQuota(6);
           _exit(g_books[0].charged_bytes == 11 &&
-                        g_stats->pid == static_cast<uint32_t>(os::ProcessId())
+                        g_stats->pid == static_cast<uint32_t>(os::ProcessId()) &&
+                        g_books_are_ours->load() != 0
                     ? 0
                     : 1);
         }

@@ -6,6 +6,7 @@
 
 #include "accounting/mutex.h"
 #include "shim/fold.h"
+#include "shim/pools.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -68,6 +69,7 @@ void Release(uint32_t slot) {
   TaskBook& ended = g_books[kEndedTasksSlot];
   ended.refusals.fetch_add(book.refusals.load());
   ended.overdrafts.fetch_add(book.overdrafts.load());
+  ForgetInPools(slot);
   WriteIdentity(slot, 0, "", TaskState::kFree);
   g_task_slots[slot].next = g_free;
   g_free = slot;
@@ -148,6 +150,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   book.refusals.store(0, std::memory_order_relaxed);
   book.overdrafts.store(0, std::memory_order_relaxed);
   book.quota_bytes.store(quota_bytes, std::memory_order_relaxed);
+  book.granted_bytes.store(GrantAtBegin(), std::memory_order_relaxed);
   WriteIdentity(slot, id, name != nullptr ? name : "", TaskState::kLive);
   uint32_t& bucket = BucketOf(id);
   task.next = bucket;
@@ -166,6 +169,8 @@ int EndTask(uint64_t id, uint32_t* slot_out) {
   *link = g_task_slots[slot].next;
   WriteIdentity(slot, id, nullptr, TaskState::kEnded);
   g_task_slots[slot].generation.fetch_add(1, std::memory_order_seq_cst);
+  EndTaskInPools(slot);
+  ForgetPages(slot);
   Retain(slot);
   *slot_out = slot;
   return 0;

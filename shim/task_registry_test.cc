@@ -9,16 +9,27 @@
 #include <vector>
 
 #include "shim/fold.h"
+#include "shim/options.h"
+#include "shim/pools.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
 namespace {
 
 constexpr uint32_t kNoSlot = UINT32_MAX;
+constexpr uint64_t kMemoryBytes = uint64_t{1} << 30;
 constexpr uint32_t kSlotsOfTasks = kMaxTaskSlots - kFirstTaskSlot;
 
 int g_folds = 0;
 bool g_can_fold = true;
+uint32_t g_forgotten = kNoSlot;
+
+// As malloc does it.
+bool Charges(uint32_t slot, uint64_t bytes) {
+  ChargeOutcome outcome = g_books[slot].TryCharge(bytes);
+  if (outcome == ChargeOutcome::kOverGrant) outcome = ChargeFromPools(slot, bytes);
+  return outcome == ChargeOutcome::kCharged;
+}
 
 }  // namespace
 
@@ -34,6 +45,8 @@ void FoldOwners(const SlotSet& from, uint32_t to) {
   }
 }
 
+void ForgetPages(uint32_t slot) { g_forgotten = slot; }
+
 namespace {
 
 // The registry is the process's: every test ends its tasks, and what ended
@@ -41,7 +54,13 @@ namespace {
 class TaskRegistryTest : public testing::Test {
  protected:
   void SetUp() override {
-    static const bool is_open = StatsOpen();
+    static const bool is_open = [] {
+      if (!StatsOpen()) return false;
+      Options options;
+      options.memory_bytes = kMemoryBytes;
+      OpenPools(options);
+      return true;
+    }();
     ASSERT_TRUE(is_open);
   }
 
@@ -73,7 +92,7 @@ class TaskRegistryTest : public testing::Test {
     const uint64_t needed = retained < count ? count - retained : 0;
     for (uint64_t i = 0; i < needed; ++i) {
       const uint32_t slot = Begin(kLoadId + i);
-      EXPECT_TRUE(g_books[slot].TryCharge(1));
+      EXPECT_TRUE(Charges(slot, 1));
     }
     for (uint64_t i = 0; i < needed; ++i) End(kLoadId + i);
     return needed;
@@ -85,6 +104,14 @@ class TaskRegistryTest : public testing::Test {
       if (g_books[slot].state == state) ++count;
     }
     return count;
+  }
+
+  static uint64_t Granted() {
+    uint64_t bytes = 0;
+    for (uint32_t slot = kFirstTaskSlot; slot < g_stats->task_slots; ++slot) {
+      bytes += g_books[slot].granted_bytes;
+    }
+    return bytes;
   }
 
   static uint64_t Charged() {
@@ -142,7 +169,7 @@ TEST_F(TaskRegistryTest, WhatIsNotLiveCannotEnd) {
 TEST_F(TaskRegistryTest, AnEndedTaskKeepsItsSlotAndItsIdIsFree) {
   const uint32_t first = Begin(1, "first");
   const uint32_t generation = g_task_slots[first].generation;
-  EXPECT_TRUE(g_books[first].TryCharge(100));
+  EXPECT_TRUE(Charges(first, 100));
   EXPECT_EQ(End(1), first);
   EXPECT_EQ(g_task_slots[first].generation, generation + 1);
   const uint32_t second = Begin(1, "second");
@@ -153,6 +180,45 @@ TEST_F(TaskRegistryTest, AnEndedTaskKeepsItsSlotAndItsIdIsFree) {
   EXPECT_EQ(g_books[first].charged_bytes, 100u);
   EXPECT_STREQ(g_books[first].name, "first");
   EXPECT_EQ(g_task_slots[first].generation, generation + 1);
+}
+
+TEST_F(TaskRegistryTest, ATaskDrawsOnThePoolsFromItsFirstCharge) {
+  const uint32_t slot = Begin(1);
+  const uint64_t active = g_stats->pools.active_tasks;
+  const uint64_t used = g_stats->pools.execution_used_bytes;
+  EXPECT_EQ(g_books[slot].granted_bytes, 0u);
+  EXPECT_TRUE(Charges(slot, 100));
+  EXPECT_GE(g_books[slot].granted_bytes, 100u);
+  EXPECT_EQ(g_stats->pools.active_tasks, active + 1);
+  EXPECT_EQ(g_stats->pools.execution_used_bytes, used + g_books[slot].granted_bytes);
+  EXPECT_FALSE(Charges(slot, kMemoryBytes)) << "it has some already";
+
+  End(1);
+  EXPECT_EQ(g_books[slot].granted_bytes, 100u) << "what it left behind, and nothing idle";
+  EXPECT_EQ(g_stats->pools.active_tasks, active);
+  EXPECT_EQ(g_stats->pools.execution_used_bytes, used + 100);
+}
+
+TEST_F(TaskRegistryTest, TheEndVoidsPageNumbers) {
+  const uint32_t slot = Begin(1);
+  g_forgotten = kNoSlot;
+  End(1);
+  EXPECT_EQ(g_forgotten, slot);
+}
+
+TEST_F(TaskRegistryTest, AReleasedSlotHoldsNothingOfThePools) {
+  Begin(0);
+  RetainUntil(2 * kMaxRetainedTasks);
+  EXPECT_EQ(g_stats->pools.execution_used_bytes, Granted());
+  EXPECT_GE(Granted(), uint64_t{2} * kMaxRetainedTasks);
+  Begin(1);
+  EXPECT_EQ(Count(TaskState::kEnded), kRetainedAfterFold);
+  EXPECT_EQ(g_stats->pools.execution_used_bytes, Granted());
+  for (uint32_t slot = kFirstTaskSlot; slot < g_stats->task_slots; ++slot) {
+    if (g_books[slot].state == TaskState::kFree) {
+      EXPECT_EQ(g_books[slot].granted_bytes, 0u);
+    }
+  }
 }
 
 TEST_F(TaskRegistryTest, NamesAreCopiedAndCut) {
@@ -187,7 +253,7 @@ TEST_F(TaskRegistryTest, OnlyLiveTasksCanUseUpTheSlots) {
   // A few that ended are enough, also where they held something.
   const uint32_t freed = FindTask(5);
   const uint64_t ended_bytes = g_books[kEndedTasksSlot].charged_bytes;
-  EXPECT_TRUE(g_books[freed].TryCharge(10));
+  EXPECT_TRUE(Charges(freed, 10));
   End(5);
   EXPECT_EQ(Begin(kSlotsOfTasks), freed);
   EXPECT_EQ(g_books[kEndedTasksSlot].charged_bytes, ended_bytes + 10);
@@ -201,7 +267,7 @@ TEST_F(TaskRegistryTest, FoldsTheOldestOnceTooManyAreRetained) {
   const uint32_t oldest_kept = Begin(1);
   EXPECT_EQ(g_stats->tasks_folded, folded) << "not yet too many";
   const uint64_t charged = Charged();
-  EXPECT_TRUE(g_books[oldest_kept].TryCharge(5));
+  EXPECT_TRUE(Charges(oldest_kept, 5));
   End(1);
   EXPECT_EQ(Count(TaskState::kEnded), kMaxRetainedTasks + 1);
 

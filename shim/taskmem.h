@@ -11,6 +11,8 @@
 //   EEXIST  task_begin of an id that is live
 //   ENOENT  no live task has this id; for owner_of: no block is at this address
 //   EAGAIN  all task slots are taken by live tasks
+//   ENOMEM  the quota, --memory or the system has not that much
+//   ENOSPC  all 8192 page numbers of the task are taken
 //   ENOSYS  libtaskmem.so is not preloaded
 #ifndef TASKMEM_SHIM_TASKMEM_H_
 #define TASKMEM_SHIM_TASKMEM_H_
@@ -83,6 +85,32 @@ TASKMEM_API int taskmem_task_set_quota(uint64_t id, uint64_t bytes);
 // free is the task's, too.
 TASKMEM_API int taskmem_owner_of(const void* address, uint64_t* id);
 
+// Spark's pages: memory of the thread's task with a page number, so that an address in it
+// can be kept as one word: 13 bits of page number, 51 of offset.
+typedef struct taskmem_page {
+  void* address;
+  uint64_t bytes;
+  uint64_t task;
+  uint64_t serial;  // taskmem's own: tells a freed page from a later one in its place
+  uint32_t number;  // the lowest that was free
+} taskmem_page;
+
+// A page of `bytes`, at most 17179869176, charged to the task this thread works for. Freed by
+// taskmem_page_free, on any thread; the task's end takes its number and leaves the memory.
+// ENOENT: the thread works for no task. ENOMEM, ENOSPC.
+TASKMEM_API int taskmem_page_allocate(uint64_t bytes, taskmem_page* page);
+
+// Frees the page and clears *page. EINVAL: it is no page, or was freed before.
+TASKMEM_API int taskmem_page_free(taskmem_page* page);
+
+// One word for an address: of a page, or of any live block a task owns, whoever allocated
+// it. It stands for the address until the block is freed or the task ends. ENOENT: no block
+// is there, or it is no live task's. ENOSPC.
+TASKMEM_API int taskmem_encode(const void* address, uint64_t* encoded);
+
+// The address that was encoded for a live task. ENOENT: the task has no such page.
+TASKMEM_API int taskmem_decode(uint64_t task, uint64_t encoded, void** address);
+
 // Asks the pages instead of the books: walks every heap and adds up what the
 // books must say. 0 where they agree for every task, EILSEQ where they do not.
 // Right only while no other thread allocates or frees. For tests.
@@ -104,6 +132,10 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_task_usage(...) TASKMEM_CALL(taskmem_task_usage, __VA_ARGS__)
 #define taskmem_task_set_quota(...) TASKMEM_CALL(taskmem_task_set_quota, __VA_ARGS__)
 #define taskmem_owner_of(...) TASKMEM_CALL(taskmem_owner_of, __VA_ARGS__)
+#define taskmem_page_allocate(...) TASKMEM_CALL(taskmem_page_allocate, __VA_ARGS__)
+#define taskmem_page_free(...) TASKMEM_CALL(taskmem_page_free, __VA_ARGS__)
+#define taskmem_encode(...) TASKMEM_CALL(taskmem_encode, __VA_ARGS__)
+#define taskmem_decode(...) TASKMEM_CALL(taskmem_decode, __VA_ARGS__)
 #define taskmem_walk_heaps(...) TASKMEM_CALL(taskmem_walk_heaps, __VA_ARGS__)
 #define taskmem_version() ((taskmem_version) ? (taskmem_version)() : NULL)
 #endif

@@ -4,6 +4,8 @@
 
 int main(void) {
   taskmem_usage usage = {0};
+  taskmem_page page = {&usage, 1, 2, 3, 4};
+  void* address = &usage;
   uint64_t id = 7;
   REQUIRE(taskmem_version() == NULL);
   REQUIRE_COMPARE(taskmem_task_begin(1, NULL), ==, ENOSYS);
@@ -13,7 +15,12 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_task_usage(1, &usage), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_task_set_quota(1, 1000), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_owner_of(&id, &id), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_page_allocate(100, &page), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_page_free(&page), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_encode(&id, &id), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_decode(1, 0, &address), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_walk_heaps(&id, &id), ==, ENOSYS);
   REQUIRE(id == 7);
+  REQUIRE(page.address == &usage && page.serial == 3 && address == &usage);
   return 0;
 }

@@ -8,6 +8,7 @@ int main(void) {
   taskmem_options options = {sizeof(taskmem_options), 0, "a name that is much longer than the "
                              "forty-seven bytes that are shown of it"};
   taskmem_usage usage;
+  taskmem_page page = {NULL, 0, 0, 0, 0};
   uint64_t id = 5;
   int on_stack = 0;
   void* block;
@@ -61,6 +62,27 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_owner_of(block, &id), ==, 0);
   REQUIRE(id == TASKMEM_UNTRACKED);
   free(block);
+
+  REQUIRE_COMPARE(taskmem_page_allocate(100, &page), ==, ENOENT);
+  REQUIRE_COMPARE(taskmem_thread_attach(kTask, NULL), ==, 0);
+  REQUIRE_COMPARE(taskmem_page_allocate(100, NULL), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_page_allocate(0, &page), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_page_allocate(UINT64_C(17179869177), &page), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_page_allocate(UINT64_MAX, &page), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_page_free(NULL), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_page_free(&page), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_encode(&id, NULL), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_encode(NULL, &id), ==, ENOENT);
+  REQUIRE_COMPARE(taskmem_decode(kTask, 0, NULL), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_decode(kTask + 3, 0, &block), ==, ENOENT);
+  REQUIRE_COMPARE(taskmem_decode(kTask, 0, &block), ==, ENOENT);
+  REQUIRE_COMPARE(taskmem_page_allocate(100, &page), ==, 0);
+  REQUIRE_COMPARE(taskmem_encode(page.address, &id), ==, 0);
+  REQUIRE_COMPARE(taskmem_decode(kTask, id, &block), ==, 0);
+  REQUIRE(block == page.address);
+  REQUIRE_COMPARE(taskmem_page_free(&page), ==, 0);
+  REQUIRE_COMPARE(taskmem_page_free(&page), ==, EINVAL);
+  REQUIRE_COMPARE(taskmem_thread_detach(), ==, 0);
 
   REQUIRE_COMPARE(taskmem_task_end(kTask + 3, &usage), ==, ENOENT);
   REQUIRE_COMPARE(taskmem_task_end(kTask, &usage), ==, 0);
