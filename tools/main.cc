@@ -41,7 +41,8 @@ int Execute(const PsRequest&) {
 int Execute(const StatsRequest& request) {
   for (const ProcessStats& process : LiveProcesses()) {
     if (process.pid != request.pid) continue;
-    fmt::print("{}", request.as_json ? FormatJson(process, {}) : FormatTables({process}));
+    fmt::print("{}", request.as_json ? FormatJson(process, {})
+                                     : FormatTables({process}, PoolLines::kAll));
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

@@ -83,7 +83,27 @@ Row RestRow(const std::vector<TaskStats>& tasks, size_t first) {
   return row;
 }
 
-std::string FormatTable(const ProcessStats& process) {
+// Where --memory has gone. The parts add up, but for what changed while they were read.
+std::string PoolLine(const PoolUsage& pools) {
+  std::string line = fmt::format(
+      "  memory {}: execution {}, storage {}, unmanaged {}",
+      pools.memory_bytes ? HumanBytes(*pools.memory_bytes) : "unlimited",
+      HumanBytes(pools.execution_used_bytes), HumanBytes(pools.storage_used_bytes),
+      HumanBytes(pools.unmanaged_bytes));
+  if (pools.overdrawn_bytes != 0) {
+    line += fmt::format(", overdrawn {}", HumanBytes(pools.overdrawn_bytes));
+  }
+  if (pools.memory_bytes) {
+    const uint64_t taken = pools.execution_used_bytes + pools.storage_used_bytes +
+                           pools.unmanaged_bytes + pools.overdrawn_bytes;
+    const uint64_t memory = *pools.memory_bytes;
+    line += fmt::format(", free {}", HumanBytes(memory - std::min(taken, memory)));
+  }
+  return line + fmt::format("; {} active task{}\n", pools.active_tasks,
+                            pools.active_tasks == 1 ? "" : "s");
+}
+
+std::string FormatTable(const ProcessStats& process, PoolLines pool_lines) {
   std::vector<Row> rows = {{"task", "name", "peak", process.is_alive ? "now" : "at exit",
                             "retained", "quota", "refused", "overdrawn"}};
   const std::vector<TaskStats>& tasks = process.tasks;
@@ -108,18 +128,22 @@ std::string FormatTable(const ProcessStats& process) {
   rows.push_back(TaskRow(total));
 
   using enum Align;
-  return fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}\n", Program(process),
-                     process.pid, BytesOrDash(process.resident_bytes),
-                     BytesOrDash(process.peak_resident_bytes)) +
-         FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+  std::string text =
+      fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}\n", Program(process),
+                  process.pid, BytesOrDash(process.resident_bytes),
+                  BytesOrDash(process.peak_resident_bytes)) +
+      FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+  const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
+  if (pool_lines == PoolLines::kAll || is_short) text += PoolLine(process.pools);
+  return text;
 }
 
 }  // namespace
 
-std::string FormatTables(const std::vector<ProcessStats>& processes) {
+std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines pool_lines) {
   const size_t shown = processes.size() <= kMaxTables + 1 ? processes.size() : kMaxTables;
   std::string text;
-  for (size_t i = 0; i < shown; ++i) text += FormatTable(processes[i]);
+  for (size_t i = 0; i < shown; ++i) text += FormatTable(processes[i], pool_lines);
   if (shown < processes.size()) {
     uint64_t charged_bytes = 0;
     for (size_t i = shown; i < processes.size(); ++i) charged_bytes += processes[i].charged_bytes;

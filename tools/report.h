@@ -9,14 +9,20 @@
 
 namespace taskmem {
 
+// Which tables end with a line on the pools.
+enum class PoolLines {
+  kAll,
+  kWhereShort,  // only where memory was refused or is overdrawn
+};
+
 // One table per process, the first processes only where there are very many.
-std::string FormatTables(const std::vector<ProcessStats>& processes);
+std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines pool_lines);
 
 // One line per process.
 std::string FormatProcessList(const std::vector<ProcessStats>& processes);
 
-// {"process": {...}, "tasks": [...], "children": [...]}, indented, with a
-// newline at the end. `children` have no children of their own.
+// {"process": {...}, "pools": {...}, "tasks": [...], "children": [...]}, indented,
+// with a newline at the end. `children` have no children of their own.
 std::string FormatJson(const ProcessStats& process, const std::vector<ProcessStats>& children);
 
 }  // namespace taskmem

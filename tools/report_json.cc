@@ -17,6 +17,7 @@ Json TaskJson(const TaskStats& task) {
           {"name", task.name},
           {"quota_bytes", OrNull(task.quota_bytes)},
           {"charged_bytes", task.charged_bytes},
+          {"granted_bytes", OrNull(task.granted_bytes)},
           {"peak_charged_bytes", task.peak_charged_bytes},
           {"retained_bytes", task.retained_bytes},
           {"refusals", task.refusals},
@@ -25,6 +26,17 @@ Json TaskJson(const TaskStats& task) {
           {"overdrafts", task.overdrafts},
           {"threads", task.threads},
           {"pages", task.pages}};
+}
+
+Json PoolsJson(const PoolUsage& pools) {
+  return {{"memory_bytes", OrNull(pools.memory_bytes)},
+          {"execution_size_bytes", pools.execution_size_bytes},
+          {"execution_used_bytes", pools.execution_used_bytes},
+          {"storage_size_bytes", pools.storage_size_bytes},
+          {"storage_used_bytes", pools.storage_used_bytes},
+          {"unmanaged_bytes", pools.unmanaged_bytes},
+          {"overdrawn_bytes", pools.overdrawn_bytes},
+          {"active_tasks", pools.active_tasks}};
 }
 
 Json ProcessJson(const ProcessStats& process) {
@@ -39,6 +51,7 @@ Json ProcessJson(const ProcessStats& process) {
                        {"resident_bytes", process.resident_bytes},
                        {"peak_resident_bytes", process.peak_resident_bytes},
                        {"refusals", process.refusals}};
+  result["pools"] = PoolsJson(process.pools);
   result["tasks"] = std::move(tasks);
   result["children"] = Json::array();
   return result;

@@ -11,6 +11,7 @@
 namespace taskmem {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -39,15 +40,51 @@ TEST(FormatTables, IsAligned) {
   ProcessStats process = Process();
   TaskStats task = Task(1, "query", 2 << 20);
   task.quota_bytes = 64 << 20;
-  task.refusals = 12;
+  task.peak_overdraft_bytes = 1 << 20;
   process.tasks.push_back(task);
-  process.refusals = 12;
-  EXPECT_EQ(FormatTables({process}),
+  EXPECT_EQ(FormatTables({process}, PoolLines::kWhereShort),
             "taskmem: prog, pid 4711, resident 5.0 MiB, peak resident 6.0 MiB\n"
             "  task  name          peak  at exit  retained     quota  refused  overdrawn\n"
-            "     1  query      4.0 MiB  2.0 MiB         -  64.0 MiB       12          -\n"
+            "     1  query      4.0 MiB  2.0 MiB         -  64.0 MiB        -    1.0 MiB\n"
             "     -  untracked      0 B  1.0 MiB         -         -        -          -\n"
-            "     -  total      9.0 MiB  3.0 MiB         -         -       12          -\n");
+            "     -  total      9.0 MiB  3.0 MiB         -         -        -          -\n");
+}
+
+ProcessStats ProcessWithPools() {
+  ProcessStats process = Process();
+  process.pools.memory_bytes = 1 << 30;
+  process.pools.execution_used_bytes = 300 << 20;
+  process.pools.unmanaged_bytes = 176 << 10;
+  process.pools.active_tasks = 1;
+  return process;
+}
+
+TEST(FormatTables, ShowsWhereMemoryHasGone) {
+  ProcessStats process = ProcessWithPools();
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
+              EndsWith("  total      9.0 MiB  3.0 MiB         -      -        -          -\n"
+                       "  memory 1.0 GiB: execution 300.0 MiB, storage 0 B, unmanaged 176.0 KiB, "
+                       "free 723.8 MiB; 1 active task\n"));
+  process.pools.storage_used_bytes = 800 << 20;
+  process.pools.overdrawn_bytes = 5 << 20;
+  process.pools.active_tasks = 2;
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
+              EndsWith("\n  memory 1.0 GiB: execution 300.0 MiB, storage 800.0 MiB, unmanaged "
+                       "176.0 KiB, overdrawn 5.0 MiB, free 0 B; 2 active tasks\n"));
+  process.pools = {};
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
+              EndsWith("\n  memory unlimited: execution 0 B, storage 0 B, unmanaged 0 B; 0 active "
+                       "tasks\n"));
+}
+
+TEST(FormatTables, IsSilentAboutPoolsThatSuffice) {
+  ProcessStats process = ProcessWithPools();
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), Not(HasSubstr("memory")));
+  process.refusals = 1;
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("\n  memory 1.0 GiB: "));
+  process.refusals = 0;
+  process.pools.overdrawn_bytes = 1;
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("overdrawn 1 B, "));
 }
 
 TEST(FormatTables, ATaskOfAThreadShowsItsTid) {
@@ -57,7 +94,7 @@ TEST(FormatTables, ATaskOfAThreadShowsItsTid) {
   for (const uint64_t id : {kFirst - 1, kFirst + 1234, kEnd - 1, kEnd}) {
     process.tasks.push_back(Task(id, "t", 0));
   }
-  const std::string table = FormatTables({process});
+  const std::string table = FormatTables({process}, PoolLines::kWhereShort);
   EXPECT_THAT(table, HasSubstr("  281474976710655  t "));
   EXPECT_THAT(table, HasSubstr("         tid 1234  t "));
   EXPECT_THAT(table, HasSubstr("   tid 4294967295  t "));
@@ -76,27 +113,27 @@ TEST(FormatTables, StaysNarrow) {
   task.id = 4000000000;
   task.quota_bytes = uint64_t{1000} << 30;
   process.tasks.push_back(task);
-  std::istringstream lines(FormatTables({process}));
+  std::istringstream lines(FormatTables({process}, PoolLines::kWhereShort));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 110u) << line;
 }
 
 TEST(FormatTables, SumsUpWhatIsTooMuch) {
   ProcessStats process = Process();
   for (uint64_t id = 1; id <= 30; ++id) process.tasks.push_back(Task(id, "t", 1 << 20));
-  const std::string table = FormatTables({process});
+  const std::string table = FormatTables({process}, PoolLines::kWhereShort);
   EXPECT_THAT(table, HasSubstr("… 10 more tasks"));
   EXPECT_THAT(table, HasSubstr("10.0 MiB"));
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 1 + 20 + 1 + 2);
 
-  EXPECT_THAT(FormatTables(std::vector<ProcessStats>(30, Process())),
+  EXPECT_THAT(FormatTables(std::vector<ProcessStats>(30, Process()), PoolLines::kWhereShort),
               HasSubstr("more processes"));
 }
 
 TEST(FormatTables, SaysNowForALiveProcess) {
   ProcessStats process = Process();
   process.is_alive = true;
-  EXPECT_THAT(FormatTables({process}), HasSubstr("  now  "));
-  EXPECT_THAT(FormatTables({process}), Not(HasSubstr("at exit")));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("  now  "));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), Not(HasSubstr("at exit")));
 }
 
 TEST(FormatProcessList, HasALineForEach) {
@@ -112,6 +149,7 @@ TEST(FormatJson, HasEveryField) {
   TaskStats task = Task(UINT64_MAX - 1, "q", 100);
   task.quota_bytes = 64;
   task.overdraft_bytes = 36;
+  task.granted_bytes = 128;
   process.tasks.push_back(task);
   process.tasks.push_back(TaskStats{});
   const auto json = nlohmann::json::parse(FormatJson(process, {Process()}));
@@ -121,9 +159,16 @@ TEST(FormatJson, HasEveryField) {
                            "resident_bytes", "peak_resident_bytes", "refusals"}) {
     EXPECT_TRUE(json["process"][name].is_number_unsigned()) << name;
   }
+  for (const char* name : {"execution_size_bytes", "execution_used_bytes", "storage_size_bytes",
+                           "storage_used_bytes", "unmanaged_bytes", "overdrawn_bytes",
+                           "active_tasks"}) {
+    EXPECT_TRUE(json["pools"][name].is_number_unsigned()) << name;
+  }
+  EXPECT_TRUE(json["pools"]["memory_bytes"].is_null());
   ASSERT_EQ(json["tasks"].size(), 2u);
   EXPECT_EQ(json["tasks"][0]["task_id"], UINT64_MAX - 1);
   EXPECT_EQ(json["tasks"][0]["quota_bytes"], 64);
+  EXPECT_EQ(json["tasks"][0]["granted_bytes"], 128);
   for (const char* name : {"charged_bytes", "peak_charged_bytes", "retained_bytes", "refusals",
                            "overdraft_bytes", "peak_overdraft_bytes", "overdrafts", "threads",
                            "pages"}) {
@@ -131,9 +176,16 @@ TEST(FormatJson, HasEveryField) {
   }
   EXPECT_TRUE(json["tasks"][1]["task_id"].is_null());
   EXPECT_TRUE(json["tasks"][1]["quota_bytes"].is_null());
+  EXPECT_TRUE(json["tasks"][1]["granted_bytes"].is_null());
   ASSERT_EQ(json["children"].size(), 1u);
   EXPECT_EQ(json["children"][0]["process"]["pid"], 4711);
   EXPECT_EQ(json["children"][0]["children"].size(), 0u);
+}
+
+TEST(FormatJson, LimitedMemoryIsANumber) {
+  const auto json = nlohmann::json::parse(FormatJson(ProcessWithPools(), {ProcessWithPools()}));
+  EXPECT_EQ(json["pools"]["memory_bytes"], 1 << 30);
+  EXPECT_EQ(json["children"][0]["pools"]["execution_used_bytes"], 300 << 20);
 }
 
 TEST(FormatJson, AnyBytesMayBeAName) {

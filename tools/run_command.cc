@@ -113,7 +113,14 @@ Collected Collect(const std::string& dir, const std::string& session, const Chil
   return collected;
 }
 
-void Report(const RunRequest& request, const Collected& collected) {
+// Who divides the memory of a process wants to see how.
+bool DividesMemory(const Options& options) {
+  const Options defaults;
+  return options.memory_bytes != defaults.memory_bytes ||
+         options.storage_fraction != defaults.storage_fraction || options.share != defaults.share;
+}
+
+void Report(const RunRequest& request, const Options& options, const Collected& collected) {
   if (!request.quiet) {
     std::vector<ProcessStats> processes = collected.children;
     if (collected.has_program) processes.push_back(collected.program);
@@ -121,7 +128,9 @@ void Report(const RunRequest& request, const Collected& collected) {
                      [](const ProcessStats& a, const ProcessStats& b) {
                        return a.peak_charged_bytes > b.peak_charged_bytes;
                      });
-    fmt::print(stderr, "{}", FormatTables(processes));
+    const PoolLines pool_lines =
+        DividesMemory(options) ? PoolLines::kAll : PoolLines::kWhereShort;
+    fmt::print(stderr, "{}", FormatTables(processes, pool_lines));
   }
   if (request.json_file.empty()) return;
   const std::string json = FormatJson(collected.program, collected.children);
@@ -163,7 +172,7 @@ void RunCommand(const RunRequest& request) {
     Say("{} left no books: it could not be interposed, and nothing was enforced",
         request.program.front());
   }
-  Report(request, collected);
+  Report(request, options, collected);
   EndLike(child.wait_status);
 }
 

@@ -85,6 +85,8 @@ TaskStats ReadBook(const TaskBook& book, uint64_t threads) {
   TaskStats task;
   const uint64_t quota = book.quota_bytes.load();
   if (quota != kNoQuota) task.quota_bytes = quota;
+  const uint64_t granted = book.granted_bytes.load();
+  if (granted != kNoPool) task.granted_bytes = granted;
   task.charged_bytes = book.charged_bytes.load();
   // A charge raises the peak a moment after it counts.
   task.peak_charged_bytes = std::max(book.peak_charged_bytes.load(), task.charged_bytes);
@@ -107,6 +109,20 @@ std::vector<uint64_t> CountThreads(const StatsMapping& mapping, uint32_t slots) 
   return threads;
 }
 
+PoolUsage ReadPools(const PoolStats& stats) {
+  PoolUsage pools;
+  const uint64_t memory = stats.memory_bytes.load();
+  // 0: the process has not come as far as to open them.
+  if (memory != 0 && memory != kNoPool) pools.memory_bytes = memory;
+  pools.execution_size_bytes = stats.execution_size_bytes.load();
+  pools.execution_used_bytes = stats.execution_used_bytes.load();
+  pools.storage_size_bytes = stats.storage_size_bytes.load();
+  pools.storage_used_bytes = stats.storage_used_bytes.load();
+  pools.overdrawn_bytes = stats.overdrawn_bytes.load();
+  pools.active_tasks = stats.active_tasks.load();
+  return pools;
+}
+
 void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
   const uint32_t slots = std::max(mapping.Header().task_slots.load(), kFirstTaskSlot);
   const std::vector<uint64_t> threads = CountThreads(mapping, slots);
@@ -119,6 +135,7 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
     process->peak_charged_bytes =
         std::max(process->peak_charged_bytes, task.peak_charged_bytes);
     process->refusals += task.refusals;
+    if (slot < kFirstTaskSlot) process->pools.unmanaged_bytes += task.charged_bytes;
     if (slot == kUntrackedSlot) {
       process->untracked_bytes = task.charged_bytes;
       process->peak_untracked_bytes = task.peak_charged_bytes;
@@ -154,6 +171,7 @@ std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
   process.session = Text(header.session);
   process.program = Text(header.program);
   process.is_alive = IsAlive(process.pid, header.start_time);
+  process.pools = ReadPools(header.pools);
   ReadBooks(mapping, &process);
   process.peak_charged_bytes = std::max({process.peak_charged_bytes, process.charged_bytes,
                                          header.peak_charged_bytes.load()});

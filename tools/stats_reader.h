@@ -19,6 +19,7 @@ struct TaskStats {
   std::string name;
   std::optional<uint64_t> quota_bytes;
   uint64_t charged_bytes = 0;
+  std::optional<uint64_t> granted_bytes;  // acquired from the pools; nothing: draws on none
   uint64_t peak_charged_bytes = 0;  // never less than charged_bytes
   uint64_t retained_bytes = 0;      // charged_bytes where the task has ended
   uint64_t refusals = 0;
@@ -27,6 +28,18 @@ struct TaskStats {
   uint64_t overdrafts = 0;
   uint64_t threads = 0;
   uint64_t pages = 0;
+};
+
+// --memory and what is taken of it. As of the last grant, but for unmanaged_bytes.
+struct PoolUsage {
+  std::optional<uint64_t> memory_bytes;  // nothing: unlimited
+  uint64_t execution_size_bytes = 0;
+  uint64_t execution_used_bytes = 0;  // granted to tasks
+  uint64_t storage_size_bytes = 0;
+  uint64_t storage_used_bytes = 0;
+  uint64_t unmanaged_bytes = 0;  // charged to no task: untracked, and the folded ended tasks
+  uint64_t overdrawn_bytes = 0;  // held beyond what could be granted
+  uint64_t active_tasks = 0;
 };
 
 struct ProcessStats {
@@ -42,10 +55,11 @@ struct ProcessStats {
   uint64_t resident_bytes = 0;
   uint64_t peak_resident_bytes = 0;
   uint64_t refusals = 0;
+  PoolUsage pools;
   std::vector<TaskStats> tasks;  // in order of peak, the largest first
 };
 
-// Nothing where the file is none of ours, or only half made.
+// Nothing where the file is none of ours, of another version, or only half made.
 std::optional<ProcessStats> ReadStatsFile(const std::string& path);
 
 struct StatsFile {

@@ -113,6 +113,44 @@ TEST_F(StatsReaderTest, ReadsTheBooks) {
   EXPECT_EQ(seven.threads, 2u);
 }
 
+TEST_F(StatsReaderTest, ReadsThePools) {
+  StatsHeader* header = MakeFile("a", 1, kNever);
+  header->tasks_folded = 1;
+  header->pools.memory_bytes = 1000;
+  header->pools.execution_size_bytes = 600;
+  header->pools.execution_used_bytes = 300;
+  header->pools.storage_size_bytes = 400;
+  header->pools.storage_used_bytes = 200;
+  header->pools.overdrawn_bytes = 20;
+  header->pools.active_tasks = 2;
+  Book(header, kUntrackedSlot).charged_bytes = 5;
+  Book(header, kEndedTasksSlot).charged_bytes = 6;
+  Book(header, kEndedTasksSlot).granted_bytes = kNoPool;
+  AddTask(header, 7, "seven", TaskState::kLive, 100, kNoQuota).granted_bytes = 300;
+
+  const auto process = ReadStatsFile(dir_ + "/a");
+  ASSERT_TRUE(process);
+  const PoolUsage& pools = process->pools;
+  EXPECT_EQ(pools.memory_bytes, 1000u);
+  EXPECT_EQ(pools.execution_size_bytes, 600u);
+  EXPECT_EQ(pools.execution_used_bytes, 300u);
+  EXPECT_EQ(pools.storage_size_bytes, 400u);
+  EXPECT_EQ(pools.storage_used_bytes, 200u);
+  EXPECT_EQ(pools.unmanaged_bytes, 11u);
+  EXPECT_EQ(pools.overdrawn_bytes, 20u);
+  EXPECT_EQ(pools.active_tasks, 2u);
+  ASSERT_EQ(process->tasks.size(), 2u);
+  EXPECT_EQ(process->tasks[0].granted_bytes, 300u);
+  EXPECT_EQ(process->tasks[1].granted_bytes, std::nullopt);
+}
+
+TEST_F(StatsReaderTest, MemoryMayBeUnlimitedOrNotOpenedYet) {
+  StatsHeader* header = MakeFile("a", 1, kNever);
+  EXPECT_EQ(ReadStatsFile(dir_ + "/a")->pools.memory_bytes, std::nullopt);
+  header->pools.memory_bytes = kNoPool;
+  EXPECT_EQ(ReadStatsFile(dir_ + "/a")->pools.memory_bytes, std::nullopt);
+}
+
 TEST_F(StatsReaderTest, PeakOfTheProcessIsNeverLessThanCharged) {
   StatsHeader* header = MakeFile("a", 1, kNever);
   AddTask(header, 1, "", TaskState::kLive, 500, kNoQuota);
@@ -153,6 +191,7 @@ TEST_F(StatsReaderTest, RejectsOtherFiles) {
   std::ofstream(dir_ + "/short") << "short";
   MakeFile("magic", 1, kNever)->magic = 0;
   MakeFile("version", 1, kNever)->version = kStatsVersion + 1;
+  MakeFile("older", 1, kNever)->version = kStatsVersion - 1;
   MakeFile("slots", 1, kNever)->task_slots = kMaxTaskSlots + 1;
   EXPECT_TRUE(ReadStatsDir(dir_).empty());
   EXPECT_FALSE(ReadStatsFile(dir_ + "/absent"));
