@@ -134,6 +134,96 @@ TEST_F(RunningSpillTest, CleanUpDoesNotWaitForIt) {
   EndSpill(0);  // there is nothing left that it could give back
 }
 
+// A consumer's Spill takes its owner's lock, and the owner acquires under that lock
+// (ABBA): the owner is answered short rather than made to wait for the spill.
+TEST(ConsumersOwnLock, IsNotWaitedForByWhoHoldsIt) {
+  TaskMemory memory({});
+  std::mutex owners;
+  Door asked;
+  TestConsumer c1(
+      memory.task, "c1",
+      [&](TestConsumer& self, int64_t bytes) {
+        asked.Open();
+        const std::lock_guard lock(owners);
+        return SpillExactly(self, bytes);
+      },
+      memory.events);
+  TestConsumer c2(memory.task, "c2", SpillNothing, memory.events);
+  c1.Acquire(100);
+  std::thread spiller;
+  {
+    const std::lock_guard lock(owners);
+    spiller = std::thread([&c2] { EXPECT_EQ(c2.Acquire(50), 50); });
+    asked.WaitUntilOpen();
+    EXPECT_EQ(c1.Acquire(10), 0) << "c1 is spilling for another thread";
+    c1.FreeMemory(10);
+  }
+  spiller.join();
+  EXPECT_EQ(memory.Used(), 90);
+}
+
+// An owner frees its pages while other threads make it spill them: each page goes once.
+TEST(SpillAndFree, RaceForTheSamePages) {
+  constexpr int kRounds = 2000;
+  constexpr int64_t kPageBytes = 10;
+  TaskMemory memory({});
+  std::mutex owners;
+  std::vector<MemoryBlock> pages;
+  std::atomic<int64_t> freed{0};
+  const auto free_one = [&](TestConsumer& consumer) {
+    MemoryBlock page;
+    {
+      const std::lock_guard lock(owners);
+      if (pages.empty()) return int64_t{0};
+      page = pages.back();
+      pages.pop_back();
+    }
+    const int64_t size = page.size;
+    EXPECT_FALSE(consumer.FreePage(page));
+    freed += size;
+    return size;
+  };
+  TestConsumer c1(
+      memory.task, "c1",
+      [&](TestConsumer& self, int64_t bytes) -> Result<int64_t> {
+        int64_t given = 0;
+        while (given < bytes) {
+          const int64_t size = free_one(self);
+          if (size == 0) break;
+          given += size;
+        }
+        return given;
+      },
+      memory.events, kOnHeap, kPageBytes);
+  TestConsumer c2(memory.task, "c2", SpillNothing, memory.events);
+  std::atomic<bool> is_over{false};
+  std::thread spiller([&] {
+    while (!is_over) c2.FreeMemory(c2.Acquire(40));
+  });
+  std::thread releaser([&] {
+    while (!is_over) {
+      if (free_one(c1) == 0) std::this_thread::yield();
+    }
+  });
+  int64_t made = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const Result<MemoryBlock> page = c1.AllocatePage(kPageBytes);
+    if (!page.ok()) continue;  // c2 holds everything at the moment
+    made += page.value().size;
+    const std::lock_guard lock(owners);
+    pages.push_back(*page);
+  }
+  is_over = true;
+  spiller.join();
+  releaser.join();
+  while (free_one(c1) != 0) {
+  }
+  EXPECT_EQ(freed, made);
+  EXPECT_EQ(c1.used(), 0);
+  EXPECT_EQ(memory.Used(), 0);
+  EXPECT_EQ(memory.task.CleanUpAllAllocatedMemory(), 0);
+}
+
 // Leaves inside its own Spill, which goes on.
 class EarlyLeaver final : public MemoryConsumer {
  public:
