@@ -100,7 +100,7 @@ UnifiedMemoryManager::Pass UnifiedMemoryManager::RunPass(Waiter& waiter) {
 
   // (c). Nothing is evicted for a grant that the cap forbids.
   const bool may_evict =
-      !waiter.has_evicted &&
+      request.may_evict && !waiter.has_evicted &&
       request.at_least <= pools.execution.Headroom(request.task, LimitsFor(pools));
   PlanGrowth(pools, request.bytes, enough, &waiter.move_bytes, &waiter.evict_bytes);
   if (waiter.evict_bytes > 0 && may_evict) return Pass::kMustEvict;

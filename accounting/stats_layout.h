@@ -5,6 +5,7 @@
 //   offset 0   StatsHeader
 //              ThreadEntry[kMaxThreads]   which task each thread works for
 //              TaskBook[kMaxTaskSlots]    one per task slot
+//              ReclaimBook[kMaxTaskSlots] one per task slot
 //
 // Books are counters that are right at every moment: each is one 64-bit atomic.
 // What identifies a task (id, name, state) changes under TaskBook::sequence,
@@ -16,12 +17,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/reclaim_book.h"
 #include "accounting/task_book.h"
 
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 2;
+inline constexpr uint32_t kStatsVersion = 3;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 
@@ -71,10 +73,15 @@ struct alignas(64) ThreadEntry {
 
 inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
-inline constexpr size_t kStatsBytes = kTasksOffset + size_t{kMaxTaskSlots} * sizeof(TaskBook);
+inline constexpr size_t kReclaimOffset =
+    kTasksOffset + size_t{kMaxTaskSlots + 1} * sizeof(TaskBook);
+inline constexpr size_t kStatsBytes =
+    kReclaimOffset + size_t{kMaxTaskSlots + 1} * sizeof(ReclaimBook);
 
 static_assert(sizeof(StatsHeader) <= kThreadsOffset);
 static_assert(kTasksOffset % 4096 == 0);
+static_assert(kReclaimOffset % 4096 == 0);
+static_assert(kStatsBytes % 4096 == 0);
 
 }  // namespace taskmem
 

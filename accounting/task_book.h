@@ -23,7 +23,15 @@ inline constexpr uint32_t kMaxTaskSlots = 65535;
 inline constexpr uint32_t kUntrackedSlot = 0;
 // Ended tasks beyond a bounded number are added up here.
 inline constexpr uint32_t kEndedTasksSlot = 1;
-inline constexpr uint32_t kFirstTaskSlot = 2;
+// What spill hooks allocate while they run: never refused, and of no task.
+inline constexpr uint32_t kSpillReserveSlot = 2;
+// Cached blocks, which outlive the task that made them. Drawn from the storage pool.
+inline constexpr uint32_t kStorageSlot = 3;
+inline constexpr uint32_t kFirstTaskSlot = 4;
+
+// Ids that stand for slots of no task, as UINT64_MAX does for untracked.
+inline constexpr uint64_t kStorageId = UINT64_MAX - 1;
+inline constexpr uint64_t kSpillReserveId = UINT64_MAX - 2;
 
 inline constexpr uint64_t kNoQuota = UINT64_MAX;
 // Of books that draw on no pool.

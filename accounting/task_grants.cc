@@ -7,23 +7,32 @@ namespace {
 
 constexpr MemoryMode kMode = MemoryMode::kOffHeap;
 
+// For what must be answered at once, amid an allocation.
+ExecutionRequest AtOnce(uint32_t slot) {
+  return {.task = slot, .may_evict = false, .timeout_ns = 0};
+}
+
 }  // namespace
 
 void TaskGrants::RenewUnmanaged() {
-  unmanaged_.Set(kMode, static_cast<int64_t>(books_[kUntrackedSlot].charged_bytes.load() +
-                                             books_[kEndedTasksSlot].charged_bytes.load()));
+  auto unmanaged = static_cast<int64_t>(books_[kUntrackedSlot].charged_bytes.load() +
+                                        books_[kEndedTasksSlot].charged_bytes.load() +
+                                        books_[kSpillReserveSlot].charged_bytes.load());
+  const auto storage = static_cast<int64_t>(books_[kStorageSlot].charged_bytes.load());
+  if (storage != 0) {
+    unmanaged += std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode));
+  }
+  unmanaged_.Set(kMode, unmanaged);
 }
 
-// From the pools, at least `needed` bytes and at most `wanted`. 0: they have not that much.
-uint64_t TaskGrants::Acquire(uint32_t slot, uint64_t needed, uint64_t wanted) {
+// From the pools, at least `needed` bytes and at most `wanted`, for the task and by the means
+// that `request` names. 0: they have not that much.
+uint64_t TaskGrants::Acquire(ExecutionRequest request, uint64_t needed, uint64_t wanted) {
   if (wanted > INT64_MAX) return 0;
   RenewUnmanaged();
-  ExecutionRequest request;
   request.bytes = static_cast<int64_t>(wanted);
   request.at_least = static_cast<int64_t>(needed);
-  request.task = slot;
   request.mode = kMode;
-  request.timeout_ns = 0;
   const Result<int64_t> granted = pools_.AcquireExecutionMemory(request);
   return granted.ok() ? static_cast<uint64_t>(*granted) : 0;
 }
@@ -42,7 +51,7 @@ ChargeOutcome TaskGrants::AcquireAndCharge(uint32_t slot, uint64_t bytes) {
     const uint64_t until_quota = total < quota ? quota - total : 0;
     const uint64_t needed = total - granted;
     const uint64_t acquired =
-        Acquire(slot, needed, needed + std::min(Quantum(granted), until_quota));
+        Acquire(AtOnce(slot), needed, needed + std::min(Quantum(granted), until_quota));
     if (acquired == 0) {
       // Refused; unless another thread of the task has acquired or freed meanwhile.
       if (book.granted_bytes.load() == granted && book.charged_bytes.load() == charged) {
@@ -67,13 +76,25 @@ ChargeOutcome TaskGrants::AcquireAndCharge(uint32_t slot, uint64_t bytes) {
   }
 }
 
+uint64_t TaskGrants::AcquireAhead(uint32_t slot, uint64_t bytes, int64_t timeout_ns) {
+  TaskBook& book = books_[slot];
+  const uint64_t charged = book.charged_bytes.load();
+  const uint64_t granted = book.granted_bytes.load();
+  if (bytes > UINT64_MAX - charged || charged + bytes <= granted) return 0;
+  const uint64_t needed = charged + bytes - granted;
+  const uint64_t acquired =
+      Acquire({.task = slot, .timeout_ns = timeout_ns}, needed, needed);
+  book.granted_bytes.fetch_add(acquired);
+  return acquired;
+}
+
 void TaskGrants::Cover(uint32_t slot, uint64_t bytes) {
   TaskBook& book = books_[slot];
   const uint64_t charged = book.charged_bytes.load();
   const uint64_t granted = book.granted_bytes.load();
   if (charged <= granted) return;
   const uint64_t needed = std::min(bytes, charged - granted);
-  const uint64_t acquired = Acquire(slot, needed, needed);
+  const uint64_t acquired = Acquire(AtOnce(slot), needed, needed);
   if (acquired != 0) {
     book.granted_bytes.fetch_add(acquired);
   } else if (pools_.OverdrawExecutionMemory(static_cast<int64_t>(needed), slot, kMode)) {

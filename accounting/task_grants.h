@@ -37,15 +37,22 @@ class TaskGrants final : public IdleGrantHolder {
   // An ended task acquires nothing more: what it gives up goes back soon.
   static constexpr uint64_t kEndedIdleBytes = 4096;
 
-  // `books` has `slots` entries in use. What nobody draws from the pools, the untracked
-  // book and that of ended tasks, is kept in `unmanaged`. All must outlive this.
+  // `books` has `slots` entries in use. What nobody draws from the pools (the untracked
+  // book, those of ended tasks and of the spill reserve, and what the storage book has
+  // beyond the storage pool) is kept in `unmanaged`. All must outlive this.
   TaskGrants(UnifiedMemoryManager& pools, TaskBook* books, const std::atomic<uint32_t>& slots,
              UnmanagedTotals& unmanaged)
       : pools_(pools), books_(books), slots_(slots), unmanaged_(unmanaged) {}
 
-  // After TryCharge said kOverGrant: charges `bytes` and acquires what that needs. Does not
-  // wait. kOverGrant, and nothing is charged: the pools have not that much.
+  // After TryCharge said kOverGrant: charges `bytes` and acquires what that needs. Neither
+  // waits nor evicts. kOverGrant, and nothing is charged: the pools have not that much.
   ChargeOutcome AcquireAndCharge(uint32_t slot, uint64_t bytes);
+
+  // After AcquireAndCharge said kOverGrant: acquires what a charge of `bytes` needs, evicting
+  // blocks for it and waiting at most `timeout_ns`. It is idle then: another request may take
+  // it before the caller charges it. Returns what was acquired; 0: the pools have not that
+  // much, or the grant covers the charge. The caller holds no lock.
+  uint64_t AcquireAhead(uint32_t slot, uint64_t bytes, int64_t timeout_ns);
 
   // After ChargeOverQuota(bytes): has the pools cover it, overdrawn where they cannot.
   void Cover(uint32_t slot, uint64_t bytes);
@@ -87,7 +94,7 @@ class TaskGrants final : public IdleGrantHolder {
                                         : quarter;
   }
   void RenewUnmanaged();
-  uint64_t Acquire(uint32_t slot, uint64_t needed, uint64_t wanted);
+  uint64_t Acquire(ExecutionRequest request, uint64_t needed, uint64_t wanted);
   static uint64_t TakeIdle(TaskBook& book, uint64_t keep_idle);
   void ReleaseIdle(uint32_t slot);
 

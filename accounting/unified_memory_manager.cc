@@ -277,8 +277,9 @@ UnifiedMemoryManager::Pools UnifiedMemoryManager::GetPools(MemoryMode mode) cons
 
 UnifiedMemoryManager::Pools UnifiedMemoryManager::PoolsLocked(MemoryMode mode) const {
   const ModePools& pools = PoolsOf(mode);
-  return {pools.execution.size(),      pools.execution.used(),         pools.storage.size(),
-          pools.storage.used(),        pools.execution.overdrawn(),    pools.execution.active_tasks(),
+  return {pools.execution.size(),         pools.execution.used(),
+          pools.storage.size(),           pools.storage.used(),
+          pools.execution.overdrawn(),    pools.execution.active_tasks(),
           UnmanagedMemoryUsed(mode)};
 }
 

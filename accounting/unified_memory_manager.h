@@ -67,6 +67,9 @@ struct ExecutionRequest {
   // A grant below this is as good as none: nothing is taken then, and nothing evicted for
   // the bytes beyond it. For callers that cannot do with part of what they need.
   int64_t at_least = 0;
+  // Whether blocks may be evicted for it: not where the caller cannot bear what their
+  // owners do meanwhile.
+  bool may_evict = true;
   // How long to wait at most; 0: not at all.
   int64_t timeout_ns = kForever;
   const Cancellation* cancellation = nullptr;

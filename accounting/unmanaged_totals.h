@@ -13,7 +13,9 @@ namespace taskmem {
 struct UnmanagedTotals {
   std::atomic<int64_t> bytes[kMemoryModes] = {};
 
-  int64_t Get(MemoryMode mode) const { return bytes[IndexOf(mode)].load(std::memory_order_relaxed); }
+  int64_t Get(MemoryMode mode) const {
+    return bytes[IndexOf(mode)].load(std::memory_order_relaxed);
+  }
   void Set(MemoryMode mode, int64_t value) {
     bytes[IndexOf(mode)].store(value, std::memory_order_relaxed);
   }

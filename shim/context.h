@@ -81,6 +81,7 @@ struct ThreadState {
   bool keeps_ended_task;  // --inherit always, and this task was inherited
   bool check_name;        // another thread renamed this one, or may have
   bool exempt;            // nothing is refused to this thread
+  bool in_hook;           // inside a HookScope (heap.h)
   bool signals_at_start;  // SIGSEGV was blocked when the thread began
   int64_t unposted_bytes; // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;

@@ -92,7 +92,8 @@ EXPORT int malloc_info(int options, FILE* stream) noexcept {
     errno = EINVAL;
     return -1;
   }
-  fprintf(stream, "<malloc version=\"taskmem-1\"><system type=\"current\" size=\"%llu\"/></malloc>\n",
+  fprintf(stream,
+          "<malloc version=\"taskmem-1\"><system type=\"current\" size=\"%llu\"/></malloc>\n",
           static_cast<unsigned long long>(ChargedBytes()));
   return 0;
 }

@@ -11,12 +11,14 @@
 #include <cstring>
 
 #include "accounting/mutex.h"
+#include "accounting/size_text.h"
 #include "shim/charge.h"
 #include "shim/context.h"
 #include "shim/fast_path.h"
 #include "shim/fold.h"
 #include "shim/foreign.h"
 #include "shim/heap.h"
+#include "shim/log.h"
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
@@ -24,6 +26,7 @@
 #include "shim/shared_page.h"
 #include "shim/task_pages.h"
 #include "shim/threads.h"
+#include "spill/reclaim.h"
 
 namespace taskmem {
 

@@ -25,6 +25,9 @@ namespace taskmem {
 // Set before the first thread is started, then constant.
 extern LimitPolicy g_limit_policy;
 
+// How long a request may wait for memory of the pools; set as above.
+extern int64_t g_reclaim_wait_ns;
+
 // From here on nothing is refused.
 extern std::atomic<bool> g_process_is_dying;
 
@@ -53,6 +56,25 @@ void AskThreadsToCheckTheirNames();
 
 // Nothing is refused to this thread.
 void ExemptThread();
+
+// While it lives this thread may run code of the program amid an allocation: a spill hook,
+// a destructor, a supplier. What it allocates is charged to the spill reserve, is never
+// refused and makes no room for itself. At its end the thread works for its task again,
+// whatever was attached meanwhile. Nests. For threads that have a context, or none at all.
+class HookScope {
+ public:
+  HookScope();
+  ~HookScope();
+  HookScope(const HookScope&) = delete;
+  HookScope& operator=(const HookScope&) = delete;
+
+ private:
+  CurrentTask task_;
+  bool has_context_;
+  bool was_busy_;
+  bool was_in_hook_;
+  bool kept_ended_task_;
+};
 
 // Threads that work for the ended task in `slot` notice at their next slow path.
 void PokeThreadsOf(uint32_t slot);

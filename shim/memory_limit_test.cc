@@ -61,7 +61,8 @@ TEST_F(MemoryLimitTest, AGroupOfVersion2) {
 
 TEST_F(MemoryLimitTest, AGroupOfVersion1) {
   SetMachine(16 * kGiB);
-  Write("/proc/self/cgroup", "12:pids:/other\n5:cpu,memory,misc:/docker/c0ffee\n1:name=systemd:/x\n");
+  Write("/proc/self/cgroup",
+        "12:pids:/other\n5:cpu,memory,misc:/docker/c0ffee\n1:name=systemd:/x\n");
   Write("/sys/fs/cgroup/memory/docker/c0ffee/memory.limit_in_bytes", "2147483648\n");
   EXPECT_EQ(Read(), 2 * kGiB - 2 * kGiB / 8);
 }

@@ -159,6 +159,80 @@ bool ParseAtBudget(const char* value, Options* options) {
   return ParseChoice(value, kChoices, &options->at_budget);
 }
 
+// "80%", or none.
+bool ParseSoftLimit(const char* value, Options* options) {
+  uint64_t percent = 0;
+  if (strcmp(value, "none") != 0) {
+    if (!ParseDigits(&value, &percent) || strcmp(value, "%") != 0) return false;
+    if (percent == 0 || percent >= 100) return false;
+  }
+  options->soft_limit_percent = static_cast<uint32_t>(percent);
+  return true;
+}
+
+bool ParseSpillTimeout(const char* value, Options* options) {
+  return ParseDuration(value, &options->spill_timeout_ns);
+}
+
+bool ParseWait(const char* value, Options* options) {
+  return ParseDuration(value, &options->wait_ns);
+}
+
+// Absolute, because the processes of one run may stand in different folders.
+template <size_t kBytes>
+bool ParsePath(const char* value, char (&path)[kBytes]) {
+  return *value == '/' && CopyText(value, path);
+}
+
+bool ParsePlugin(const char* value, Options* options) {
+  return CopyText(value, options->plugin);
+}
+
+bool ParseSpillDir(const char* value, Options* options) {
+  return ParsePath(value, options->spill_dir);
+}
+
+bool ParseSpillFsync(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->spill_fsync);
+}
+
+bool ParseSpillCompress(const char* value, Options* options) {
+  constexpr Choice<SpillCodec> kChoices[] = {{"none", SpillCodec::kNone},
+                                             {"lz4", SpillCodec::kLz4}};
+  return ParseChoice(value, kChoices, &options->spill_compress);
+}
+
+bool ParseOverflow(const char* value, Options* options) {
+  constexpr Choice<Overflow> kChoices[] = {{"1", Overflow::kOn}, {"0", Overflow::kOff}};
+  return ParseChoice(value, kChoices, &options->overflow);
+}
+
+bool ParseOverflowSize(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  if (strcmp(value, "half") != 0 && (!ParseBytes(value, &bytes) || bytes == 0)) return false;
+  options->overflow_size_bytes = bytes;
+  return true;
+}
+
+bool ParseAtThrashing(const char* value, Options* options) {
+  constexpr Choice<AtThrashing> kChoices[] = {{"continue", AtThrashing::kContinue},
+                                              {"refuse", AtThrashing::kRefuse},
+                                              {"kill", AtThrashing::kKill}};
+  return ParseChoice(value, kChoices, &options->at_thrashing);
+}
+
+bool ParseLog(const char* value, Options* options) {
+  return ParsePath(value, options->log_file);
+}
+
+bool ParseLogLevel(const char* value, Options* options) {
+  constexpr Choice<LogLevel> kChoices[] = {{"debug", LogLevel::kDebug},
+                                           {"info", LogLevel::kInfo},
+                                           {"warn", LogLevel::kWarn},
+                                           {"error", LogLevel::kError}};
+  return ParseChoice(value, kChoices, &options->log_level);
+}
+
 bool ParseProfile(const char* value, Options* options) {
   constexpr const char* kNames[] = {"auto", "none", "java", "postgres", "sqlite3", "node"};
   for (const char* name : kNames) {
@@ -171,9 +245,8 @@ bool ParseRedirectLibc(const char* value, Options* options) {
   return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
 }
 
-// Absolute, because the processes of one run may stand in different folders.
 bool ParseStatsDir(const char* value, Options* options) {
-  return *value == '/' && CopyText(value, options->stats_dir);
+  return ParsePath(value, options->stats_dir);
 }
 
 }  // namespace
@@ -214,6 +287,43 @@ const OptionInfo kOptions[] = {
      ParseRefusalBudget, "a number"},
     {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
      "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},
+    {"soft-limit", "TASKMEM_SOFT_LIMIT", "PERCENT", "none",
+     "Above this part of its quota a task's spill hooks are asked on taskmem's own thread, so that "
+     "allocations rarely wait for them.",
+     ParseSoftLimit, "a percentage from 1% to 99%, or none"},
+    {"spill-timeout", "TASKMEM_SPILL_TIMEOUT", "TIME", "1s",
+     "How long an allocation waits at most for spill hooks of other threads.", ParseSpillTimeout,
+     "a time such as 1s, 250ms or 0"},
+    {"wait", "TASKMEM_WAIT", "TIME", "0",
+     "How long an allocation waits at most for other tasks to give memory of --memory back, while "
+     "its task has less than 1/2N.",
+     ParseWait, "a time such as 1s, 250ms or 0"},
+    {"plugin", "TASKMEM_PLUGIN", "LIBRARY", "",
+     "A library to load into the program, which registers spill hooks for it.", ParsePlugin,
+     "the path of a shared library, of less than 256 bytes"},
+    {"spill-dir", "TASKMEM_SPILL_DIR", "PATH", "",
+     "Where evicted blocks and the overflow file go; not in a file system that lies in memory.",
+     ParseSpillDir, "an absolute path of less than 256 bytes"},
+    {"spill-fsync", "TASKMEM_SPILL_FSYNC", "SWITCH", "off",
+     "A block counts as written only when it is on the disk itself.", ParseSpillFsync,
+     "on or off"},
+    {"spill-compress", "TASKMEM_SPILL_COMPRESS", "CODEC", "none",
+     "How evicted blocks are compressed.", ParseSpillCompress, "none or lz4"},
+    {"overflow", "TASKMEM_OVERFLOW", nullptr, "0",
+     "What a task has beyond its quota goes to a file, by default in /var/tmp/taskmem-UID, instead "
+     "of being refused. So it does wherever --spill-dir is given; TASKMEM_OVERFLOW=0 forbids it.",
+     ParseOverflow, "1 or 0"},
+    {"overflow-size", "TASKMEM_OVERFLOW_SIZE", "BYTES", "half",
+     "How large the overflow file of a process may become; by default half of what is free.",
+     ParseOverflowSize, "a size above 0 such as 4G, half or none"},
+    {"at-thrashing", "TASKMEM_AT_THRASHING", "ACTION", "continue",
+     "What happens when memory goes out to the overflow file and comes back all the time: it goes "
+     "on, nothing more goes there, or the process is killed with a report.",
+     ParseAtThrashing, "continue, refuse or kill"},
+    {"log", "TASKMEM_LOG", "FILE", "", "Appends what taskmem does to a file.", ParseLog,
+     "an absolute path of less than 256 bytes"},
+    {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
+     ParseLogLevel, "debug, info, warn or error"},
     {"profile", "TASKMEM_PROFILE", "NAME", "auto",
      "Settings for a known program; auto goes by the name of the program.", ParseProfile,
      "auto, none, java, postgres, sqlite3 or node"},
@@ -263,6 +373,26 @@ bool ParseBytes(const char* text, uint64_t* bytes) {
   if (result >= UINT64_MAX) return false;
   *bytes = static_cast<uint64_t>(result);
   return true;
+}
+
+bool ParseDuration(const char* text, int64_t* ns) {
+  uint64_t whole;
+  if (!ParseDigits(&text, &whole)) return false;
+  constexpr Choice<uint64_t> kUnits[] = {{"ns", 1},
+                                         {"us", 1'000},
+                                         {"ms", 1'000'000},
+                                         {"s", 1'000'000'000},
+                                         {"m", 60'000'000'000}};
+  uint64_t unit = 1;
+  if (!ParseChoice(text, kUnits, &unit) && (whole != 0 || *text != '\0')) return false;
+  uint64_t result;
+  if (__builtin_mul_overflow(whole, unit, &result) || result > INT64_MAX) return false;
+  *ns = static_cast<int64_t>(result);
+  return true;
+}
+
+void DefaultSpillDir(char* path, size_t path_bytes) {
+  snprintf(path, path_bytes, "/var/tmp/taskmem-%u", static_cast<unsigned>(getuid()));
 }
 
 void DefaultStatsDir(char* path, size_t path_bytes) {

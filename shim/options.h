@@ -10,12 +10,16 @@
 #include <cstdint>
 
 #include "accounting/compatibility.h"
+#include "accounting/memory_log.h"
 #include "spill/limit_policy.h"
 
 namespace taskmem {
 
 enum class TaskBy : uint8_t { kProcess, kThread, kThreadName };
 enum class Inherit : uint8_t { kUntilEnd, kAlways, kNever };
+enum class Overflow : uint8_t { kWhereSpillDir, kOn, kOff };
+enum class AtThrashing : uint8_t { kContinue, kRefuse, kKill };
+enum class SpillCodec : uint8_t { kNone, kLz4 };
 
 struct Options {
   TaskBy task_by = TaskBy::kProcess;
@@ -31,6 +35,19 @@ struct Options {
   uint64_t refuse_min_bytes = 256 * 1024;
   uint64_t refusal_budget = 1000;
   AtBudget at_budget = AtBudget::kOverdraw;
+  // Asked to spill above this many per cent of the quota; 0: at the quota only.
+  uint32_t soft_limit_percent = 0;
+  int64_t spill_timeout_ns = 1'000'000'000;
+  int64_t wait_ns = 0;  // for memory of the pools
+  char plugin[256] = "";
+  char spill_dir[256] = "";  // empty: none is configured
+  bool spill_fsync = false;
+  SpillCodec spill_compress = SpillCodec::kNone;
+  Overflow overflow = Overflow::kWhereSpillDir;
+  uint64_t overflow_size_bytes = 0;  // 0: half of what the file system has free
+  AtThrashing at_thrashing = AtThrashing::kContinue;
+  char log_file[256] = "";  // empty: none
+  LogLevel log_level = LogLevel::kInfo;
   char profile[32] = "auto";
   bool redirect_libc = true;
   char stats_dir[256] = "";  // empty: DefaultStatsDir()
@@ -57,6 +74,13 @@ bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_byt
 
 // "64K", "256MiB", "1.5G", "4096", "none" (UINT64_MAX). False where it is none.
 bool ParseBytes(const char* text, uint64_t* bytes);
+
+// "1s", "250ms", "20us", "2m", "0". False where it is none.
+bool ParseDuration(const char* text, int64_t* ns);
+
+// Where blocks and overflow go when --overflow is given without --spill-dir:
+// /var/tmp/taskmem-<uid>.
+void DefaultSpillDir(char* path, size_t path_bytes);
 
 // /dev/shm/taskmem-<uid>, or /tmp/taskmem-<uid> where there is no /dev/shm.
 void DefaultStatsDir(char* path, size_t path_bytes);

@@ -99,6 +99,8 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.memory_bytes, uint64_t{3} << 29);
   EXPECT_TRUE(Find("memory").parse("none", &options));
   EXPECT_EQ(options.memory_bytes, UINT64_MAX);
+  EXPECT_TRUE(Find("memory").parse("container", &options));
+  EXPECT_EQ(options.memory_bytes, 0u);
   for (const auto& [text, fraction] : {std::pair("0", 0.0), {"0.0", 0.0}, {".25", 0.25},
                                        {"0.75", 0.75}, {"0.999", 0.999}}) {
     EXPECT_TRUE(Find("storage-fraction").parse(text, &options)) << text;
@@ -118,6 +120,36 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.refusal_budget, 3u);
   EXPECT_TRUE(Find("at-budget").parse("kill", &options));
   EXPECT_EQ(options.at_budget, AtBudget::kKill);
+  EXPECT_TRUE(Find("soft-limit").parse("80%", &options));
+  EXPECT_EQ(options.soft_limit_percent, 80u);
+  EXPECT_TRUE(Find("soft-limit").parse("none", &options));
+  EXPECT_EQ(options.soft_limit_percent, 0u);
+  EXPECT_TRUE(Find("spill-timeout").parse("250ms", &options));
+  EXPECT_EQ(options.spill_timeout_ns, 250'000'000);
+  EXPECT_TRUE(Find("wait").parse("2s", &options));
+  EXPECT_EQ(options.wait_ns, 2'000'000'000);
+  EXPECT_TRUE(Find("plugin").parse("libhooks.so", &options));
+  EXPECT_STREQ(options.plugin, "libhooks.so");
+  EXPECT_TRUE(Find("spill-dir").parse("/var/tmp/x", &options));
+  EXPECT_STREQ(options.spill_dir, "/var/tmp/x");
+  EXPECT_TRUE(Find("spill-fsync").parse("on", &options));
+  EXPECT_TRUE(options.spill_fsync);
+  EXPECT_TRUE(Find("spill-compress").parse("lz4", &options));
+  EXPECT_EQ(options.spill_compress, SpillCodec::kLz4);
+  EXPECT_TRUE(Find("overflow").parse("1", &options));
+  EXPECT_EQ(options.overflow, Overflow::kOn);
+  EXPECT_TRUE(Find("overflow").parse("0", &options));
+  EXPECT_EQ(options.overflow, Overflow::kOff);
+  EXPECT_TRUE(Find("overflow-size").parse("4G", &options));
+  EXPECT_EQ(options.overflow_size_bytes, uint64_t{4} << 30);
+  EXPECT_TRUE(Find("overflow-size").parse("half", &options));
+  EXPECT_EQ(options.overflow_size_bytes, 0u);
+  EXPECT_TRUE(Find("at-thrashing").parse("refuse", &options));
+  EXPECT_EQ(options.at_thrashing, AtThrashing::kRefuse);
+  EXPECT_TRUE(Find("log").parse("/tmp/log", &options));
+  EXPECT_STREQ(options.log_file, "/tmp/log");
+  EXPECT_TRUE(Find("log-level").parse("debug", &options));
+  EXPECT_EQ(options.log_level, LogLevel::kDebug);
   EXPECT_TRUE(Find("profile").parse("java", &options));
   EXPECT_STREQ(options.profile, "java");
   EXPECT_TRUE(Find("redirect-libc").parse("off", &options));
@@ -164,6 +196,24 @@ TEST(Options, BadValuesChangeNothing) {
       {"refusal-budget", "12x"},
       {"refusal-budget", ""},
       {"at-budget", "refuse"},
+      {"soft-limit", "80"},
+      {"soft-limit", "0%"},
+      {"soft-limit", "100%"},
+      {"soft-limit", "80%%"},
+      {"spill-timeout", "1"},
+      {"spill-timeout", "1h"},
+      {"spill-timeout", "-1s"},
+      {"spill-timeout", "99999999999999s"},
+      {"wait", "forever"},
+      {"plugin", long_text},
+      {"spill-dir", "relative"},
+      {"spill-fsync", "1"},
+      {"spill-compress", "zip"},
+      {"overflow", "yes"},
+      {"overflow-size", "0"},
+      {"at-thrashing", "stop"},
+      {"log", "relative"},
+      {"log-level", "loud"},
       {"profile", "cobol"},
       {"redirect-libc", "1"},
       {"stats-dir", "relative"},
@@ -182,6 +232,9 @@ TEST(Options, BadValuesChangeNothing) {
     EXPECT_EQ(options.refuse_min_given, untouched.refuse_min_given);
     EXPECT_EQ(options.refusal_budget, untouched.refusal_budget);
     EXPECT_STREQ(options.stats_dir, untouched.stats_dir);
+    EXPECT_EQ(options.soft_limit_percent, untouched.soft_limit_percent);
+    EXPECT_EQ(options.spill_timeout_ns, untouched.spill_timeout_ns);
+    EXPECT_EQ(options.overflow_size_bytes, untouched.overflow_size_bytes);
   }
 }
 
@@ -228,6 +281,22 @@ TEST_F(EnvironmentTest, CutsALongComplaint) {
   setenv("TASKMEM_AT_LIMIT", std::string(1000, 'x').c_str(), 1);
   EXPECT_FALSE(Parse());
   EXPECT_EQ(strlen(error_), sizeof(error_) - 1);
+}
+
+TEST(ParseDuration, KnowsItsUnits) {
+  const std::pair<const char*, int64_t> kGood[] = {
+      {"0", 0}, {"0s", 0}, {"7ns", 7}, {"20us", 20'000}, {"250ms", 250'000'000},
+      {"1s", 1'000'000'000}, {"2m", 120'000'000'000}};
+  for (const auto& [text, expected] : kGood) {
+    int64_t ns = -1;
+    EXPECT_TRUE(ParseDuration(text, &ns)) << text;
+    EXPECT_EQ(ns, expected) << text;
+  }
+  for (const char* text : {"", "s", "1", "1.5s", " 1s", "1 s", "1S", "0x1s"}) {
+    int64_t ns = -1;
+    EXPECT_FALSE(ParseDuration(text, &ns)) << text;
+    EXPECT_EQ(ns, -1);
+  }
 }
 
 TEST(DefaultStatsDir, IsTheUsersOwn) {

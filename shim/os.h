@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,12 @@ inline void* Map(size_t bytes, int extra_flags = 0) {
 
 inline void Unmap(void* start, size_t bytes) {
   Call(SYS_munmap, reinterpret_cast<long>(start), static_cast<long>(bytes));
+}
+
+inline uint64_t MonotonicNs() {
+  struct timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 inline int ThreadId() { return static_cast<int>(Call(SYS_gettid)); }

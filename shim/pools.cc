@@ -4,6 +4,7 @@
 
 #include "accounting/task_grants.h"
 #include "accounting/unified_memory_manager.h"
+#include "shim/log.h"
 #include "shim/memory_limit.h"
 #include "shim/stats_segment.h"
 
@@ -69,6 +70,7 @@ void OpenPools(const Options& options) {
   settings.tungsten_mode = MemoryMode::kOffHeap;
   settings.sharing = options.share;
   settings.unmanaged = &g_unmanaged;
+  settings.log = Log();
   g_stats->pools.memory_bytes.store(memory < kMost ? memory : kNoPool);
   g_manager = new (g_manager_place) UnifiedMemoryManager(settings);
   auto* grants = new (g_grants_place)
@@ -96,6 +98,11 @@ ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
   // The next charge that gets in covers this one, too.
   g_books[slot].ChargeOverQuota(bytes);
   return ChargeOutcome::kCharged;
+}
+
+uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns) {
+  const Inside inside;
+  return inside ? g_grants->AcquireAhead(slot, bytes, timeout_ns) : 0;
 }
 
 void CoverByPools(uint32_t slot, uint64_t bytes) {

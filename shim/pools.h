@@ -26,6 +26,9 @@ void PoolsAfterFork();
 uint64_t GrantAtBegin();
 // A charge its task's grant does not cover.
 ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes);
+// What a charge of `bytes` needs, acquired ahead (TaskGrants::AcquireAhead): may evict blocks,
+// which calls back, and wait. The caller holds no lock and is inside a HookScope (heap.h).
+uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns);
 // A charge that policy let through has been made.
 void CoverByPools(uint32_t slot, uint64_t bytes);
 // A credit has left much idle.

@@ -6,6 +6,7 @@
 
 #include "shim/heap.h"
 #include "shim/libc.h"
+#include "shim/log.h"
 #include "shim/message.h"
 #include "shim/options.h"
 #include "shim/os.h"
@@ -48,6 +49,8 @@ __attribute__((constructor(101))) void Start() {
   g_limit_policy.at_budget = options.at_budget;
   g_limit_policy.refuse_min_bytes = options.refuse_min_bytes;
   g_limit_policy.refusal_budget = options.refusal_budget;
+  g_reclaim_wait_ns = options.wait_ns;
+  OpenLog(options);
   OpenPools(options);
   StatsPublish(options);
   pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);

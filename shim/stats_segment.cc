@@ -16,6 +16,7 @@ namespace taskmem {
 StatsHeader* g_stats = nullptr;
 ThreadEntry* g_thread_entries = nullptr;
 TaskBook* g_books = nullptr;
+ReclaimBook* g_reclaim_books = nullptr;
 std::atomic<uint32_t>* g_books_are_ours = nullptr;
 
 namespace {
@@ -27,10 +28,15 @@ std::atomic<uint64_t> g_own_bytes_before_open{0};
 char g_dir[256];
 char g_path[320];  // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
+std::atomic<size_t> g_reclaim_bytes_reserved{0};
 std::atomic<size_t> g_thread_bytes_reserved{0};
 
 size_t UsedTaskBytes() {
   return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(TaskBook);
+}
+
+size_t UsedReclaimBytes() {
+  return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(ReclaimBook);
 }
 
 size_t UsedThreadBytes() {
@@ -123,15 +129,18 @@ const char* Publish() {
   if (os::Failed(fd)) return "create";
   const size_t threads = RoundUp(UsedThreadBytes() + 1, kThreadStepBytes);
   const size_t tasks = RoundUp(UsedTaskBytes() + 1, kTaskStepBytes);
+  const size_t reclaim = RoundUp(UsedReclaimBytes() + 1, kTaskStepBytes);
   const char* failed = nullptr;
   if (!IsWithinFileLimit(kStatsBytes) ||
       os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
     failed = "size";
   } else if (!ReserveSpace(fd, 0, kThreadsOffset + threads) ||
-             !ReserveSpace(fd, kTasksOffset, tasks)) {
+             !ReserveSpace(fd, kTasksOffset, tasks) ||
+             !ReserveSpace(fd, kReclaimOffset, reclaim)) {
     failed = "find space for";
   } else if (!WriteAt(fd, g_thread_entries, UsedThreadBytes(), kThreadsOffset) ||
              !WriteAt(fd, g_books, UsedTaskBytes(), kTasksOffset) ||
+             !WriteAt(fd, g_reclaim_books, UsedReclaimBytes(), kReclaimOffset) ||
              !WriteAt(fd, g_stats, sizeof(*g_stats), 0)) {
     failed = "write";
   } else if (os::Failed(os::Call(SYS_mmap, reinterpret_cast<long>(g_stats),
@@ -146,6 +155,7 @@ const char* Publish() {
   }
   g_thread_bytes_reserved.store(threads, std::memory_order_relaxed);
   g_task_bytes_reserved.store(tasks, std::memory_order_relaxed);
+  g_reclaim_bytes_reserved.store(reclaim, std::memory_order_relaxed);
   memcpy(g_path, path, sizeof(path));
   return nullptr;
 }
@@ -159,16 +169,22 @@ bool StatsOpen() {
   g_stats = static_cast<StatsHeader*>(segment);
   g_thread_entries = reinterpret_cast<ThreadEntry*>(static_cast<char*>(segment) + kThreadsOffset);
   g_books = reinterpret_cast<TaskBook*>(static_cast<char*>(segment) + kTasksOffset);
+  g_reclaim_books = reinterpret_cast<ReclaimBook*>(static_cast<char*>(segment) + kReclaimOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
   g_stats->own_bytes.store(g_own_bytes_before_open.load(), std::memory_order_relaxed);
-  for (uint32_t slot : {kUntrackedSlot, kEndedTasksSlot}) {
+  for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
     g_books[slot].quota_bytes.store(kNoQuota, std::memory_order_relaxed);
     g_books[slot].granted_bytes.store(kNoPool, std::memory_order_relaxed);
     g_books[slot].task_id.store(UINT64_MAX, std::memory_order_relaxed);
     g_books[slot].state.store(TaskState::kLive, std::memory_order_relaxed);
   }
-  memcpy(g_books[kUntrackedSlot].name, "untracked", sizeof("untracked"));
-  memcpy(g_books[kEndedTasksSlot].name, "ended tasks", sizeof("ended tasks"));
+  const auto name = [](uint32_t slot, const char* text) {
+    memcpy(g_books[slot].name, text, strlen(text));
+  };
+  name(kUntrackedSlot, "untracked");
+  name(kEndedTasksSlot, "ended tasks");
+  name(kSpillReserveSlot, "spill reserve");
+  name(kStorageSlot, "storage");
   g_books_are_ours = static_cast<std::atomic<uint32_t>*>(guard);
   g_books_are_ours->store(1, std::memory_order_relaxed);
   os::Call(SYS_madvise, reinterpret_cast<long>(guard), 4096, MADV_WIPEONFORK);
@@ -190,12 +206,14 @@ void StatsPublish(const Options& options) {
 void StatsAfterFork() {
   const size_t thread_bytes = UsedThreadBytes();
   const size_t task_bytes = UsedTaskBytes();
+  const size_t reclaim_bytes = UsedReclaimBytes();
   const bool was_published = g_path[0] != '\0';
   auto* copy = static_cast<char*>(os::Map(kStatsBytes, MAP_NORESERVE));
   if (copy == nullptr) return;
   memcpy(copy, static_cast<void*>(g_stats), sizeof(*g_stats));
   memcpy(copy + kThreadsOffset, static_cast<void*>(g_thread_entries), thread_bytes);
   memcpy(copy + kTasksOffset, static_cast<void*>(g_books), task_bytes);
+  memcpy(copy + kReclaimOffset, static_cast<void*>(g_reclaim_books), reclaim_bytes);
   os::Call(SYS_mremap, reinterpret_cast<long>(copy), static_cast<long>(kStatsBytes),
            static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
            reinterpret_cast<long>(g_stats));
@@ -213,6 +231,7 @@ void StatsAfterFork() {
     book.peak_overdraft_bytes.store(book.Overdraft());
     book.refusals.store(0);
     book.overdrafts.store(0);
+    g_reclaim_books[slot].Reset();
   }
   const int tid = os::ThreadId();
   const uint32_t threads = g_stats->thread_entries.load();
@@ -250,6 +269,8 @@ void StatsReserveTasks(uint32_t count) {
   if (count > kMaxTaskSlots) count = kMaxTaskSlots;
   Grow(g_task_bytes_reserved, count * sizeof(TaskBook), kTaskStepBytes, kTasksOffset,
        kMaxTaskSlots * sizeof(TaskBook));
+  Grow(g_reclaim_bytes_reserved, count * sizeof(ReclaimBook), kTaskStepBytes, kReclaimOffset,
+       kMaxTaskSlots * sizeof(ReclaimBook));
 }
 
 void StatsReserveThreads(uint32_t count) {

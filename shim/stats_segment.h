@@ -15,6 +15,7 @@ namespace taskmem {
 extern StatsHeader* g_stats;
 extern ThreadEntry* g_thread_entries;
 extern TaskBook* g_books;
+extern ReclaimBook* g_reclaim_books;
 // A page the kernel clears in every forked child, however it was made: 0 means
 // these books are still the parent's.
 extern std::atomic<uint32_t>* g_books_are_ours;

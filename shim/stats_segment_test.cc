@@ -42,6 +42,9 @@ class StatsSegmentTest : public testing::Test {
     return found;
   }
 
+  uint64_t StallsInFile(uint32_t slot) const {
+    return InFile(kReclaimOffset + slot * sizeof(ReclaimBook) + offsetof(ReclaimBook, stalls));
+  }
   uint64_t ChargedInFile(uint32_t slot) const {
     return InFile(kTasksOffset + slot * sizeof(TaskBook));
   }
@@ -61,15 +64,18 @@ class StatsSegmentTest : public testing::Test {
 TEST_F(StatsSegmentTest, TheFileHasWhatWasChargedBeforeAndAfter) {
   ExpectInChild(
       [this] {
-        StatsReserveTasks(3);
-        g_stats->task_slots = 3;
-        g_books[2].ChargeOverQuota(5);
+        constexpr uint32_t kSlot = kFirstTaskSlot;
+        StatsReserveTasks(kSlot + 1);
+        g_stats->task_slots = kSlot + 1;
+        g_books[kSlot].ChargeOverQuota(5);
+        g_reclaim_books[kSlot].stalls = 3;
         Publish();
-        if (ChargedInFile(2) != 5) return false;
-        g_books[2].ChargeOverQuota(6);
+        if (ChargedInFile(kSlot) != 5 || StallsInFile(kSlot) != 3) return false;
+        g_books[kSlot].ChargeOverQuota(6);
         StatsReserveTasks(5001);
         g_books[5000].ChargeOverQuota(7);
-        return ChargedInFile(2) == 11 && ChargedInFile(5000) == 7 &&
+        g_reclaim_books[5000].stalls = 8;
+        return ChargedInFile(kSlot) == 11 && StallsInFile(5000) == 8 && ChargedInFile(5000) == 7 &&
                File().filename().string().starts_with(std::to_string(getpid()) + "-");
       },
       "");
@@ -78,7 +84,7 @@ TEST_F(StatsSegmentTest, TheFileHasWhatWasChargedBeforeAndAfter) {
 TEST_F(StatsSegmentTest, WhatNoTaskOwnsDrawsOnNoPool) {
   ExpectInChild(
       [] {
-        for (const uint32_t slot : {kUntrackedSlot, kEndedTasksSlot}) {
+        for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
           if (g_books[slot].granted_bytes != kNoPool) return false;
           if (g_books[slot].TryCharge(uint64_t{1} << 50) != ChargeOutcome::kCharged) return false;
         }

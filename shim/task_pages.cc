@@ -70,7 +70,8 @@ bool GrowEntries() {
 template <typename Wanted>
 Entry* FindEntry(const char* start, Wanted wanted) {
   if (g_capacity == 0) return nullptr;
-  for (uint32_t at = Home(start); g_entries[at].start != nullptr; at = (at + 1) & (g_capacity - 1)) {
+  const uint32_t mask = g_capacity - 1;
+  for (uint32_t at = Home(start); g_entries[at].start != nullptr; at = (at + 1) & mask) {
     if (g_entries[at].start == start && wanted(g_entries[at])) return &g_entries[at];
   }
   return nullptr;

@@ -69,6 +69,7 @@ void Release(uint32_t slot) {
   TaskBook& ended = g_books[kEndedTasksSlot];
   ended.refusals.fetch_add(book.refusals.load());
   ended.overdrafts.fetch_add(book.overdrafts.load());
+  g_reclaim_books[kEndedTasksSlot].AddEventsOf(g_reclaim_books[slot]);
   ForgetInPools(slot);
   WriteIdentity(slot, 0, "", TaskState::kFree);
   g_task_slots[slot].next = g_free;
@@ -131,7 +132,7 @@ uint32_t TakeSlotLocked() {
 
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
               uint32_t* slot_out) {
-  if (id == UINT64_MAX) return EEXIST;
+  if (id >= kSpillReserveId) return EEXIST;
   // Before the lock is taken, and by more than others can use up meanwhile.
   StatsReserveTasks(g_stats->task_slots.load(std::memory_order_relaxed) + kSlotsAhead);
   MutexLock lock(g_mutex);
@@ -149,6 +150,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   book.pages.store(0, std::memory_order_relaxed);
   book.refusals.store(0, std::memory_order_relaxed);
   book.overdrafts.store(0, std::memory_order_relaxed);
+  g_reclaim_books[slot].Reset();
   book.quota_bytes.store(quota_bytes, std::memory_order_relaxed);
   book.granted_bytes.store(GrantAtBegin(), std::memory_order_relaxed);
   WriteIdentity(slot, id, name != nullptr ? name : "", TaskState::kLive);

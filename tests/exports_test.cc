@@ -40,7 +40,9 @@ const std::set<std::string>& Expected() {
       "__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "abort",
       // the API
       "taskmem_task_begin", "taskmem_task_end", "taskmem_thread_attach", "taskmem_thread_detach",
-      "taskmem_task_usage", "taskmem_task_set_quota", "taskmem_owner_of", "taskmem_walk_heaps", "taskmem_page_allocate", "taskmem_page_free", "taskmem_encode", "taskmem_decode",
+      "taskmem_task_usage", "taskmem_task_set_quota", "taskmem_owner_of",
+      "taskmem_walk_heaps", "taskmem_page_allocate", "taskmem_page_free", "taskmem_encode",
+      "taskmem_decode",
       "taskmem_version"};
   return names;
 }

@@ -55,7 +55,8 @@ TEST_P(ForkedMemory, BeginsWithWhatWasInherited) {
 
 // Without fork handlers what other threads were amid stays charged: one thread.
 INSTANTIATE_TEST_SUITE_P(, ForkedMemory,
-                         ::testing::Values(std::tuple("fork", "alone"), std::tuple("fork", "threads"),
+                         ::testing::Values(std::tuple("fork", "alone"),
+                                           std::tuple("fork", "threads"),
                                            std::tuple("syscall", "alone"),
                                            std::tuple("clone", "alone")),
                          [](const auto& info) {
@@ -90,12 +91,11 @@ INSTANTIATE_TEST_SUITE_P(, MemoryAtItsLimit, ::testing::Values("1", "20240607"),
 INSTANTIATE_TEST_SUITE_P(, MemoryInAStorm, ::testing::Values("1", "20240607"),
                          [](const auto& info) { return "seed_" + info.param; });
 
-// The workloads of the books, with little memory: those that free all they took.
 TEST(Memory, IsShortAndTheBooksStillAddUp) {
   for (const char* share : {"none", "spark"}) {
-    const Result result =
-        RunProgram({"thread_churn", "4711"},
-                   {{"TASKMEM_MEMORY", "1M"}, {"TASKMEM_REFUSE_MIN", "none"}, {"TASKMEM_SHARE", share}});
+    const Result result = RunProgram(
+        {"random_workload", "4711"},
+        {{"TASKMEM_MEMORY", "8M"}, {"TASKMEM_AT_LIMIT", "overdraw"}, {"TASKMEM_SHARE", share}});
     EXPECT_TRUE(result.Succeeded()) << share << "\n" << result.Describe();
     EXPECT_EQ(result.err, "");
   }

@@ -133,6 +133,7 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines) {
                   process.pid, BytesOrDash(process.resident_bytes),
                   BytesOrDash(process.peak_resident_bytes)) +
       FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+  text += FormatReclaim(tasks);
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
   if (pool_lines == PoolLines::kAll || is_short) text += PoolLine(process.pools);
   return text;

@@ -18,6 +18,10 @@ enum class PoolLines {
 // One table per process, the first processes only where there are very many.
 std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines pool_lines);
 
+// What was done to make room for the tasks, a line each; nothing for tasks that had all they
+// asked for. The first tasks only where there are very many.
+std::string FormatReclaim(const std::vector<TaskStats>& tasks);
+
 // One line per process.
 std::string FormatProcessList(const std::vector<ProcessStats>& processes);
 

@@ -12,6 +12,29 @@ Json OrNull(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+// Times in nanoseconds, as their names say.
+Json ReclaimJson(const ReclaimStats& reclaim) {
+  return {{"spill_calls", reclaim.spill_calls},
+          {"spill_asked_bytes", reclaim.spill_asked_bytes},
+          {"spill_freed_bytes", reclaim.spill_freed_bytes},
+          {"soft_spill_calls", reclaim.soft_spill_calls},
+          {"soft_spill_asked_bytes", reclaim.soft_spill_asked_bytes},
+          {"soft_spill_freed_bytes", reclaim.soft_spill_freed_bytes},
+          {"stalls", reclaim.stalls},
+          {"stall_ns", reclaim.stall_ns},
+          {"longest_stall_ns", reclaim.longest_stall_ns},
+          {"evicted_blocks", reclaim.evicted_blocks},
+          {"evicted_bytes", reclaim.evicted_bytes},
+          {"written_bytes", reclaim.written_bytes},
+          {"read_bytes", reclaim.read_bytes},
+          {"overflow_bytes", reclaim.overflow_bytes},
+          {"peak_overflow_bytes", reclaim.peak_overflow_bytes},
+          {"pushed_out_bytes", reclaim.pushed_out_bytes},
+          {"returned_bytes", reclaim.returned_bytes},
+          {"waits", reclaim.waits},
+          {"wait_ns", reclaim.wait_ns}};
+}
+
 Json TaskJson(const TaskStats& task) {
   return {{"task_id", OrNull(task.id)},
           {"name", task.name},
@@ -25,7 +48,8 @@ Json TaskJson(const TaskStats& task) {
           {"peak_overdraft_bytes", task.peak_overdraft_bytes},
           {"overdrafts", task.overdrafts},
           {"threads", task.threads},
-          {"pages", task.pages}};
+          {"pages", task.pages},
+          {"reclaim", ReclaimJson(task.reclaim)}};
 }
 
 Json PoolsJson(const PoolUsage& pools) {

@@ -194,5 +194,61 @@ TEST(FormatJson, AnyBytesMayBeAName) {
   EXPECT_TRUE(nlohmann::json::accept(FormatJson(process, {})));
 }
 
+TEST(FormatReclaim, NamesWhatWasDoneAndNothingElse) {
+  TaskStats idle = Task(1, "idle", 1);
+  idle.reclaim.stalls = 4;  // collecting alone
+  TaskStats busy = Task(2, "busy", 1);
+  busy.reclaim = {.spill_calls = 3,
+                  .spill_asked_bytes = 4 << 20,
+                  .spill_freed_bytes = 3 << 20,
+                  .stalls = 3,
+                  .stall_ns = 2'500'000,
+                  .longest_stall_ns = 1'250'000,
+                  .evicted_blocks = 1,
+                  .evicted_bytes = 1 << 20};
+  EXPECT_EQ(FormatReclaim({idle, busy}),
+            "  busy: spilled 3.0 MiB of 4.0 MiB asked, 3 times; evicted 1.0 MiB in 1 block; "
+            "stalled 3 times, 2.5 ms, longest 1.2 ms\n");
+  EXPECT_EQ(FormatReclaim({idle}), "");
+}
+
+TEST(FormatReclaim, ShowsOverflowWaitsAndTheDisk) {
+  TaskStats task = Task(2, "t", 1);
+  task.reclaim = {.soft_spill_calls = 1,
+                  .soft_spill_asked_bytes = 2 << 10,
+                  .soft_spill_freed_bytes = 1 << 10,
+                  .stalls = 1,
+                  .written_bytes = 5 << 10,
+                  .read_bytes = 6 << 10,
+                  .overflow_bytes = 7 << 10,
+                  .peak_overflow_bytes = 8 << 10,
+                  .pushed_out_bytes = 9 << 10,
+                  .returned_bytes = 10 << 10,
+                  .waits = 2,
+                  .wait_ns = 3'000'000};
+  EXPECT_EQ(FormatReclaim({task}),
+            "  t: spilled 1.0 KiB of 2.0 KiB asked at the soft limit, once; wrote 5.0 KiB; read "
+            "6.0 KiB back; overflow 7.0 KiB, peak 8.0 KiB, out 9.0 KiB, back 10.0 KiB; waited 2 times, "
+            "3.0 ms; stalled once, 0.0 ms, longest 0.0 ms\n");
+}
+
+TEST(FormatReclaim, CutsAVeryLongList) {
+  std::vector<TaskStats> tasks;
+  for (uint64_t id = 0; id < 30; ++id) {
+    tasks.push_back(Task(id, "t", 1));
+    tasks.back().reclaim.written_bytes = 1;
+  }
+  EXPECT_THAT(FormatReclaim(tasks), EndsWith("  … 10 more tasks had room made for them\n"));
+}
+
+TEST(FormatJson, HasWhatWasDoneToMakeRoom) {
+  ProcessStats process = Process();
+  process.tasks.push_back(Task(2, "t", 1));
+  process.tasks.back().reclaim.spill_calls = 9;
+  const auto json = nlohmann::json::parse(FormatJson(process, {}));
+  EXPECT_EQ(json["tasks"][0]["reclaim"]["spill_calls"], 9);
+  EXPECT_EQ(json["tasks"][0]["reclaim"].size(), 19u);
+}
+
 }  // namespace
 }  // namespace taskmem

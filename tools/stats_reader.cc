@@ -52,6 +52,9 @@ class StatsMapping {
   const TaskBook* Books() const {
     return reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);
   }
+  const ReclaimBook* ReclaimBooks() const {
+    return reinterpret_cast<const ReclaimBook*>(start_ + kReclaimOffset);
+  }
 
  private:
   const char* start_ = nullptr;
@@ -99,6 +102,28 @@ TaskStats ReadBook(const TaskBook& book, uint64_t threads) {
   return task;
 }
 
+ReclaimStats ReadReclaim(const ReclaimBook& book) {
+  return {.spill_calls = book.spill_calls,
+          .spill_asked_bytes = book.spill_asked_bytes,
+          .spill_freed_bytes = book.spill_freed_bytes,
+          .soft_spill_calls = book.soft_spill_calls,
+          .soft_spill_asked_bytes = book.soft_spill_asked_bytes,
+          .soft_spill_freed_bytes = book.soft_spill_freed_bytes,
+          .stalls = book.stalls,
+          .stall_ns = book.stall_ns,
+          .longest_stall_ns = book.longest_stall_ns,
+          .evicted_blocks = book.evicted_blocks,
+          .evicted_bytes = book.evicted_bytes,
+          .written_bytes = book.written_bytes,
+          .read_bytes = book.read_bytes,
+          .overflow_bytes = book.overflow_bytes,
+          .peak_overflow_bytes = book.peak_overflow_bytes,
+          .pushed_out_bytes = book.pushed_out_bytes,
+          .returned_bytes = book.returned_bytes,
+          .waits = book.waits,
+          .wait_ns = book.wait_ns};
+}
+
 std::vector<uint64_t> CountThreads(const StatsMapping& mapping, uint32_t slots) {
   std::vector<uint64_t> threads(slots);
   const uint32_t entries = mapping.Header().thread_entries;
@@ -130,12 +155,15 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
     const TaskBook& book = mapping.Books()[slot];
     const Identity identity = ReadIdentity(book);
     TaskStats task = ReadBook(book, threads[slot]);
+    task.reclaim = ReadReclaim(mapping.ReclaimBooks()[slot]);
     process->charged_bytes += task.charged_bytes;
     // The header's peak is exact only to some KiB for each thread.
     process->peak_charged_bytes =
         std::max(process->peak_charged_bytes, task.peak_charged_bytes);
     process->refusals += task.refusals;
-    if (slot < kFirstTaskSlot) process->pools.unmanaged_bytes += task.charged_bytes;
+    if (slot < kFirstTaskSlot && slot != kStorageSlot) {
+      process->pools.unmanaged_bytes += task.charged_bytes;
+    }
     if (slot == kUntrackedSlot) {
       process->untracked_bytes = task.charged_bytes;
       process->peak_untracked_bytes = task.peak_charged_bytes;
@@ -145,6 +173,9 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
       if (task.peak_charged_bytes == 0 && mapping.Header().tasks_folded == 0) continue;
       task.name = "ended tasks";
       task.retained_bytes = task.charged_bytes;
+    } else if (slot < kFirstTaskSlot) {
+      if (task.peak_charged_bytes == 0) continue;
+      task.name = identity.name;
     } else {
       if (identity.state == TaskState::kFree) continue;
       task.id = identity.id;

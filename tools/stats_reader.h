@@ -14,8 +14,32 @@
 
 namespace taskmem {
 
+// What was done to make room for a task (accounting/reclaim_book.h).
+struct ReclaimStats {
+  uint64_t spill_calls = 0;
+  uint64_t spill_asked_bytes = 0;
+  uint64_t spill_freed_bytes = 0;
+  uint64_t soft_spill_calls = 0;
+  uint64_t soft_spill_asked_bytes = 0;
+  uint64_t soft_spill_freed_bytes = 0;
+  uint64_t stalls = 0;
+  uint64_t stall_ns = 0;
+  uint64_t longest_stall_ns = 0;
+  uint64_t evicted_blocks = 0;
+  uint64_t evicted_bytes = 0;
+  uint64_t written_bytes = 0;
+  uint64_t read_bytes = 0;
+  uint64_t overflow_bytes = 0;
+  uint64_t peak_overflow_bytes = 0;
+  uint64_t pushed_out_bytes = 0;
+  uint64_t returned_bytes = 0;
+  uint64_t waits = 0;
+  uint64_t wait_ns = 0;
+};
+
 struct TaskStats {
-  std::optional<uint64_t> id;  // nothing: the ended tasks that were folded
+  // Nothing: the ended tasks that were folded, the storage or the spill reserve.
+  std::optional<uint64_t> id;
   std::string name;
   std::optional<uint64_t> quota_bytes;
   uint64_t charged_bytes = 0;
@@ -28,6 +52,7 @@ struct TaskStats {
   uint64_t overdrafts = 0;
   uint64_t threads = 0;
   uint64_t pages = 0;
+  ReclaimStats reclaim;
 };
 
 // --memory and what is taken of it. As of the last grant, but for unmanaged_bytes.
@@ -37,7 +62,7 @@ struct PoolUsage {
   uint64_t execution_used_bytes = 0;  // granted to tasks
   uint64_t storage_size_bytes = 0;
   uint64_t storage_used_bytes = 0;
-  uint64_t unmanaged_bytes = 0;  // charged to no task: untracked, and the folded ended tasks
+  uint64_t unmanaged_bytes = 0;  // untracked, folded ended tasks, and the spill reserve
   uint64_t overdrawn_bytes = 0;  // held beyond what could be granted
   uint64_t active_tasks = 0;
 };

@@ -54,6 +54,10 @@ class StatsReaderTest : public testing::Test {
     return book;
   }
 
+  static ReclaimBook& Reclaim(StatsHeader* header, uint32_t slot) {
+    return reinterpret_cast<ReclaimBook*>(reinterpret_cast<char*>(header) + kReclaimOffset)[slot];
+  }
+
   static void Attach(StatsHeader* header, uint32_t slot) {
     auto* threads =
         reinterpret_cast<ThreadEntry*>(reinterpret_cast<char*>(header) + kThreadsOffset);
@@ -65,6 +69,30 @@ class StatsReaderTest : public testing::Test {
 
 // No process has started at that time.
 constexpr uint64_t kNever = UINT64_MAX;
+
+TEST_F(StatsReaderTest, ReadsWhatWasDoneToMakeRoom) {
+  StatsHeader* header = MakeFile("a", 1, kNever);
+  AddTask(header, 7, "seven", TaskState::kLive, 10, kNoQuota);
+  ReclaimBook& book = Reclaim(header, kFirstTaskSlot);
+  book.spill_calls = 3;
+  book.longest_stall_ns = 11;
+  book.overflow_bytes = 4096;
+  book.wait_ns = 12;
+  Book(header, kStorageSlot).charged_bytes = 20;
+  Book(header, kSpillReserveSlot).charged_bytes = 30;
+  strcpy(Book(header, kStorageSlot).name, "storage");
+  const auto process = ReadStatsFile(dir_ + "/a");
+  ASSERT_TRUE(process);
+  ASSERT_EQ(process->tasks.size(), 3u);
+  // The reserve, the storage, the task: in order of size.
+  EXPECT_EQ(process->tasks[1].name, "storage");
+  EXPECT_FALSE(process->tasks[1].id);
+  EXPECT_EQ(process->tasks[2].reclaim.spill_calls, 3u);
+  EXPECT_EQ(process->tasks[2].reclaim.longest_stall_ns, 11u);
+  EXPECT_EQ(process->tasks[2].reclaim.overflow_bytes, 4096u);
+  EXPECT_EQ(process->tasks[2].reclaim.wait_ns, 12u);
+  EXPECT_EQ(process->pools.unmanaged_bytes, 30u);
+}
 
 TEST_F(StatsReaderTest, ReadsTheBooks) {
   StatsHeader* header = MakeFile("a", 1, kNever);
@@ -79,8 +107,8 @@ TEST_F(StatsReaderTest, ReadsTheBooks) {
   limited.overdrafts = 2;
   limited.peak_charged_bytes = 200;
   AddTask(header, 9, "free", TaskState::kFree, 0, kNoQuota);
-  Attach(header, 2);
-  Attach(header, 2);
+  Attach(header, kFirstTaskSlot);
+  Attach(header, kFirstTaskSlot);
   Attach(header, kUntrackedSlot);
 
   const auto process = ReadStatsFile(dir_ + "/a");

@@ -2,9 +2,10 @@
 // the time by handlers that allocate and free. Wherever in the pools a thread is, nobody
 // waits for ever, and the books agree. The argument is the seed.
 //
-// A handler may not interrupt malloc's fast path, nor free what the interrupted thread was
-// about to (with glibc it may not even malloc): while signals come, threads take and free
-// large blocks, which never go there, and handlers free what the feeder allocated.
+// A handler may not interrupt malloc's fast path, take a block from it, or free what the
+// interrupted thread has allocated (with glibc it may do nothing of the kind): while signals
+// come, threads take and free large blocks, which never go there; handlers take blocks that
+// do not either, and free what the feeder allocated.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -19,6 +20,10 @@ namespace {
 
 constexpr uint64_t kThreads = 16;
 constexpr int kSteps = 300;
+constexpr size_t kSmallest = 1025;  // from here on malloc has no fast path
+
+// Somebody is about to put a block there.
+void* const kReserved = reinterpret_cast<void*>(uintptr_t{1});
 
 using Places = std::atomic<void*>[256];
 
@@ -39,15 +44,13 @@ void Handle(int) {
   const uint64_t call = g_calls.fetch_add(1);
   uint64_t random = call * 0x9e3779b97f4a7c15u + 1;
   std::atomic<void*>& place = AnyOf(g_from_handlers, &random);
-  if (place.load() == nullptr) {
-    const size_t size = call % 16 == 0 ? 300'000 : 16 + NextRandom(&random) % 3000;
+  // Taken by another handler, or not freed yet: this one goes without.
+  void* none = nullptr;
+  if (place.compare_exchange_strong(none, kReserved)) {
+    const size_t size = call % 16 == 0 ? 300'000 : kSmallest + NextRandom(&random) % 5000;
     char* block = static_cast<char*>(malloc(size));
     if (block != nullptr) block[size - 1] = 1;
-    void* none = nullptr;
-    // Where another handler was faster it stays: the feeder's alone to free.
-    while (block != nullptr && !AnyOf(g_from_handlers, &random).compare_exchange_strong(none, block)) {
-      none = nullptr;
-    }
+    place.store(block);
   }
   free(AnyOf(g_for_handlers, &random).exchange(nullptr));
   errno = saved_errno;
@@ -103,7 +106,12 @@ void Feed(uint64_t seed) {
   while (g_done.load() < kThreads) {
     const size_t size = NextRandom(&random) % 16 == 0 ? 200'000 : 16 + NextRandom(&random) % 5000;
     free(AnyOf(g_for_handlers, &random).exchange(malloc(size)));
-    free(AnyOf(g_from_handlers, &random).exchange(nullptr));
+    std::atomic<void*>& place = AnyOf(g_from_handlers, &random);
+    void* const block = place.load();
+    if (block != nullptr && block != kReserved) {
+      place.store(nullptr);  // nobody else takes a block away
+      free(block);
+    }
   }
   Detach();
   End(id);
