@@ -13,8 +13,9 @@ namespace taskmem {
 class BlockEvictor {
  public:
   // Frees at least `bytes` (> 0) of storage memory of `mode` by dropping blocks, or
-  // drops nothing and returns 0 (MS-15 to MS-18). `for_block`: the block that needs
-  // the room, or null where execution does. Whatever is dropped has been given back
+  // drops nothing and returns 0 (MS-15 to MS-18). Less where a block cannot be dropped.
+  // `for_block`: the block that needs the room, or null where execution does. Whatever is
+  // dropped has been given back
   // by UnifiedMemoryManager::ReleaseStorageMemory when this returns.
   // Called with no lock held; several threads may call at once.
   virtual Result<int64_t> EvictBlocksToFreeSpace(const std::string_view* /*for_block*/,

@@ -35,8 +35,9 @@ inline constexpr int64_t kWaits = -1;
 class TestLog : public MemoryLog {
  public:
   void Write(LogLevel level, const char* text) override {
+    constexpr const char* kNames[] = {"DEBUG ", "INFO ", "WARN ", "ERROR "};
     const std::lock_guard lock(mutex_);
-    lines_.push_back((level == LogLevel::kInfo ? "INFO " : "WARN ") + std::string(text));
+    lines_.push_back(kNames[static_cast<int>(level)] + std::string(text));
   }
   // The lines since the last call.
   std::vector<std::string> Take() {

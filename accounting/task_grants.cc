@@ -20,9 +20,15 @@ void TaskGrants::RenewUnmanaged() {
                                         books_[kSpillReserveSlot].charged_bytes.load());
   const auto storage = static_cast<int64_t>(books_[kStorageSlot].charged_bytes.load());
   if (storage != 0) {
-    unmanaged += std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode));
+    unmanaged += std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode) -
+                                          expected_storage_.load());
   }
   unmanaged_.Set(kMode, unmanaged);
+}
+
+void TaskGrants::ExpectStorage(int64_t bytes) {
+  expected_storage_.fetch_add(bytes);
+  RenewUnmanaged();
 }
 
 // From the pools, at least `needed` bytes and at most `wanted`, for the task and by the means

@@ -54,6 +54,10 @@ class TaskGrants final : public IdleGrantHolder {
   // much, or the grant covers the charge. The caller holds no lock.
   uint64_t AcquireAhead(uint32_t slot, uint64_t bytes, int64_t timeout_ns);
 
+  // What the storage book has for a block that is on its way to the storage pool is not
+  // unmanaged meanwhile. A negative number takes that back.
+  void ExpectStorage(int64_t bytes);
+
   // After ChargeOverQuota(bytes): has the pools cover it, overdrawn where they cannot.
   void Cover(uint32_t slot, uint64_t bytes);
 
@@ -102,6 +106,7 @@ class TaskGrants final : public IdleGrantHolder {
   TaskBook* const books_;
   const std::atomic<uint32_t>& slots_;
   UnmanagedTotals& unmanaged_;
+  std::atomic<int64_t> expected_storage_{0};
 };
 
 }  // namespace taskmem

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 namespace taskmem::conformance {
 namespace {
@@ -55,6 +56,24 @@ void SortBySteps(Json& entries) {
   });
 }
 
+// Cuts what the line says about a moment.
+void ForgetMoment(std::string& line) {
+  for (const std::string_view words : {" (free ", ", free ", "Memory use = "}) {
+    const size_t at = line.find(words);
+    if (at != line.npos) line.resize(at + words.size());
+  }
+  constexpr std::string_view kUsed = " bytes of memory are used for execution and ";
+  if (line.find(kUsed) != line.npos) line = kUsed;
+}
+
+void ForgetMoments(Json& entry) {
+  const auto events = entry.find("ev");
+  if (events == entry.end()) return;
+  for (Json& event : *events) {
+    if (event.contains("msg")) ForgetMoment(event["msg"].get_ref<std::string&>());
+  }
+}
+
 std::string At(const Json& json, const Json::json_pointer& pointer) {
   return json.contains(pointer) ? json.at(pointer).dump() : "nothing";
 }
@@ -65,7 +84,10 @@ Json Normalised(const Json& step) {
   Json normalised = WithoutNothing(step, false);
   for (const char* list : {"woken", "waiter_ev"}) {
     const auto entries = normalised.find(list);
-    if (entries != normalised.end()) SortBySteps(*entries);
+    if (entries == normalised.end()) continue;
+    SortBySteps(*entries);
+    ForgetMoments(normalised);
+    for (Json& entry : *entries) ForgetMoments(entry);
   }
   return normalised;
 }

@@ -123,13 +123,16 @@ Outcome Text(const Json&, const Json& in) {
 }  // namespace
 
 ConfigOperation FindConfigOperation(const std::string& op) {
-  static const std::map<std::string, ConfigOperation> kOperations = {
+  static const ConfigOperations kOperations = {
       {"address", Address},     {"construct", Construct},
       {"pack", Pack},           {"page_size", PageSize},
       {"text", Text},           {"size_from_config", SizeFromConfig},
   };
-  const auto operation = kOperations.find(op);
-  return operation != kOperations.end() ? operation->second : nullptr;
+  for (const ConfigOperations* operations : {&kOperations, &LevelOperations()}) {
+    const auto operation = operations->find(op);
+    if (operation != operations->end()) return operation->second;
+  }
+  return nullptr;
 }
 
 }  // namespace taskmem::conformance

@@ -91,8 +91,9 @@ Result<int64_t> TraceConsumer::Spill(int64_t bytes, MemoryConsumer* trigger) {
     run.Add(std::move(event));
     return MemoryError(failure->code, failure->detail);
   }
+  LogicalThreads::Settling settling(threads_);
   const int64_t freed = FreeSome(bytes, trigger == this);
-  if (freed > 0 && !threads_.Settle()) run.Add({{"stuck", "other threads do not settle"}});
+  if (freed > 0 && !settling.Await()) run.Add({{"stuck", "other threads do not settle"}});
   const int64_t answer = behaviour == Behaviour::kSilent ? 0 : freed;
   event["ret"] = answer;
   run.Add(std::move(event));

@@ -88,35 +88,36 @@ class ScriptedEvictor final : public TraceEvictor {
   UnifiedMemoryManager& pools_;
 };
 
-// The store without blocks (MS-15, MS-16).
-class EmptyStore final : public TraceEvictor {
+// The real store (MS-15 to MS-18).
+class StoreEvictor final : public TraceEvictor {
  public:
-  explicit EmptyStore(MemoryLog& log) : log_(log) {}
+  explicit StoreEvictor(BlockEvictor& store) : store_(store) {}
 
   Result<int64_t> EvictBlocksToFreeSpace(const std::string_view* block, int64_t bytes,
                                          MemoryMode mode) override {
     StepRun& run = *StepRun::Current();
-    if (IsLeftOut(run, block, 0)) return int64_t{0};
     run.Add(EvictEvent(block, bytes, mode));
-    if (block != nullptr) {
-      log_.Write(LogLevel::kInfo, ("Will not store " + std::string(*block)).c_str());
+    const Result<int64_t> freed = store_.EvictBlocksToFreeSpace(block, bytes, mode);
+    if (freed.ok() && IsLeftOut(run, block, *freed)) {
+      run.RemoveLast();  // for execution, the store says nothing when it frees nothing
+    } else if (freed.ok()) {
+      run.Add({{"evicted", *freed}});
     }
-    run.Add({{"evicted", 0}});
-    return int64_t{0};
+    return freed;
   }
 
  private:
-  MemoryLog& log_;
+  BlockEvictor& store_;
 };
 
 }  // namespace
 
 std::unique_ptr<TraceEvictor> MakeEvictor(std::string_view name, UnifiedMemoryManager& pools,
-                                          MemoryLog& log) {
+                                          BlockEvictor& store) {
   if (name == "exact") return std::make_unique<ExactEvictor>(pools);
   if (name == "throw") return std::make_unique<ThrowingEvictor>();
   if (name == "script") return std::make_unique<ScriptedEvictor>(pools);
-  if (name == "store") return std::make_unique<EmptyStore>(log);
+  if (name == "store") return std::make_unique<StoreEvictor>(store);
   throw TraceError("unknown evictor \"" + std::string(name) + "\"");
 }
 

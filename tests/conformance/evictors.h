@@ -1,4 +1,4 @@
-// What stands for the memory store where a trace asks for none of its operations.
+// The memory store as traces see it, and what stands for it where they have none.
 #ifndef TASKMEM_TESTS_CONFORMANCE_EVICTORS_H_
 #define TASKMEM_TESTS_CONFORMANCE_EVICTORS_H_
 
@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "accounting/block_evictor.h"
-#include "accounting/memory_log.h"
 #include "accounting/unified_memory_manager.h"
 
 namespace taskmem::conformance {
@@ -16,10 +15,10 @@ class TraceEvictor : public BlockEvictor {
   virtual ~TraceEvictor() = default;
 };
 
-// The evictor of a header: "exact", "throw", "script", or "store", which has no blocks.
-// Throws TraceError for another. `pools` and `log` must outlive it.
+// The evictor of a header: "exact", "throw", "script", or "store". Throws TraceError for
+// another. `pools` and `store` must outlive it.
 std::unique_ptr<TraceEvictor> MakeEvictor(std::string_view name, UnifiedMemoryManager& pools,
-                                          MemoryLog& log);
+                                          BlockEvictor& store);
 
 }  // namespace taskmem::conformance
 

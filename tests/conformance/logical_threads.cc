@@ -1,5 +1,6 @@
 #include "tests/conformance/logical_threads.h"
 
+#include <iterator>
 #include <utility>
 
 namespace taskmem::conformance {
@@ -71,14 +72,24 @@ bool LogicalThreads::AwaitIdle() {
   return Await(lock, [this] { return busy_ == 0; });
 }
 
-bool LogicalThreads::Settle() {
-  std::unique_lock lock(mutex_);
-  // This thread and those that settle already run, and wait for nothing but us. Those that
-  // begin to settle later are not left out: they finish first.
-  const int settling = ++settling_;
-  const bool is_settled = Await(lock, [&] { return busy_ - settling == waiting_(); });
-  --settling_;
-  return is_settled;
+LogicalThreads::Settling::Settling(LogicalThreads& threads) : threads_(threads) {
+  const std::lock_guard lock(threads_.mutex_);
+  number_ = ++threads_.last_settling_;
+  threads_.settling_.insert(number_);
+}
+
+LogicalThreads::Settling::~Settling() {
+  const std::lock_guard lock(threads_.mutex_);
+  threads_.settling_.erase(number_);
+}
+
+bool LogicalThreads::Settling::Await() {
+  std::unique_lock lock(threads_.mutex_);
+  return threads_.Await(lock, [this] {
+    const std::set<uint64_t>& settling = threads_.settling_;
+    const auto left_out = std::distance(settling.begin(), settling.upper_bound(number_));
+    return threads_.busy_ - left_out == threads_.waiting_();
+  });
 }
 
 }  // namespace taskmem::conformance

@@ -12,9 +12,11 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -41,9 +43,23 @@ class LogicalThreads {
   // The same, for all threads to become idle.
   bool AwaitIdle();
 
-  // Inside `work`: returns when nothing more happens on other threads, except on those that
-  // were inside Settle before. False: it did not come to that.
-  bool Settle();
+  // Inside `work`, around what lets others go on. It is begun before that: whom it lets go on
+  // may settle in turn, and must not be taken for one that did so before.
+  class Settling {
+   public:
+    explicit Settling(LogicalThreads& threads);
+    ~Settling();
+    Settling(const Settling&) = delete;
+    Settling& operator=(const Settling&) = delete;
+
+    // Returns when nothing more happens on other threads, except on those that began to settle
+    // before: they wait for this one. False: it did not come to that.
+    bool Await();
+
+   private:
+    LogicalThreads& threads_;
+    uint64_t number_ = 0;  // ascending
+  };
 
  private:
   struct Thread {
@@ -60,7 +76,8 @@ class LogicalThreads {
   std::condition_variable became_idle_;
   std::map<std::string, Thread> threads_;
   int busy_ = 0;
-  int settling_ = 0;
+  uint64_t last_settling_ = 0;
+  std::set<uint64_t> settling_;
   bool is_ending_ = false;
 };
 

@@ -58,6 +58,7 @@ Outcome ReleaseAllStorage(World& world, StepRun&, const Json&) {
 
 Outcome TaskEnd(World& world, StepRun&, const Json& in) {
   world.EndTask(TaskId(in));
+  world.blocks.store.ReleaseAllUnrollMemoryForTask(TaskId(in));
   world.pools.EndTask(TaskId(in));
   return {};
 }
@@ -79,7 +80,7 @@ Outcome Query(World& world, StepRun&, const Json& in) {
                  {"max_on_heap_storage", pools.MaxStorageMemory(kOn)},
                  {"max_off_heap_storage", pools.MaxStorageMemory(kOff)},
                  {"task_usage", task_usage},
-                 {"current_unroll", 0},  // the memory store's
+                 {"current_unroll", world.blocks.store.unroll_memory().Total()},
                  {"page_size", pools.page_size_bytes()}});
 }
 

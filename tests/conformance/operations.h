@@ -1,8 +1,6 @@
-// Which operations of traces the library does not have.
+// Which traces the replayer cannot do justice to.
 #ifndef TASKMEM_TESTS_CONFORMANCE_OPERATIONS_H_
 #define TASKMEM_TESTS_CONFORMANCE_OPERATIONS_H_
-
-#include <string_view>
 
 #include "tests/conformance/trace.h"
 
@@ -10,9 +8,6 @@ namespace taskmem::conformance {
 
 // Why the trace cannot be replayed at all; nullptr: it can.
 const char* ReasonToSkip(const Trace& trace);
-
-// An operation of the memory store, of block locks or of storage levels.
-bool NeedsBlockStore(std::string_view op);
 
 }  // namespace taskmem::conformance
 

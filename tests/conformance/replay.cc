@@ -135,7 +135,7 @@ void Player::Begin(const Step& step) {
 void Player::Interrupt(const Step& step) {
   const auto run = runs_.find(step.in.value("step", int64_t{0}));
   if (run == runs_.end()) throw TraceError(Describe(step) + ": that step is not blocked");
-  world_.pools.Cancel(*run->second->cancellation);
+  world_.Cancel(*run->second->cancellation);
 }
 
 void Player::AddOutcome(StepRun& run, Json& entry) {
@@ -175,7 +175,7 @@ Json Player::Happened(const Step& step) {
 
 bool Player::End() {
   for (const auto& [i, run] : runs_) {
-    if (!run->is_finished()) world_.pools.Cancel(*run->cancellation);
+    if (!run->is_finished()) world_.Cancel(*run->cancellation);
   }
   return world_.threads.AwaitIdle();
 }

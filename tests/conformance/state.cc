@@ -57,6 +57,7 @@ Json World::State() {
     state["unm"] = {pools.UnmanagedMemoryUsed(MemoryMode::kOnHeap),
                     pools.UnmanagedMemoryUsed(MemoryMode::kOffHeap)};
   }
+  blocks.AddState(state);
   const std::lock_guard lock(mutex_);
   for (const auto& [name, consumer] : consumers_) {
     if (consumer->used() != 0) state["cons"][name] = consumer->used();

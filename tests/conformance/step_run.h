@@ -52,6 +52,11 @@ class StepRun {
     if (events_.size() < kMaxEvents) events_.push_back(std::move(event));
   }
 
+  void RemoveLast() {
+    const std::lock_guard lock(mutex_);
+    if (!events_.empty()) events_.erase(events_.size() - 1);
+  }
+
   // The events since they were last taken.
   Json TakeEvents() {
     const std::lock_guard lock(mutex_);

@@ -16,7 +16,10 @@ namespace taskmem::conformance {
 using Operation = Outcome (*)(World& world, StepRun& run, const Json& in);
 using Operations = std::map<std::string, Operation>;
 
+const Operations& LockOperations();
 const Operations& ManagerOperations();
+const Operations& PartialOperations();
+const Operations& StoreOperations();
 const Operations& TaskMemoryOperations();
 const Operations& UnmanagedOperations();
 
@@ -25,6 +28,11 @@ Operation FindOperation(const std::string& op);
 
 // Lines that stand alone. `header` is the trace's.
 using ConfigOperation = Outcome (*)(const Json& header, const Json& in);
+using ConfigOperations = std::map<std::string, ConfigOperation>;
+
+const ConfigOperations& LevelOperations();
+
+// nullptr: there is none.
 ConfigOperation FindConfigOperation(const std::string& op);
 
 inline Outcome Answer(Json res) { return {std::move(res), nullptr}; }

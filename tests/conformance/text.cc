@@ -17,6 +17,12 @@ MemoryMode ModeOf(const Json& name) {
   throw TraceError("unknown memory mode " + name.dump());
 }
 
+BlockId BlockIdOf(const Json& name) {
+  BlockId id;
+  if (!BlockId::Parse(name.get<std::string>(), &id)) throw TraceError("no block " + name.dump());
+  return id;
+}
+
 int64_t SizeOf(const Json& setting) {
   if (!setting.is_string()) return setting.get<int64_t>();
   static const std::map<std::string_view, int> kShifts = {

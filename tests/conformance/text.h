@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "accounting/memory_mode.h"
+#include "spill/block_id.h"
 #include "tests/conformance/json.h"
 
 namespace taskmem::conformance {
@@ -13,6 +14,9 @@ namespace taskmem::conformance {
 const char* NameOf(MemoryMode mode);
 // Throws TraceError.
 MemoryMode ModeOf(const Json& name);
+
+// Throws TraceError.
+BlockId BlockIdOf(const Json& name);
 
 // A size of a setting: a number, or Spark's text of one ("449m"). Throws TraceError.
 int64_t SizeOf(const Json& setting);

@@ -73,8 +73,10 @@ World::World(const Trace& trace)
       log_(!is_wild),
       registry(&log_),
       pools(OptionsFor(trace, registry, log_)),
-      threads([this] { return pools.WaitingThreads(); }),
-      evictor_(MakeEvictor(trace.header.at("cfg").at("evictor").get<std::string>(), pools, log_)) {
+      blocks(trace.header.at("cfg"), pools),
+      threads([this] { return WaitingThreads(); }),
+      evictor_(MakeEvictor(trace.header.at("cfg").at("evictor").get<std::string>(), pools,
+                           blocks.store)) {
   pools.SetMemoryStore(evictor_.get());
 }
 
@@ -88,6 +90,20 @@ World::~World() {
     }
   }
   all_consumers_.clear();
+}
+
+// For memory and for blocks. A thread may go from the one to the other between two looks.
+int World::WaitingThreads() const {
+  for (;;) {
+    const int for_memory = pools.WaitingThreads();
+    const int for_blocks = blocks.infos.WaitingThreads();
+    if (for_memory == pools.WaitingThreads()) return for_memory + for_blocks;
+  }
+}
+
+void World::Cancel(Cancellation& cancellation) {
+  pools.Cancel(cancellation);
+  blocks.infos.Cancel(cancellation);
 }
 
 void World::AddTask(int64_t task) {

@@ -21,6 +21,7 @@
 #include "tests/conformance/logical_threads.h"
 #include "tests/conformance/trace.h"
 #include "tests/conformance/trace_log.h"
+#include "tests/conformance/trace_store.h"
 
 namespace taskmem::conformance {
 
@@ -106,6 +107,11 @@ class World {
     return pools.tungsten_memory_mode() == MemoryMode::kOnHeap ? heap_ : unsafe_;
   }
 
+  // Ends the wait that uses it.
+  void Cancel(Cancellation& cancellation);
+
+  BlockEvictor& Evictor() { return *evictor_; }
+
   // All keys of "st" that are not absent (section 3 of the format).
   Json State();
 
@@ -120,9 +126,12 @@ class World {
  public:
   UnmanagedMemoryRegistry registry;
   UnifiedMemoryManager pools;
+  TraceStore blocks;
   LogicalThreads threads;
 
  private:
+  int WaitingThreads() const;
+
   const std::unique_ptr<TraceEvictor> evictor_;
   HeapMemoryAllocator real_heap_;
   UnsafeMemoryAllocator real_unsafe_;
