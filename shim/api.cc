@@ -3,6 +3,7 @@
 #include "shim/taskmem.h"
 
 #include "accounting/page_table.h"
+#include "shim/block_pins.h"
 #include "shim/heap.h"
 #include "shim/pools.h"
 #include "shim/stats_segment.h"
@@ -16,6 +17,7 @@ using namespace taskmem;
 namespace {
 
 static_assert(TASKMEM_NO_QUOTA == kNoQuota);
+static_assert(TASKMEM_STORAGE == kStorageId);
 
 void ReadUsage(uint32_t slot, taskmem_usage* usage) {
   const TaskBook& book = g_books[slot];
@@ -58,7 +60,7 @@ bool FindLive(uint64_t id, CurrentTask* task) {
 extern "C" {
 
 int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
-  if (id == TASKMEM_UNTRACKED) return EINVAL;
+  if (id >= kSpillReserveId) return EINVAL;  // they stand for something else
   if (options != nullptr && options->size < sizeof(taskmem_options)) return EINVAL;
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;
@@ -74,6 +76,7 @@ int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
   uint32_t slot = 0;
   if (const int error = EndTask(id, &slot)) return error;
   PokeThreadsOf(slot);
+  EndTaskInBlocks(slot);
   AbsorbEnded(id, slot);
   ReturnIdleToPools(slot);
   // What is left now; unless, where slots are short, the slot is another's already.
@@ -86,9 +89,14 @@ int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
 
 int taskmem_thread_attach(uint64_t id, uint64_t* previous) {
   const uint64_t before = previous != nullptr ? GetCurrentTask().id : 0;
+  if (id == kSpillReserveId) return ENOENT;
   if (!AttachKnown(id)) {
     CurrentTask task = {TASKMEM_UNTRACKED, kUntrackedSlot, 0};
-    if (id != TASKMEM_UNTRACKED && !FindLive(id, &task)) return ENOENT;
+    if (id == TASKMEM_STORAGE) {
+      task = {id, kStorageSlot, 0};
+    } else if (id != TASKMEM_UNTRACKED && !FindLive(id, &task)) {
+      return ENOENT;
+    }
     if (!AttachThread(task, false)) return ENOMEM;
   }
   if (previous != nullptr) *previous = before;
@@ -119,7 +127,9 @@ int taskmem_owner_of(const void* address, uint64_t* id) {
   uint32_t slot = 0;
   if (id == nullptr) return EINVAL;
   if (!OwnerOf(address, &slot)) return ENOENT;
-  *id = slot < kFirstTaskSlot ? TASKMEM_UNTRACKED : g_books[slot].task_id.load();
+  *id = slot >= kFirstTaskSlot  ? g_books[slot].task_id.load()
+        : slot == kStorageSlot ? TASKMEM_STORAGE
+                               : TASKMEM_UNTRACKED;
   return 0;
 }
 
@@ -177,8 +187,10 @@ int taskmem_walk_heaps(uint64_t* charged_bytes, uint64_t* walked_bytes) {
   if (charged_bytes == nullptr || walked_bytes == nullptr) return EINVAL;
   *charged_bytes = *walked_bytes = 0;
   static uint64_t walked[kMaxTaskSlots];  // the caller sees to it that it is alone
+  static uint64_t overflow[kMaxTaskSlots];
   for (uint64_t& bytes : walked) bytes = 0;
-  WalkHeaps(walked);
+  for (uint64_t& bytes : overflow) bytes = 0;
+  WalkHeaps(walked, overflow);
   int result = 0;
   const uint32_t slots = g_stats->task_slots.load();
   for (uint32_t i = 0; i < slots; ++i) {
@@ -186,6 +198,7 @@ int taskmem_walk_heaps(uint64_t* charged_bytes, uint64_t* walked_bytes) {
     *charged_bytes += charged;
     *walked_bytes += walked[i];
     if (charged != walked[i]) result = EILSEQ;
+    if (g_reclaim_books[i].overflow_bytes.load() != overflow[i]) result = EILSEQ;
   }
   return result;
 }

@@ -4,6 +4,7 @@
 
 #include "accounting/task_grants.h"
 #include "shim/context.h"
+#include "shim/overflow.h"
 #include "shim/pools.h"
 #include "shim/stats_segment.h"
 
@@ -25,7 +26,8 @@ inline void CountInTotal(int64_t bytes) {
   }
 }
 
-enum class ChargeMode : uint8_t { kWithinQuota, kOverQuota };
+// kOverflow: memory of the overflow file, which no quota bounds.
+enum class ChargeMode : uint8_t { kWithinQuota, kOverQuota, kOverflow };
 
 // In a child made by any kind of fork, before it charges anything.
 inline void EnsureOwnBooks() {
@@ -38,6 +40,10 @@ inline void EnsureOwnBooks() {
 // False: the quota or the pools do not allow it (kWithinQuota only).
 inline bool Charge(uint32_t slot, uint64_t bytes, ChargeMode mode) {
   EnsureOwnBooks();
+  if (__builtin_expect(mode == ChargeMode::kOverflow, 0)) {
+    CountInOverflow(slot, bytes);
+    return true;
+  }
   TaskBook& book = g_books[slot];
   if (mode == ChargeMode::kOverQuota) {
     if (book.ChargeOverQuota(bytes) > book.granted_bytes.load(std::memory_order_relaxed)) {
@@ -61,6 +67,20 @@ inline void Credit(uint32_t slot, uint64_t bytes) {
   const bool much_idle = TaskGrants::HasMuchIdle(book, charged, g_stats->pools.overdrawn_bytes);
   if (__builtin_expect(much_idle, 0)) ReturnIdleToPools(slot);
   CountInTotal(-static_cast<int64_t>(bytes));
+}
+
+// What lies at `address` is charged to `slot`, whatever its quota is, or credited: in the book
+// that the address says.
+inline void ChargeAt(const void* address, uint32_t slot, uint64_t bytes) {
+  Charge(slot, bytes, InOverflow(address) ? ChargeMode::kOverflow : ChargeMode::kOverQuota);
+}
+inline void CreditAt(const void* address, uint32_t slot, uint64_t bytes) {
+  if (__builtin_expect(InOverflow(address), 0)) {
+    EnsureOwnBooks();
+    CreditInOverflow(slot, bytes);
+  } else {
+    Credit(slot, bytes);
+  }
 }
 
 inline void CountPage(uint32_t slot, int64_t change) {

@@ -34,15 +34,25 @@ struct Pair {
   uint32_t slot;
   uint32_t generation;  // TaskSlot::generation when the pair was made
   mi_heap_t* heap;      // nullptr until the pair is hot in some class
+  mi_heap_t* overflow_heap;  // its pages lie in the overflow file; nullptr until it needs some
+  mi_heap_t* front;     // where malloc looks first: one of the two, or the empty heap
   uint64_t shared_bytes;   // taken from shared pages so far
   uint32_t prepaid_bytes;  // charged to the task, for blocks in shared pages to come
   bool always_hot;
+  bool in_overflow;     // what it allocates next goes there (overflow_heap.inc)
   uint8_t shared_blocks[kBins];  // taken from shared pages, by size class; saturates
+};
+
+// What of a context lies in the overflow file. Segments never serve both.
+struct OverflowHeaps {
+  mi_tld_t tld;
+  mi_heap_t shared;  // large blocks, and pages of ended tasks
 };
 
 struct Context {
   mi_tld_t tld;
   mi_heap_t shared;  // pages that carry the owner of each block; large blocks
+  OverflowHeaps* overflow;  // nullptr until it is needed
   Pair untracked;
   Pair** pairs;      // open addressing by task id; power of two; grows
   uint32_t pair_slots;
@@ -126,6 +136,9 @@ void AbsorbPair(Context* context, Pair* pair);
 
 // Credits what `pair` has paid ahead.
 void ReturnPrepaid(Pair* pair);
+
+// From here on malloc looks into `heap` first when it works for `pair`'s task.
+void SetFront(Pair* pair, mi_heap_t* heap);
 
 // A heap for `pair`, when it gets hot. False: no memory.
 bool MakeHeap(Context* context, Pair* pair);

@@ -28,6 +28,9 @@ void FoldOwners(const SlotSet& from, uint32_t to);
 // still be freed.
 void ForgetPages(uint32_t slot);
 
+// The task has ended: its consumers are not asked any more (spill_host.cc).
+void EndSpillConsumers(uint32_t slot, uint32_t generation);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_FOLD_H_

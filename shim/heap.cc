@@ -21,9 +21,11 @@
 #include "shim/log.h"
 #include "shim/message.h"
 #include "shim/os.h"
+#include "shim/overflow.h"
 #include "shim/own_memory.h"
 #include "shim/page_map.h"
 #include "shim/shared_page.h"
+#include "shim/spill_host.h"
 #include "shim/task_pages.h"
 #include "shim/threads.h"
 #include "spill/reclaim.h"
@@ -46,14 +48,38 @@ void NoteSegment(const mi_segment_t* segment, bool taken) {
   if (index < kSegments) g_segment_map[index] = taken ? 1 : 0;
 }
 
+void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
+                        bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
+                        size_t* memory_id, mi_os_tld_t* tld) {
+  if (__builtin_expect(arena != kOverflowArena, 1)) {
+    return _mi_arena_alloc_aligned(size, alignment, align_offset, commit, large, is_pinned, is_zero,
+                                   arena, memory_id, tld);
+  }
+  // Pinned: mimalloc does not decommit it.
+  *commit = *is_pinned = *is_zero = true;
+  *large = false;
+  *memory_id = kOverflowMemory;
+  return TakeOverflowSegment(size, alignment, align_offset);
+}
+
+void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t align_offset,
+                          size_t memory_id, bool all_committed, mi_stats_t* stats) {
+  if (__builtin_expect(memory_id == kOverflowMemory, 0)) {
+    return ReleaseOverflowSegment(start, size);
+  }
+  _mi_arena_free(start, size, alignment, align_offset, memory_id, all_committed, stats);
+}
+
 }  // namespace taskmem
 
 #include "shim/shared_page.inc"
 #include "shim/page_alloc.inc"
 #include "shim/context.inc"
 #include "shim/collect.inc"
+#include "shim/overflow_heap.inc"
 #include "shim/slow_path.inc"
 #include "shim/limit.inc"
 #include "shim/malloc.inc"
+#include "shim/hook_thread.inc"
 #include "shim/walk.inc"
 #include "shim/exports.inc"

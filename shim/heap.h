@@ -51,16 +51,42 @@ void EnterHeap(const struct ThreadBirth* birth);
 void LeaveHeap();
 const struct ThreadBirth* CurrentBirth();
 
+// This thread is amid an allocation: a signal handler has interrupted that.
+bool IsAllocating();
+
+// Memory of the storage book that no heap has was mapped, or (negative) unmapped.
+void CountMappedStorage(int64_t bytes);
+
+// Blocks that were freed by other threads than took them stay charged until their threads
+// collect them: this collects for all that sleep. Takes a while.
+void CollectForAllThreads();
+
 // Every thread calls RecheckThreadName (threads.h) at its next slow path.
 void AskThreadsToCheckTheirNames();
 
 // Nothing is refused to this thread.
 void ExemptThread();
 
+// While it lives what this thread allocates is charged to a slot of no task. At its end the
+// thread works for its task again, whatever was attached meanwhile. Nests. For threads that
+// have a context, or none at all.
+class SlotScope {
+ public:
+  SlotScope(uint64_t id, uint32_t slot);
+  ~SlotScope();
+  SlotScope(const SlotScope&) = delete;
+  SlotScope& operator=(const SlotScope&) = delete;
+
+ private:
+  CurrentTask task_;
+  bool has_context_;
+  bool was_busy_;
+  bool kept_ended_task_;
+};
+
 // While it lives this thread may run code of the program amid an allocation: a spill hook,
 // a destructor, a supplier. What it allocates is charged to the spill reserve, is never
-// refused and makes no room for itself. At its end the thread works for its task again,
-// whatever was attached meanwhile. Nests. For threads that have a context, or none at all.
+// refused and makes no room for itself.
 class HookScope {
  public:
   HookScope();
@@ -69,11 +95,30 @@ class HookScope {
   HookScope& operator=(const HookScope&) = delete;
 
  private:
-  CurrentTask task_;
-  bool has_context_;
-  bool was_busy_;
-  bool was_in_hook_;
-  bool kept_ended_task_;
+  const bool was_in_hook_;
+  const SlotScope slot_;
+};
+
+// What is free in this thread's context, or in those nobody runs with, and still charged is
+// credited.
+void CollectOwnContext();
+void CollectOtherContexts();
+
+// The thread ends amid an allocation, inside a hook: what it runs until then allocates anew,
+// and makes no room.
+void AbandonAllocation();
+
+// While it lives this thread is inside the library: a signal handler that allocates does not
+// come where it is. Nests.
+class LibraryScope {
+ public:
+  LibraryScope();
+  ~LibraryScope();
+  LibraryScope(const LibraryScope&) = delete;
+  LibraryScope& operator=(const LibraryScope&) = delete;
+
+ private:
+  const bool was_busy_;
 };
 
 // Threads that work for the ended task in `slot` notice at their next slow path.
@@ -103,8 +148,9 @@ bool FindBlock(const void* address, BlockPlace* place);
 bool IsPageOf(const char* page, uint32_t slot);
 
 // What the pages of all heaps add up to, by slot: what the books must say when
-// no thread allocates meanwhile. `bytes` has kMaxTaskSlots entries.
-void WalkHeaps(uint64_t* bytes);
+// no thread allocates meanwhile. Both have kMaxTaskSlots entries: what is charged, and what
+// lies in the overflow file.
+void WalkHeaps(uint64_t* bytes, uint64_t* overflow_bytes);
 
 // Writes the largest size classes of a task to standard error.
 void ReportSizeClasses(uint32_t slot);

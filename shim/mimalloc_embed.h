@@ -5,6 +5,7 @@
 //              thread context, so that heaps outlive their threads
 //   segments   every segment taken from or given back to the system passes
 //              NoteSegment, which keeps the map that free() tests
+//   memory     heaps of kOverflowArena take their segments from the overflow file
 //   pages      every page given back passes ReleasePage, which credits it
 //   generic    every allocation a free list cannot serve enters MallocGeneric
 //   no keys    mimalloc's own thread-end key and exit handler are never made
@@ -28,6 +29,15 @@
 static inline mi_threadid_t _mi_thread_id() noexcept;
 
 namespace taskmem {
+// An arena and a memory id of no arena of mimalloc's own; a heap of the one is served by
+// memory of the other alone, and ordinary heaps by none of it.
+inline constexpr mi_arena_id_t kOverflowArena = 0x7f;
+inline constexpr size_t kOverflowMemory = 0xff;
+void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
+                        bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
+                        size_t* memory_id, mi_os_tld_t* tld);
+void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t align_offset,
+                          size_t memory_id, bool all_committed, mi_stats_t* stats);
 void NoteSegment(const mi_segment_t* segment, bool taken);
 void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
@@ -50,9 +60,18 @@ uintptr_t OsRandom();
 #include "bitmap.c"
 #include "arena.c"
 #include "segment-cache.c"
+#define _mi_arena_alloc_aligned taskmem::TakeSegmentMemory
+#define _mi_arena_free taskmem::ReleaseSegmentMemory
+// What is free of the file goes back to it at once.
+#define _mi_segment_cache_push(start, size, memory_id, ...) \
+  ((memory_id) != taskmem::kOverflowMemory &&               \
+   _mi_segment_cache_push(start, size, memory_id, __VA_ARGS__))
 #define _mi_segment_map_allocated_at(segment) taskmem::NoteSegment(segment, true)
 #define _mi_segment_map_freed_at(segment) taskmem::NoteSegment(segment, false)
 #include "segment.c"
+#undef _mi_arena_alloc_aligned
+#undef _mi_arena_free
+#undef _mi_segment_cache_push
 #undef _mi_segment_map_allocated_at
 #undef _mi_segment_map_freed_at
 #define _mi_segment_page_free(page, force, tld) taskmem::ReleasePage(page, force, tld)

@@ -7,16 +7,61 @@
 
 #include <cstdint>
 
+#include "accounting/block_evictor.h"
 #include "accounting/task_book.h"
 #include "shim/options.h"
 
 namespace taskmem {
+
+class UnifiedMemoryManager;
 
 // Once, before the first task begins. Until then nothing is limited.
 void OpenPools(const Options& options);
 
 // In a forked child: the books stand, and the pools begin anew with them.
 void PoolsAfterFork();
+
+// nullptr: before OpenPools.
+UnifiedMemoryManager* Pools();
+
+// Who is asked for room from now on; until then nobody is.
+void AttachToPools(BlockEvictor* store);
+
+// A value of `bytes` that the storage book has already is going to be storage memory of the
+// pools: it is not unmanaged memory beside them. A negative number takes that back.
+void ExpectStorage(int64_t bytes);
+
+// While it lives this thread may hold the lock of the pools or of what is built on them, and a
+// signal handler that interrupts it keeps out of both. False: it was inside already, and
+// must keep out itself.
+class InsidePools {
+ public:
+  // `changes`: what the pools show is renewed at the end.
+  explicit InsidePools(bool changes = true);
+  ~InsidePools();
+  InsidePools(const InsidePools&) = delete;
+  InsidePools& operator=(const InsidePools&) = delete;
+  explicit operator bool() const { return is_entered_; }
+
+ private:
+  const bool is_entered_;
+  const bool changes_;
+};
+
+// While it lives this thread runs code of the program, and holds no such lock.
+class OutsidePools {
+ public:
+  OutsidePools();
+  ~OutsidePools();
+  OutsidePools(const OutsidePools&) = delete;
+  OutsidePools& operator=(const OutsidePools&) = delete;
+
+ private:
+  const bool was_inside_;
+};
+
+// On whose behalf this thread acquires memory ahead (see below); 0: it does not.
+uint32_t SlotThatAcquires();
 
 // The next functions may allocate nothing and take the pools' lock. A thread that is
 // inside one (and was interrupted by a signal handler) gets the answer that needs no

@@ -4,14 +4,19 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "shim/block_store.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/log.h"
 #include "shim/message.h"
 #include "shim/options.h"
 #include "shim/os.h"
+#include "shim/overflow.h"
+#include "shim/plugin.h"
 #include "shim/pools.h"
 #include "shim/profiles.h"
+#include "shim/spill_files.h"
+#include "shim/spill_host.h"
 #include "shim/stats_segment.h"
 #include "shim/threads.h"
 
@@ -21,18 +26,31 @@ namespace {
 constexpr int kBadOptionStatus = 2;
 
 void BeforeFork() {
+  BlockStoreBeforeFork();
+  SpillFilesBeforeFork();
   ThreadsBeforeFork();
   HeapBeforeFork();
+  SpillHooksBeforeFork();
 }
 
 void AfterForkInParent() {
+  SpillHooksAfterForkInParent();
   HeapAfterForkInParent();
   ThreadsAfterFork();
+  SpillFilesAfterForkInParent();
+  BlockStoreAfterForkInParent();
+  OverflowAwaitChild();
 }
 
 void AfterForkInChild() {
+  SpillFilesAfterForkInChild();
+  // Before anything is looked at that lies in the overflow file.
+  OverflowRestoreInChild();
+  SpillHooksAfterForkInChild();
   HeapAfterForkInChild();
   ThreadsAfterFork();
+  BlockStoreAfterForkInChild();
+  OverflowRestartInChild();
 }
 
 __attribute__((constructor(101))) void Start() {
@@ -51,10 +69,15 @@ __attribute__((constructor(101))) void Start() {
   g_limit_policy.refusal_budget = options.refusal_budget;
   g_reclaim_wait_ns = options.wait_ns;
   OpenLog(options);
+  OpenSpillFiles(options);
+  OpenSpillHooks(options);
+  ChoosePlugin(options);
   OpenPools(options);
+  ConfigureBlockStore(options);
   StatsPublish(options);
   pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
   ResolveLibc();
+  OpenOverflow(options);
   if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
   StartTasks(options);
 }

@@ -6,6 +6,8 @@
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/os.h"
+#include "shim/plugin.h"
+#include "shim/spill_files.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -29,19 +31,25 @@ int (*g_main)(int, char**, char**);
 
 // What main returns is what exit is called with.
 int RunMain(int argc, char** argv, char** environment) {
+  LoadPlugin();
   const int status = g_main(argc, argv, environment);
   MarkDying();
   return status;
 }
 
-[[noreturn]] void EndNow(int status) {
-  StatsAtExit();
-  for (;;) os::Call(SYS_exit_group, status);
-}
-
 // In a vfork child the memory is the parent's, who goes on.
 bool IsOwnProcess() {
   return g_stats != nullptr && g_stats->pid == static_cast<uint32_t>(os::ProcessId());
+}
+
+void CloseBooks() {
+  if (IsOwnProcess()) RemoveSpillFiles();
+  StatsAtExit();
+}
+
+[[noreturn]] void EndNow(int status) {
+  CloseBooks();
+  for (;;) os::Call(SYS_exit_group, status);
 }
 
 __attribute__((constructor)) void FindAll() {
@@ -52,7 +60,7 @@ __attribute__((constructor)) void FindAll() {
 
 __attribute__((destructor)) void AtExit() {
   MarkDying();
-  StatsAtExit();
+  CloseBooks();
 }
 
 }  // namespace

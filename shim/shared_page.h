@@ -74,7 +74,7 @@ inline void MarkOwner(mi_page_t* page, const void* block, uint32_t slot) {
     return;
   }
   const uint16_t missed = owner.exchange(mark, std::memory_order_relaxed);
-  if (missed != 0) Credit(missed - 1u, owners->block_size);
+  if (missed != 0) CreditAt(block, missed - 1u, owners->block_size);
 }
 
 // Credits the owner of a block that is being freed. False: it is free already.

@@ -102,6 +102,7 @@ void SweepLocked(uint32_t keep) {
     --g_retained;
     // Pages that are still the task's own cannot be folded by another thread.
     if (g_books[slot].charged_bytes.load(std::memory_order_acquire) != 0 ||
+        g_reclaim_books[slot].overflow_bytes.load(std::memory_order_acquire) != 0 ||
         in_use.Contains(slot)) {
       Retain(slot);
     } else {
@@ -163,17 +164,22 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
 }
 
 int EndTask(uint64_t id, uint32_t* slot_out) {
-  MutexLock lock(g_mutex);
-  const uint32_t slot = FindLocked(id);
-  if (slot == kNone) return ENOENT;
-  uint32_t* link = &BucketOf(id);
-  while (*link != slot) link = &g_task_slots[*link].next;
-  *link = g_task_slots[slot].next;
-  WriteIdentity(slot, id, nullptr, TaskState::kEnded);
-  g_task_slots[slot].generation.fetch_add(1, std::memory_order_seq_cst);
-  EndTaskInPools(slot);
-  ForgetPages(slot);
-  Retain(slot);
+  uint32_t slot = kNone;
+  uint32_t generation = 0;
+  {
+    MutexLock lock(g_mutex);
+    slot = FindLocked(id);
+    if (slot == kNone) return ENOENT;
+    uint32_t* link = &BucketOf(id);
+    while (*link != slot) link = &g_task_slots[*link].next;
+    *link = g_task_slots[slot].next;
+    WriteIdentity(slot, id, nullptr, TaskState::kEnded);
+    generation = g_task_slots[slot].generation.fetch_add(1, std::memory_order_seq_cst);
+    EndTaskInPools(slot);
+    ForgetPages(slot);
+    Retain(slot);
+  }
+  EndSpillConsumers(slot, generation);
   *slot_out = slot;
   return 0;
 }

@@ -46,6 +46,7 @@ void FoldOwners(const SlotSet& from, uint32_t to) {
 }
 
 void ForgetPages(uint32_t slot) { g_forgotten = slot; }
+void EndSpillConsumers(uint32_t, uint32_t) {}
 
 namespace {
 

@@ -8,11 +8,16 @@
 // on bad input. Sizes are bytes. errno is left alone.
 //
 //   EINVAL  a NULL pointer where one is needed, a quota of 0, a bad options size
-//   EEXIST  task_begin of an id that is live
-//   ENOENT  no live task has this id; for owner_of: no block is at this address
-//   EAGAIN  all task slots are taken by live tasks
+//   EEXIST  task_begin of an id that is live; block_put of a block that is there
+//   ENOENT  no live task has this id; for owner_of: no block is at this address; for blocks:
+//           there is no block of this name
+//   EAGAIN  all task slots are taken by live tasks; for blocks: a signal handler has
+//           interrupted the library
 //   ENOMEM  the quota, --memory or the system has not that much
-//   ENOSPC  all 8192 page numbers of the task are taken
+//   ENOSPC  all 8192 page numbers of the task are taken; for blocks: the disk is full, or
+//           --spill-dir names none
+//   EBUSY   the block is pinned, or being written or removed by somebody else
+//   EIO     the disk failed; the block was on it and is lost
 //   ENOSYS  libtaskmem.so is not preloaded
 #ifndef TASKMEM_SHIM_TASKMEM_H_
 #define TASKMEM_SHIM_TASKMEM_H_
@@ -32,6 +37,9 @@ extern "C" {
 
 // The id that stands for "no task". A program's own tasks must not use it.
 #define TASKMEM_UNTRACKED UINT64_MAX
+// No task either: what a thread allocates while it is attached to this is storage memory, as
+// cached blocks are. For building values that are then put.
+#define TASKMEM_STORAGE (UINT64_MAX - 1)
 // Tasks that nobody began by this API (--task-by process and thread) have ids
 // from here on: this plus the process's or thread's id. Leave these 2^32 alone.
 #define TASKMEM_IMPLICIT_TASK (UINT64_C(1) << 48)
@@ -65,7 +73,7 @@ TASKMEM_API int taskmem_task_begin(uint64_t id, const taskmem_options* options);
 TASKMEM_API int taskmem_task_end(uint64_t id, taskmem_usage* usage);
 
 // What this thread allocates from now on belongs to task `id` (which may be
-// TASKMEM_UNTRACKED). `previous`, where not NULL, receives the id it worked for
+// TASKMEM_UNTRACKED or TASKMEM_STORAGE). `previous`, where not NULL, receives the id it worked for
 // before. On an error nothing changes. Costs nanoseconds.
 TASKMEM_API int taskmem_thread_attach(uint64_t id, uint64_t* previous TASKMEM_DEFAULT(NULL));
 
@@ -81,8 +89,8 @@ TASKMEM_API int taskmem_task_set_quota(uint64_t id, uint64_t bytes);
 
 // The task that owns the block at `address`, which may point anywhere into it:
 // TASKMEM_UNTRACKED for memory no task owns, and for what a task left behind that
-// ended long ago. ENOENT where no block is. In a page that is a task's own, what is
-// free is the task's, too.
+// ended long ago; TASKMEM_STORAGE for what was allocated attached to it. ENOENT where no
+// block of malloc is. In a page that is a task's own, what is free is the task's, too.
 TASKMEM_API int taskmem_owner_of(const void* address, uint64_t* id);
 
 // Spark's pages: memory of the thread's task with a page number, so that an address in it
@@ -111,6 +119,157 @@ TASKMEM_API int taskmem_encode(const void* address, uint64_t* encoded);
 // The address that was encoded for a live task. ENOENT: the task has no such page.
 TASKMEM_API int taskmem_decode(uint64_t task, uint64_t encoded, void** address);
 
+// Spill hooks: a consumer is something that holds memory of a task and can give it back,
+// a cache or a sorter's buffer. Where the task finds too little, its consumers are asked
+// before the allocation returns: the smallest that is large enough, else the largest, again
+// as long as that helps, and the consumer the memory is for last.
+typedef uint64_t taskmem_consumer;  // never used again; 0 is none
+
+// Frees about `bytes_needed` by free(), munmap() or writing to disk and freeing, and returns
+// how much that was. `trigger`: the consumer that needs the memory (taskmem_thread_consumer),
+// 0 where that is not known. What counts is by how much the task holds less afterwards, not
+// what is returned; 0 freed: not asked again for this allocation.
+//
+// It may allocate, from a reserve that is never refused, but should not need much; free,
+// attach, register, report, unregister itself and others. An exception ends in taskmem. It
+// must not longjmp out. Where it runs:
+//
+//   TASKMEM_ALLOCATING_THREAD  inside an allocation (malloc, new) of some thread of the task.
+//     A lock it takes must not be one that a thread holds while it allocates: use trylock and
+//     return 0. Compilers believe that malloc reads and writes nothing of the program's: what
+//     the hook looks at is volatile or atomic, or an atomic_signal_fence(memory_order_seq_cst)
+//     stands before and after the allocation.
+//   TASKMEM_RECLAIMER_THREAD   on a thread of taskmem's, while the one that needs the memory
+//     waits, for at most --spill-timeout: there a lock costs time, not a deadlock.
+//
+// One consumer has one call at a time; those of different consumers may run at once.
+typedef uint64_t (*taskmem_spill_fn)(void* context, uint64_t bytes_needed,
+                                     taskmem_consumer trigger);
+
+// For consumers: the task of the calling thread.
+#define TASKMEM_CURRENT_TASK (UINT64_MAX - 8)
+
+enum { TASKMEM_OFF_HEAP = 0, TASKMEM_ON_HEAP = 1 };
+enum { TASKMEM_ALLOCATING_THREAD = 0, TASKMEM_RECLAIMER_THREAD = 1 };
+
+typedef struct taskmem_consumer_options {
+  size_t size;       // sizeof(taskmem_consumer_options)
+  const char* name;  // for messages, cut at 47 bytes, copied; may be NULL
+  taskmem_spill_fn spill;
+  void* context;
+  uint64_t used_bytes;  // until the first report
+  int mode;             // TASKMEM_OFF_HEAP: memory of malloc and mmap
+  int run_on;           // TASKMEM_ALLOCATING_THREAD or TASKMEM_RECLAIMER_THREAD
+} taskmem_consumer_options;
+
+// Registers a consumer of live task `task`, or of TASKMEM_CURRENT_TASK. The task's end
+// unregisters it; a call that is in flight then goes on. ENOENT: no such task.
+TASKMEM_API int taskmem_consumer_register(uint64_t task, const taskmem_consumer_options* options,
+                                          taskmem_consumer* consumer);
+
+// The hook is not called any more, and no call is in flight: waits for one that is. Inside the
+// hook itself it returns at once, and the hook is not called again. ENOENT: there is no such
+// consumer (any more), and no call is in flight. EDEADLK: called inside another hook, for which
+// the one in flight waits here: it is unregistered, and over some time after this hook.
+TASKMEM_API int taskmem_consumer_unregister(taskmem_consumer consumer);
+
+// How much the consumer could give back. One that uses 0 is not asked. Costs nanoseconds,
+// takes no lock, may be called anywhere. ENOENT.
+TASKMEM_API int taskmem_consumer_report(taskmem_consumer consumer, uint64_t used_bytes);
+
+// What this thread allocates from now on is for that consumer (0: for none): it is told to
+// hooks as the trigger, and asked last. ENOENT: no such consumer.
+TASKMEM_API int taskmem_thread_consumer(taskmem_consumer consumer,
+                                        taskmem_consumer* previous TASKMEM_DEFAULT(NULL));
+
+// What a library of --plugin must define. Called once, before main, on its thread; not 0: it
+// cannot work here, and the program goes on without it.
+int taskmem_plugin_init(void);
+
+// Cached blocks: memory with a name that outlives the task that made it, in the storage
+// part of --memory. Where tasks or other blocks need the room, the least recently used that
+// nobody has pinned leave memory: to --spill-dir, if their level says so and there is one;
+// else they are gone. Names are any text of 1 to 127 bytes; blocks named rdd_<n>_<m> are
+// not evicted for others of the same n.
+//
+// Callbacks run on the thread that makes the call, or on any that needs memory, with no
+// lock held. They may allocate, free, attach and use blocks, but wait for nobody: what
+// would wait is EBUSY there. They must return: no exception, no longjmp, no thread exit.
+
+// Where a block may be.
+#define TASKMEM_MEMORY_AND_DISK 0  // without --spill-dir the same as MEMORY_ONLY
+#define TASKMEM_MEMORY_ONLY 1
+#define TASKMEM_DISK_ONLY 2
+
+// Gives bytes to a serializer's sink. 0; else the serializer returns what this returned.
+typedef int (*taskmem_block_write)(void* sink, const void* bytes, uint64_t count);
+
+// Exactly one of `data`, `supply` and `value`.
+typedef struct taskmem_block_options {
+  size_t size;        // sizeof(taskmem_block_options): lets the struct grow
+  uint32_t level;     // TASKMEM_MEMORY_AND_DISK, ..
+  uint64_t bytes;     // of the block; of a value: what it takes up in memory
+  const void* data;   // copied
+  // Writes the bytes to `to`; called once there is room for them. 0, or an errno value that
+  // taskmem_block_put returns.
+  int (*supply)(void* context, void* to, uint64_t bytes);
+  // A pointer that is kept as it is, and belongs to the store once the put has succeeded.
+  void* value;
+  // Ends the value: once, when it leaves memory; never where the put has failed. May be NULL.
+  void (*destroy)(void* context, void* value, uint64_t bytes);
+  // Writes the value, so that it can go to disk and come back as bytes. 0, or an errno value:
+  // it stays in memory then. NULL: it never goes to disk; where it must leave memory it is
+  // destroyed, whatever its level.
+  int (*serialize)(void* context, const void* value, taskmem_block_write write, void* sink);
+  void* context;  // of the callbacks
+} taskmem_block_options;
+
+// Stores a block. Where it goes to disk at once, what `supply` or `serialize` writes is in
+// memory meanwhile, beyond --memory if need be. EEXIST: nothing is done. ENOMEM: memory has
+// no room, and the level no disk. ENOSPC, EIO: nor could it go to disk. EINVAL:
+// also DISK_ONLY for a value without `serialize`.
+// On an error nothing is stored, and a value is the caller's as before.
+TASKMEM_API int taskmem_block_put(const char* id, const taskmem_block_options* options);
+
+#define TASKMEM_BLOCK_BYTES 0
+#define TASKMEM_BLOCK_VALUE 1
+
+// A pinned block. Read it, and leave what it points to as it is.
+typedef struct taskmem_block {
+  const void* data;  // the bytes, aligned to 16; or the value
+  uint64_t bytes;    // as they were put; of a value that was on disk, as it was written
+  uint32_t kind;     // TASKMEM_BLOCK_BYTES or _VALUE: a value that was on disk is bytes
+  uint32_t pin;      // taskmem's own, as the next
+  uint64_t serial;
+} taskmem_block;
+
+// Pins a block: it stays where it is until it is released, or the task that this thread works
+// for ends. By a thread of no task it is pinned until it is released. May be done several
+// times. Reads the block from disk where it is there alone, and keeps it in memory from then
+// on if its level says so and there is room. EIO: it was lost on disk, and is there no more
+// (ENOENT from now on), or cannot be read now. ENOMEM: no memory to read it into.
+TASKMEM_API int taskmem_block_get(const char* id, taskmem_block* block);
+
+// Gives a pin up, on any thread, and clears *block. EINVAL: it is none, or is given up already.
+TASKMEM_API int taskmem_block_release(taskmem_block* block);
+
+// Removes a block from memory and disk. EBUSY: it is pinned.
+TASKMEM_API int taskmem_block_remove(const char* id);
+
+// 0 where there is such a block, in memory or on disk.
+TASKMEM_API int taskmem_block_contains(const char* id);
+
+typedef struct taskmem_block_status {
+  uint32_t level;         // that it was put with
+  uint32_t pins;
+  uint64_t memory_bytes;  // in memory; 0: it is not there
+  uint64_t disk_bytes;    // on disk, before compression; 0: it is not there
+  uint32_t in_memory;     // 1 or 0
+  uint32_t on_disk;
+} taskmem_block_status;
+
+TASKMEM_API int taskmem_block_info(const char* id, taskmem_block_status* status);
+
 // Asks the pages instead of the books: walks every heap and adds up what the
 // books must say. 0 where they agree for every task, EILSEQ where they do not.
 // Right only while no other thread allocates or frees. For tests.
@@ -136,6 +295,16 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_page_free(...) TASKMEM_CALL(taskmem_page_free, __VA_ARGS__)
 #define taskmem_encode(...) TASKMEM_CALL(taskmem_encode, __VA_ARGS__)
 #define taskmem_decode(...) TASKMEM_CALL(taskmem_decode, __VA_ARGS__)
+#define taskmem_consumer_register(...) TASKMEM_CALL(taskmem_consumer_register, __VA_ARGS__)
+#define taskmem_consumer_unregister(...) TASKMEM_CALL(taskmem_consumer_unregister, __VA_ARGS__)
+#define taskmem_consumer_report(...) TASKMEM_CALL(taskmem_consumer_report, __VA_ARGS__)
+#define taskmem_thread_consumer(...) TASKMEM_CALL(taskmem_thread_consumer, __VA_ARGS__)
+#define taskmem_block_put(...) TASKMEM_CALL(taskmem_block_put, __VA_ARGS__)
+#define taskmem_block_get(...) TASKMEM_CALL(taskmem_block_get, __VA_ARGS__)
+#define taskmem_block_release(...) TASKMEM_CALL(taskmem_block_release, __VA_ARGS__)
+#define taskmem_block_remove(...) TASKMEM_CALL(taskmem_block_remove, __VA_ARGS__)
+#define taskmem_block_contains(...) TASKMEM_CALL(taskmem_block_contains, __VA_ARGS__)
+#define taskmem_block_info(...) TASKMEM_CALL(taskmem_block_info, __VA_ARGS__)
 #define taskmem_walk_heaps(...) TASKMEM_CALL(taskmem_walk_heaps, __VA_ARGS__)
 #define taskmem_version() ((taskmem_version) ? (taskmem_version)() : NULL)
 #endif

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "accounting/mutex.h"
+#include "shim/block_pins.h"
 #include "shim/libc.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
@@ -40,6 +41,9 @@ CurrentTask g_process_task = {kNoTask, kUntrackedSlot, 0};
 // The task that this thread began by being or by its name, and ends with.
 __thread uint64_t t_own_task __attribute__((tls_model("initial-exec"))) = kNoTask;
 
+// The library's own: no name makes it work for a task.
+__thread bool t_is_taskmems __attribute__((tls_model("initial-exec"))) = false;
+
 CurrentTask Untracked() { return {kNoTask, kUntrackedSlot, 0}; }
 
 CurrentTask LiveTask(uint64_t id) {
@@ -57,7 +61,10 @@ CurrentTask Begin(uint64_t id, const char* name, bool always_hot) {
 void EndOwnTask() {
   if (t_own_task == kNoTask) return;
   uint32_t slot = kUntrackedSlot;
-  if (EndTask(t_own_task, &slot) == 0) PokeThreadsOf(slot);
+  if (EndTask(t_own_task, &slot) == 0) {
+    PokeThreadsOf(slot);
+    EndTaskInBlocks(slot);
+  }
   t_own_task = kNoTask;
 }
 
@@ -187,13 +194,13 @@ int RunC11Thread(void* packed) {
 
 StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument) {
   auto* block = static_cast<StartBlock*>(OwnAllocate(sizeof(StartBlock)));
-  if (block != nullptr) *block = {start, start_c11, argument, {GetCurrentTask()}};
+  if (block != nullptr) *block = {start, start_c11, argument, {GetCurrentTask(), false}};
   return block;
 }
 
 void ThreadRenamed() {
   // While a name is matched that may allocate, and find that names are to be checked.
-  if (!g_started || t_matching) return;
+  if (!g_started || t_matching || t_is_taskmems) return;
   const int saved_errno = errno;
   ExemptIfRuntimeThread();
   if (g_options.task_by == TaskBy::kThreadName) {
@@ -223,6 +230,8 @@ void ThreadEntered() {
   if (!g_started) return;  // before the constructor: it starts the main thread's tasks
   ExemptIfRuntimeThread();
   const ThreadBirth* birth = CurrentBirth();
+  t_is_taskmems = birth != nullptr && birth->is_taskmems;
+  if (t_is_taskmems) return;
   if (birth == nullptr || g_options.task_by == TaskBy::kThread ||
       g_options.inherit == Inherit::kNever) {
     AttachByOptions();

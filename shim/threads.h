@@ -10,6 +10,7 @@ namespace taskmem {
 // What a new thread gets from its creator.
 struct ThreadBirth {
   CurrentTask task;
+  bool is_taskmems = false;  // a thread of the library: of no task, whatever the options say
 };
 
 // Called once a thread has a context: attaches it to the task that its birth and

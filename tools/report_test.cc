@@ -228,8 +228,8 @@ TEST(FormatReclaim, ShowsOverflowWaitsAndTheDisk) {
                   .wait_ns = 3'000'000};
   EXPECT_EQ(FormatReclaim({task}),
             "  t: spilled 1.0 KiB of 2.0 KiB asked at the soft limit, once; wrote 5.0 KiB; read "
-            "6.0 KiB back; overflow 7.0 KiB, peak 8.0 KiB, out 9.0 KiB, back 10.0 KiB; waited 2 times, "
-            "3.0 ms; stalled once, 0.0 ms, longest 0.0 ms\n");
+            "6.0 KiB back; overflow 7.0 KiB, peak 8.0 KiB, out 9.0 KiB, back 10.0 KiB; "
+            "waited 2 times, 3.0 ms; stalled once, 0.0 ms, longest 0.0 ms\n");
 }
 
 TEST(FormatReclaim, CutsAVeryLongList) {

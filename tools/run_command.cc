@@ -37,7 +37,13 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
       Fatal(kExitUsage, "bad value '{}' for --{}: expected {}", flag->second, option.name,
             option.expected);
     }
-    setenv(option.variable, flag->second.c_str(), 1);
+    std::string value = flag->second;
+    // The program may be in another directory by the time it starts others.
+    if (std::error_code error; std::string_view(option.name) == "plugin") {
+      const auto path = std::filesystem::canonical(value, error);
+      if (!error) value = path.string();
+    }
+    setenv(option.variable, value.c_str(), 1);
   }
   Options options;
   char error[512];

@@ -1,0 +1,304 @@
+#include "shim/overflow_threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include <cstdio>
+
+#include "accounting/futex.h"
+#include "accounting/mutex.h"
+#include "accounting/size_text.h"
+#include "shim/heap.h"
+#include "shim/libc.h"
+#include "shim/log.h"
+#include "shim/message.h"
+#include "shim/os.h"
+#include "shim/overflow_host.h"
+#include "shim/resident_pages.h"
+#include "shim/stats_segment.h"
+
+namespace taskmem {
+namespace {
+
+constinit OverflowHost g_host;
+constinit OverflowPager g_pager;
+OverflowFile* g_file = nullptr;
+AtThrashing g_at_thrashing = AtThrashing::kContinue;
+
+using CreateThread = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+CreateThread g_create_thread = nullptr;
+
+// 0: no threads, 1: being started, 2: they run, 3: they cannot be started.
+std::atomic<uint32_t> g_threads{0};
+
+// Grows to wake a thread.
+std::atomic<uint32_t> g_look_calls{0};
+std::atomic<uint32_t> g_write_calls{0};
+
+// Held while somebody looks; who finds it held need not.
+Mutex g_look_mutex;
+// Taken from the file since somebody looked, and how much that may become before the taker
+// looks himself: the pager's turn may be far.
+constexpr uint64_t kLeastTaken = uint64_t{2} << 20;
+std::atomic<uint64_t> g_taken_bytes{0};
+std::atomic<uint64_t> g_taken_limit{kLeastTaken};
+
+// Nothing writes faster than this into memory that is not there yet.
+constexpr uint64_t kFastestBytesPerNs = 8;
+constexpr uint64_t kShortestNs = 250'000;
+constexpr uint64_t kLongestNs = 20'000'000;
+// While something moves, everything is looked at this often, whatever the sum says.
+constexpr uint64_t kScanNs = 500'000'000;
+constexpr uint64_t kWindowNs = 2'000'000'000;
+
+// By slot: what its book said when the window began, and what came of it.
+struct Window {
+  uint64_t pushed_out_bytes;
+  uint64_t returned_bytes;
+  std::atomic<bool> is_thrashing;
+};
+constinit Window g_windows[kMaxTaskSlots];
+uint64_t g_window_ends_ns = 0;
+
+void Wake(std::atomic<uint32_t>& calls) {
+  calls.fetch_add(1, std::memory_order_release);
+  FutexWake(calls, 1);
+}
+
+// With g_look_mutex held. Returns the room that is left.
+uint64_t Look(bool everywhere) {
+  const uint64_t file_bytes = ReadResidentBytes().file;
+  g_host.BeginLook();
+  if (everywhere) g_pager.Scan(file_bytes);
+  g_pager.Look(file_bytes);
+  g_host.EndLook();
+  g_host.NoteResident(g_pager.resident_bytes());
+  const uint64_t headroom = g_pager.Headroom(ReadResidentBytes().file);
+  g_taken_bytes.store(0, std::memory_order_relaxed);
+  g_taken_limit.store(headroom / 2 > kLeastTaken ? headroom / 2 : kLeastTaken,
+                      std::memory_order_relaxed);
+  if (g_pager.cached_bytes() > g_host.CacheBytes()) Wake(g_write_calls);
+  return headroom;
+}
+
+[[noreturn]] void ReportThrashingAndDie(uint32_t slot) {
+  ReportSizeClasses(slot);
+  StatsAtExit();
+  for (;;) {
+    os::Call(SYS_kill, os::ProcessId(), SIGKILL);
+    os::Call(SYS_exit_group, 128 + SIGKILL);
+  }
+}
+
+void NoteThrashing(uint32_t slot, uint64_t returned_bytes) {
+  const TaskBook& book = g_books[slot];
+  constexpr const char* kActions[] = {"it goes on", "nothing more of it goes there",
+                                      "ending the process"};
+  char line[256];
+  snprintf(line, sizeof(line),
+           "task %llu (%s) is thrashing: %s of its overflow memory came back from disk in %llu s; "
+           "%s",
+           static_cast<unsigned long long>(book.task_id.load()), book.name,
+           SizeText(static_cast<int64_t>(returned_bytes)).c_str(),
+           static_cast<unsigned long long>(kWindowNs / 1'000'000'000),
+           kActions[static_cast<int>(g_at_thrashing)]);
+  LogLine(Log(), LogLevel::kWarn, "%s", line);
+  if (g_at_thrashing != AtThrashing::kContinue) Message("%s", line);
+  if (g_at_thrashing == AtThrashing::kKill) ReportThrashingAndDie(slot);
+}
+
+// At the end of a window of observation.
+void JudgeThrashing() {
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = kFirstTaskSlot; slot < slots; ++slot) {
+    const ReclaimBook& book = g_reclaim_books[slot];
+    Window& window = g_windows[slot];
+    const uint64_t pushed = book.pushed_out_bytes.load(std::memory_order_relaxed);
+    const uint64_t returned = book.returned_bytes.load(std::memory_order_relaxed);
+    if (pushed == window.pushed_out_bytes && returned == window.returned_bytes) {
+      window.is_thrashing.store(false, std::memory_order_relaxed);
+      continue;
+    }
+    // A slot that is another task's since counts anew.
+    const bool is_same = pushed >= window.pushed_out_bytes && returned >= window.returned_bytes;
+    const uint64_t quota = g_books[slot].quota_bytes.load(std::memory_order_relaxed);
+    const uint64_t came_back = returned - window.returned_bytes;
+    const bool is_thrashing =
+        is_same && IsThrashing(pushed - window.pushed_out_bytes, came_back, quota);
+    window.pushed_out_bytes = pushed;
+    window.returned_bytes = returned;
+    const bool was_thrashing = window.is_thrashing.exchange(is_thrashing);
+    if (is_thrashing && !was_thrashing) NoteThrashing(slot, came_back);
+  }
+}
+
+// The pager has little to do, and has to do it in time: a program may fill memory faster
+// than a busy machine gives a thread its turn. Where the system does not allow it: so be it.
+void AskForShortLatency() {
+  struct {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns;  // of SCHED_OTHER: its slice, since Linux 6.12
+    uint64_t deadline_ns;
+    uint64_t period_ns;
+  } attributes = {};
+  attributes.size = sizeof(attributes);
+  attributes.nice = -15;
+  attributes.runtime_ns = 100'000;
+  if (os::Failed(os::Call(SYS_sched_setattr, 0, reinterpret_cast<long>(&attributes), 0))) {
+    attributes.nice = 0;
+    os::Call(SYS_sched_setattr, 0, reinterpret_cast<long>(&attributes), 0);
+  }
+}
+
+// What the pager knows from one turn to the next.
+struct Watch {
+  uint64_t file_bytes = 0;
+  uint64_t scanned_ns = 0;
+  uint64_t moved_ns = 0;
+  bool has_helped = true;
+};
+
+// What is resident is told by one small file of /proc; only when that shows that a task may
+// be above its share, the page table is looked at. Returns how long nothing needs to be done.
+uint64_t TakeTurn(Watch* watch) {
+  const ResidentBytes resident = ReadResidentBytes();
+  const uint64_t now = os::MonotonicNs();
+  const bool moves = resident.file != watch->file_bytes;
+  watch->file_bytes = resident.file;
+  if (moves) watch->moved_ns = now;
+  g_host.NotePrivate(resident.other);
+  if (moves) g_host.NoteLate(g_pager.Excess(resident.file));
+  uint64_t headroom = g_pager.Headroom(resident.file);
+  const bool is_old = moves && now - watch->scanned_ns > kScanNs;
+  if (is_old || (headroom == 0 && (moves || watch->has_helped))) {
+    headroom = Look(is_old);
+    if (is_old) watch->scanned_ns = now;
+    watch->has_helped = headroom != 0;
+  }
+  // Half of the room that is left cannot be filled before the next turn; and the longer
+  // nothing has moved, the later that may be.
+  const uint64_t full_ns = headroom / 2 / kFastestBytesPerNs;
+  const uint64_t still_ns = (now - watch->moved_ns) / 8;
+  const uint64_t wait = full_ns > still_ns ? full_ns : still_ns;
+  return wait < kShortestNs ? kShortestNs : wait > kLongestNs ? kLongestNs : wait;
+}
+
+void* RunPager(void*) {
+  os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-pager"));
+  AskForShortLatency();
+  Watch watch;
+  for (;;) {
+    const uint32_t calls = g_look_calls.load(std::memory_order_acquire);
+    if (g_file->used_bytes() == 0) {
+      FutexWait(g_look_calls, calls);
+      continue;
+    }
+    uint64_t wait = kShortestNs;
+    if (g_look_mutex.TryLock()) {
+      wait = TakeTurn(&watch);
+      g_look_mutex.Unlock();
+    }
+    const uint64_t now = os::MonotonicNs();
+    if (now >= g_window_ends_ns) {
+      if (g_window_ends_ns != 0) JudgeThrashing();
+      g_window_ends_ns = now + kWindowNs;
+    }
+    FutexWait(g_look_calls, calls, DeadlineIn(static_cast<int64_t>(wait)));
+  }
+}
+
+void* RunWriter(void*) {
+  os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-writer"));
+  for (;;) {
+    const uint32_t calls = g_write_calls.load(std::memory_order_acquire);
+    if (!g_pager.WriteSome()) FutexWait(g_write_calls, calls);
+  }
+}
+
+bool CreateAll() {
+  if (g_create_thread == nullptr) return false;
+  constexpr size_t kStackBytes = 256 * 1024;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool created = true;
+  for (void* (*run)(void*) : {RunWriter, RunPager}) {
+    pthread_t thread;
+    int error = created ? g_create_thread(&thread, &attributes, run, nullptr) : EAGAIN;
+    // A program with much thread-local storage needs a larger stack.
+    if (error == EINVAL) {
+      pthread_attr_setstacksize(&attributes, size_t{8} << 20);
+      error = g_create_thread(&thread, &attributes, run, nullptr);
+    }
+    created = error == 0;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return created;
+}
+
+}  // namespace
+
+void PrepareOverflowThreads() {
+  g_create_thread = reinterpret_cast<CreateThread>(NextSymbol("pthread_create"));
+}
+
+bool OpenOverflowPager(OverflowFile& file, AtThrashing at_thrashing) {
+  g_file = &file;
+  g_at_thrashing = at_thrashing;
+  g_host.Open(file);
+  return g_pager.Open(g_host, file.reserved_bytes() / OverflowPager::kChunkBytes);
+}
+
+bool StartOverflowThreads() {
+  enum : uint32_t { kNone, kStarting, kRunning, kFailed };
+  uint32_t state = kNone;
+  if (!g_threads.compare_exchange_strong(state, kStarting)) return state != kFailed;
+  const int saved_errno = errno;
+  const bool created = CreateAll();
+  errno = saved_errno;
+  if (!created) Message("overflow is off: its threads cannot be started");
+  g_threads.store(created ? kRunning : kFailed);
+  return created;
+}
+
+void OverflowGrows(const void* start, size_t bytes) {
+  OverflowShrinks(start, bytes);
+  Wake(g_look_calls);
+}
+
+void OverflowShrinks(const void* start, size_t bytes) {
+  const auto distance = reinterpret_cast<uintptr_t>(start) - g_file->begin();
+  g_pager.Forget(distance / OverflowPager::kChunkBytes, bytes / OverflowPager::kChunkBytes);
+}
+
+void OverflowTakes(uint64_t bytes) {
+  const uint64_t taken = g_taken_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (taken <= g_taken_limit.load(std::memory_order_relaxed) || !g_look_mutex.TryLock()) return;
+  Look(/*everywhere=*/false);
+  g_look_mutex.Unlock();
+}
+
+bool IsTaskThrashing(uint32_t slot) {
+  return g_windows[slot].is_thrashing.load(std::memory_order_relaxed);
+}
+
+void ForgetOverflowThreads() {
+  g_threads.store(0);
+  g_look_mutex.ResetAfterFork();
+  g_pager.ForgetAll();
+  g_window_ends_ns = 0;
+  g_host.ForgetPrivate();
+}
+
+}  // namespace taskmem

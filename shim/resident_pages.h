@@ -1,0 +1,39 @@
+// Which pages of a file mapping this process has in its page table, as the kernel says.
+#ifndef TASKMEM_SHIM_RESIDENT_PAGES_H_
+#define TASKMEM_SHIM_RESIDENT_PAGES_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace taskmem {
+
+// Reads /proc/self/pagemap: by PAGEMAP_SCAN (Linux 6.7), else entry by entry. Keeps no
+// descriptor between Begin and the next. One thread.
+class ResidentPages {
+ public:
+  // False: /proc cannot be read; then everything counts as resident.
+  bool Begin();
+  void End();
+
+  // Adds to counts[i] the resident pages of the i-th `chunk_bytes` from `start` on, of which
+  // there are `count`. Private pages do not count. Everything is aligned to pages.
+  void Count(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
+
+ private:
+  bool CountByScan(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
+  bool CountByEntry(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
+
+  int fd_ = -1;
+  bool has_scan_ = true;
+};
+
+// What the whole process has resident, in bytes; all 0: unknown.
+struct ResidentBytes {
+  uint64_t file;     // of files and of shared memory
+  uint64_t other;  // all others
+};
+ResidentBytes ReadResidentBytes();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_RESIDENT_PAGES_H_
