@@ -1,5 +1,9 @@
 // Quotas: what is refused, what never is, and what policy makes of the rest.
+#include <unistd.h>
+
 #include <csignal>
+#include <fstream>
+#include <sstream>
 
 #include "tests/support/program_test.h"
 
@@ -36,6 +40,24 @@ TEST(Quota, HoldsForAProgramThatKnowsNothingOfIt) {
   const int blocks = std::stoi(result.out);
   EXPECT_GE(blocks, 58);
   EXPECT_LE(blocks, 64);
+}
+
+std::string ReadAndRemove(const std::string& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  unlink(path.c_str());
+  return text.str();
+}
+
+TEST(Quota, ALoggedRefusalNamesWhatWasTried) {
+  const std::string log = testing::TempDir() + "/refusals." + std::to_string(getpid());
+  ExpectSuccess({"refuse_large"}, {{"TASKMEM_LOG", log}, {"TASKMEM_LOG_LEVEL", "warn"}});
+  const std::string text = ReadAndRemove(log);
+  const std::string first = text.substr(0, text.find('\n'));
+  EXPECT_NE(first.find(" warn task 1000000000 (large) refused 1024.0 KiB: holds 1"),
+            std::string::npos)
+      << first;
+  EXPECT_NE(first.find(" of 16.0 MiB; tried: collect "), std::string::npos) << first;
 }
 
 TEST(Quota, OverdrawLetsEverythingThroughAndCountsIt) {

@@ -53,6 +53,11 @@ class StatsFile {
   const TaskBook& book(uint32_t slot) const {
     return reinterpret_cast<const TaskBook*>(start_ + kTasksOffset)[slot];
   }
+  // What was done to make room for the task of a book of this file.
+  const ReclaimBook& reclaim_book(const TaskBook& book) const {
+    const auto* books = reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);
+    return reinterpret_cast<const ReclaimBook*>(start_ + kReclaimOffset)[&book - books];
+  }
   uint32_t slots() const { return header().task_slots.load(); }
 
   // The newest book of the task `id`: the live one, else an ended one, else nullptr.
@@ -65,6 +70,14 @@ class StatsFile {
       if (candidate.state.load() == TaskState::kEnded) ended = &candidate;
     }
     return ended;
+  }
+
+  // What was done to make room for that task; nullptr as above.
+  const ReclaimBook* FindReclaim(uint64_t id) const {
+    const TaskBook* const found = Find(id);
+    if (found == nullptr) return nullptr;
+    const auto slot = static_cast<uint32_t>(found - &book(0));
+    return reinterpret_cast<const ReclaimBook*>(start_ + kReclaimOffset) + slot;
   }
 
   // What all books say is charged. Exact while no thread allocates or frees.
