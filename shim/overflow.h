@@ -47,11 +47,23 @@ void OpenOverflow(const Options& options);
 // Whether a request of `bytes` of the task in `slot` may go there now. Cheap.
 bool OverflowUsable(uint32_t slot, uint64_t bytes);
 
-// How much a task with this quota has as ordinary memory before its next requests go to the
-// file. With --overflow half of the quota: the other half is for what is resident of the file.
-// Otherwise all of it: overflow is then what is tried last.
 extern std::atomic<uint32_t> g_overflow_first;  // 1: --overflow
-inline uint64_t OrdinaryShare(uint64_t quota_bytes) { return quota_bytes / 2; }
+
+// How far below its quota what a task has resident is kept: it may touch some megabytes
+// before the pager has its turn, which of a small quota are a larger part.
+inline uint64_t OverflowMargin(uint64_t quota_bytes) {
+  constexpr uint64_t kLeast = uint64_t{24} << 20;
+  const uint64_t least = kLeast < quota_bytes / 3 ? kLeast : quota_bytes / 3;
+  const uint64_t part = quota_bytes / 8 + quota_bytes / 16;
+  return part > least ? part : least;
+}
+
+// How much a task with this quota has as ordinary memory before its next requests go to the
+// file. With --overflow half of what it may have resident: the other half is for what is
+// resident of the file. Otherwise all of its quota: overflow is then what is tried last.
+inline uint64_t OrdinaryShare(uint64_t quota_bytes) {
+  return (quota_bytes - OverflowMargin(quota_bytes)) / 2;
+}
 
 // Memory for a segment of the allocator: zeroed, as OverflowFile::Allocate. nullptr: the
 // file does not give it; where that is news one line says why.

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "shim/overflow.h"
 #include "shim/page_map.h"
 #include "shim/stats_segment.h"
 
@@ -48,15 +49,6 @@ uint64_t PoolRoom() {
   const uint64_t used = pools.execution_used_bytes.load(std::memory_order_relaxed) +
                         pools.storage_used_bytes.load(std::memory_order_relaxed);
   return memory == kNoPool ? UINT64_MAX : memory > used ? memory - used : 0;
-}
-
-// How far below the bound what is resident is kept: a program may touch some megabytes
-// before the pager has its turn, which of a small bound are a larger part.
-uint64_t MarginOf(uint64_t bound) {
-  constexpr uint64_t kLeast = uint64_t{24} << 20;
-  const uint64_t least = kLeast < bound / 3 ? kLeast : bound / 3;
-  const uint64_t part = bound / 8 + bound / 16;
-  return part > least ? part : least;
 }
 
 }  // namespace
@@ -112,21 +104,20 @@ OverflowPager::Share OverflowHost::ShareOf(uint32_t slot) {
   if (slot < kFirstTaskSlot) return {kUnownedShare, kUnownedShare / 2};
   const TaskBook& book = g_books[slot];
   const uint64_t bound = BoundOf(book);
+  if (bound == UINT64_MAX) return {UINT64_MAX, UINT64_MAX};
   const uint64_t charged =
       book.charged_bytes.load(std::memory_order_relaxed) + unclaimed_growth_;
-  if (bound == UINT64_MAX) return {UINT64_MAX, UINT64_MAX};
-  const uint64_t lag = lag_bytes_ < bound / 4 ? lag_bytes_ : bound / 4;
-  const uint64_t most = bound - MarginOf(bound) - lag;
-  const uint64_t least = most - bound / 8;
-  OverflowPager::Share share = {most > charged ? most - charged : 0,
-                                least > charged ? least - charged : 0};
+  const uint64_t lag = lag_bytes_ < bound / 8 ? lag_bytes_ : bound / 8;
+  const uint64_t most = bound - OverflowMargin(bound) - lag;
+  uint64_t high = most > charged ? most - charged : 0;
   // Tasks that are below their quotas may be above the process's memory together.
   const uint64_t room = PoolRoom();
-  if (share.high > room) share = {room, room - room / 8};
-  const uint64_t floor = bound / 32;
-  if (share.high < floor) share.high = floor;
-  if (share.low < floor / 2) share.low = floor / 2;
-  return share;
+  if (high > room) high = room;
+  const uint64_t floor =
+      g_overflow_first.load(std::memory_order_relaxed) != 0 ? bound / 8 : bound / 32;
+  if (high < floor) high = floor;
+  const uint64_t low = high > bound / 4 ? high - bound / 8 : high / 2;
+  return {high, low};
 }
 
 uint64_t OverflowHost::CacheBytes() {

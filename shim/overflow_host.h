@@ -9,13 +9,12 @@
 
 namespace taskmem {
 
-// Lock-free; CountPages between BeginLook and EndLook, by one thread.
+// Lock-free; CountPages between Begin and End of pages(), by one thread.
 class OverflowHost final : public OverflowPager::Host {
  public:
   constexpr OverflowHost() = default;
   void Open(OverflowFile& file) { file_ = &file; }
-  void BeginLook() { pages_.Begin(); }
-  void EndLook() { pages_.End(); }
+  ResidentPages& pages() { return pages_; }
   void NoteResident(uint64_t bytes) { resident_.store(bytes, std::memory_order_relaxed); }
   // What the process has resident beside files: what nobody is charged for may have grown.
   void NotePrivate(uint64_t bytes);

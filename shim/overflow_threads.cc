@@ -7,7 +7,6 @@
 #include <cstdio>
 
 #include "accounting/futex.h"
-#include "accounting/mutex.h"
 #include "accounting/size_text.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
@@ -36,13 +35,13 @@ std::atomic<uint32_t> g_threads{0};
 std::atomic<uint32_t> g_look_calls{0};
 std::atomic<uint32_t> g_write_calls{0};
 
-// Held while somebody looks; who finds it held need not.
-Mutex g_look_mutex;
-// Taken from the file since somebody looked, and how much that may become before the taker
-// looks himself: the pager's turn may be far.
+// Taken from the file since the pager looked, and how much that may become before the taker
+// waits for it to look again, for a while: on a busy machine its turn may be far.
 constexpr uint64_t kLeastTaken = uint64_t{2} << 20;
 std::atomic<uint64_t> g_taken_bytes{0};
 std::atomic<uint64_t> g_taken_limit{kLeastTaken};
+std::atomic<uint32_t> g_looks{0};
+constexpr int64_t kLongestWaitNs = 5'000'000;
 
 // Nothing writes faster than this into memory that is not there yet.
 constexpr uint64_t kFastestBytesPerNs = 8;
@@ -50,7 +49,7 @@ constexpr uint64_t kShortestNs = 250'000;
 constexpr uint64_t kLongestNs = 20'000'000;
 // While something moves, everything is looked at this often, whatever the sum says.
 constexpr uint64_t kScanNs = 500'000'000;
-constexpr uint64_t kWindowNs = 2'000'000'000;
+constexpr int64_t kWindowNs = 2'000'000'000;
 
 // By slot: what its book said when the window began, and what came of it.
 struct Window {
@@ -59,23 +58,21 @@ struct Window {
   std::atomic<bool> is_thrashing;
 };
 constinit Window g_windows[kMaxTaskSlots];
-uint64_t g_window_ends_ns = 0;
 
 void Wake(std::atomic<uint32_t>& calls) {
   calls.fetch_add(1, std::memory_order_release);
   FutexWake(calls, 1);
 }
 
-// With g_look_mutex held. Returns the room that is left.
+// Returns the room that is left. On the pager's thread.
 uint64_t Look(bool everywhere) {
-  const uint64_t file_bytes = ReadResidentBytes().file;
-  g_host.BeginLook();
+  const uint64_t file_bytes = g_host.pages().Read().file;
+  g_host.pages().Begin();
   if (everywhere) g_pager.Scan(file_bytes);
   g_pager.Look(file_bytes);
-  g_host.EndLook();
+  g_host.pages().End();
   g_host.NoteResident(g_pager.resident_bytes());
-  const uint64_t headroom = g_pager.Headroom(ReadResidentBytes().file);
-  g_taken_bytes.store(0, std::memory_order_relaxed);
+  const uint64_t headroom = g_pager.Headroom(g_host.pages().Read().file);
   g_taken_limit.store(headroom / 2 > kLeastTaken ? headroom / 2 : kLeastTaken,
                       std::memory_order_relaxed);
   if (g_pager.cached_bytes() > g_host.CacheBytes()) Wake(g_write_calls);
@@ -166,7 +163,7 @@ struct Watch {
 // What is resident is told by one small file of /proc; only when that shows that a task may
 // be above its share, the page table is looked at. Returns how long nothing needs to be done.
 uint64_t TakeTurn(Watch* watch) {
-  const ResidentBytes resident = ReadResidentBytes();
+  const ResidentBytes resident = g_host.pages().Read();
   const uint64_t now = os::MonotonicNs();
   const bool moves = resident.file != watch->file_bytes;
   watch->file_bytes = resident.file;
@@ -191,6 +188,8 @@ uint64_t TakeTurn(Watch* watch) {
 void* RunPager(void*) {
   os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-pager"));
   AskForShortLatency();
+  g_host.pages() = ResidentPages();
+  g_host.pages().TakeOwnDescriptors();
   Watch watch;
   for (;;) {
     const uint32_t calls = g_look_calls.load(std::memory_order_acquire);
@@ -198,25 +197,28 @@ void* RunPager(void*) {
       FutexWait(g_look_calls, calls);
       continue;
     }
-    uint64_t wait = kShortestNs;
-    if (g_look_mutex.TryLock()) {
-      wait = TakeTurn(&watch);
-      g_look_mutex.Unlock();
-    }
-    const uint64_t now = os::MonotonicNs();
-    if (now >= g_window_ends_ns) {
-      if (g_window_ends_ns != 0) JudgeThrashing();
-      g_window_ends_ns = now + kWindowNs;
-    }
+    g_taken_bytes.store(0, std::memory_order_relaxed);
+    const uint64_t wait = TakeTurn(&watch);
+    g_looks.fetch_add(1, std::memory_order_release);
+    FutexWake(g_looks, INT_MAX);
     FutexWait(g_look_calls, calls, DeadlineIn(static_cast<int64_t>(wait)));
   }
 }
 
+// What it says goes to the program's descriptors, which this thread shares.
 void* RunWriter(void*) {
   os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-writer"));
+  uint64_t window_ends_ns = os::MonotonicNs() + uint64_t{kWindowNs};
   for (;;) {
     const uint32_t calls = g_write_calls.load(std::memory_order_acquire);
-    if (!g_pager.WriteSome()) FutexWait(g_write_calls, calls);
+    const bool has_written = g_pager.WriteSome();
+    if (os::MonotonicNs() >= window_ends_ns) {
+      JudgeThrashing();
+      window_ends_ns = os::MonotonicNs() + uint64_t{kWindowNs};
+    }
+    if (has_written) continue;
+    const bool is_idle = g_file->used_bytes() == 0;
+    FutexWait(g_write_calls, calls, is_idle ? kNoDeadline : DeadlineIn(kWindowNs));
   }
 }
 
@@ -284,9 +286,10 @@ void OverflowShrinks(const void* start, size_t bytes) {
 
 void OverflowTakes(uint64_t bytes) {
   const uint64_t taken = g_taken_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (taken <= g_taken_limit.load(std::memory_order_relaxed) || !g_look_mutex.TryLock()) return;
-  Look(/*everywhere=*/false);
-  g_look_mutex.Unlock();
+  if (taken <= g_taken_limit.load(std::memory_order_relaxed)) return;
+  const uint32_t looks = g_looks.load(std::memory_order_acquire);
+  Wake(g_look_calls);
+  FutexWait(g_looks, looks, DeadlineIn(kLongestWaitNs));
 }
 
 bool IsTaskThrashing(uint32_t slot) {
@@ -295,9 +298,7 @@ bool IsTaskThrashing(uint32_t slot) {
 
 void ForgetOverflowThreads() {
   g_threads.store(0);
-  g_look_mutex.ResetAfterFork();
   g_pager.ForgetAll();
-  g_window_ends_ns = 0;
   g_host.ForgetPrivate();
 }
 

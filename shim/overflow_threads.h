@@ -25,8 +25,8 @@ bool StartOverflowThreads();
 void OverflowGrows(const void* start, size_t bytes);
 void OverflowShrinks(const void* start, size_t bytes);
 
-// A block or a page of blocks has been taken in the file, and will be touched. Looks at what
-// is resident, where that may have become too much.
+// A block or a page of blocks has been taken in the file, and will be touched. Where much has
+// been, waits some milliseconds for the pager to look at what is resident.
 void OverflowTakes(uint64_t bytes);
 
 // Whether the memory of the task in `slot` went out and came back all the time lately.

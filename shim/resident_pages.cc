@@ -41,16 +41,47 @@ constexpr uint64_t kEntryFile = uint64_t{1} << 61;
 
 }  // namespace
 
+int ResidentPages::Open(const char* path) {
+  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
+  return os::Failed(fd) ? -1 : static_cast<int>(fd);
+}
+
+bool ResidentPages::TakeOwnDescriptors() {
+  constexpr long kCloseRange = 436;
+  constexpr long kUnshare = 1 << 1;
+  keeps_open_ = !os::Failed(os::Call(kCloseRange, 0, 0xffffffff, kUnshare));
+  return keeps_open_;
+}
+
 bool ResidentPages::Begin() {
-  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/pagemap"),
-                           O_RDONLY | O_CLOEXEC);
-  fd_ = os::Failed(fd) ? -1 : static_cast<int>(fd);
-  return fd_ >= 0;
+  if (pagemap_ < 0) pagemap_ = Open("/proc/self/pagemap");
+  return pagemap_ >= 0;
 }
 
 void ResidentPages::End() {
-  if (fd_ >= 0) os::Call(SYS_close, fd_);
-  fd_ = -1;
+  if (keeps_open_ || pagemap_ < 0) return;
+  os::Call(SYS_close, pagemap_);
+  pagemap_ = -1;
+}
+
+ResidentBytes ResidentPages::Read() {
+  if (statm_ < 0) statm_ = Open("/proc/self/statm");
+  if (statm_ < 0) return {};
+  char text[128];
+  const long length = os::Call(SYS_pread64, statm_, reinterpret_cast<long>(text),
+                               sizeof(text) - 1, 0);
+  if (!keeps_open_) {
+    os::Call(SYS_close, statm_);
+    statm_ = -1;
+  }
+  if (length <= 0) return {};
+  text[length] = '\0';
+  // size resident shared ...
+  char* at = text;
+  strtoull(at, &at, 10);
+  const uint64_t resident = strtoull(at, &at, 10) * kPageBytes;
+  const uint64_t file = strtoull(at, &at, 10) * kPageBytes;
+  return {file, resident > file ? resident - file : 0};
 }
 
 void ResidentPages::Count(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts) {
@@ -77,7 +108,7 @@ bool ResidentPages::CountByScan(uintptr_t start, size_t chunk_bytes, uint32_t co
     argument.region_count = kRegions;
     argument.category_mask = kIsPresent | kIsFile;
     argument.return_mask = kIsPresent;
-    const long found = os::Call(SYS_ioctl, fd_, static_cast<long>(kPagemapScan),
+    const long found = os::Call(SYS_ioctl, pagemap_, static_cast<long>(kPagemapScan),
                                 reinterpret_cast<long>(&argument));
     if (os::Failed(found) || argument.walk_end <= at) return false;
     for (long i = 0; i < found; ++i) {
@@ -101,7 +132,7 @@ bool ResidentPages::CountByEntry(uintptr_t start, size_t chunk_bytes, uint32_t c
   const size_t pages = count * (chunk_bytes / kPageBytes);
   for (size_t first = 0; first < pages;) {
     const size_t want = pages - first < kEntries ? pages - first : kEntries;
-    const long got = os::Call(SYS_pread64, fd_, reinterpret_cast<long>(entries),
+    const long got = os::Call(SYS_pread64, pagemap_, reinterpret_cast<long>(entries),
                               static_cast<long>(want * sizeof(entries[0])),
                               static_cast<long>((start / kPageBytes + first) * sizeof(entries[0])));
     if (got <= 0) return false;
@@ -113,17 +144,6 @@ bool ResidentPages::CountByEntry(uintptr_t start, size_t chunk_bytes, uint32_t c
     first += read;
   }
   return true;
-}
-
-ResidentBytes ReadResidentBytes() {
-  char text[128];
-  if (os::ReadFile("/proc/self/statm", text, sizeof(text)) <= 0) return {};
-  // size resident shared ...
-  char* at = text;
-  strtoull(at, &at, 10);
-  const uint64_t resident = strtoull(at, &at, 10) * kPageBytes;
-  const uint64_t file = strtoull(at, &at, 10) * kPageBytes;
-  return {file, resident > file ? resident - file : 0};
 }
 
 }  // namespace taskmem

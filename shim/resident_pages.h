@@ -7,11 +7,24 @@
 
 namespace taskmem {
 
-// Reads /proc/self/pagemap: by PAGEMAP_SCAN (Linux 6.7), else entry by entry. Keeps no
-// descriptor between Begin and the next. One thread.
+// What the whole process has resident, in bytes; all 0: unknown.
+struct ResidentBytes {
+  uint64_t file;   // of files and of shared memory
+  uint64_t other;  // all others
+};
+
+// Reads /proc/self: statm, and pagemap by PAGEMAP_SCAN (Linux 6.7), else entry by entry. One
+// thread's.
 class ResidentPages {
  public:
-  // False: /proc cannot be read; then everything counts as resident.
+  // Gives the calling thread a table of descriptors of its own, so that what is open here is
+  // no number the program might count on, and stays open. Where the system cannot do that,
+  // the files are opened for each question. Whether it could.
+  bool TakeOwnDescriptors();
+
+  ResidentBytes Read();
+
+  // Around calls of Count. False: /proc cannot be read; then everything counts as resident.
   bool Begin();
   void End();
 
@@ -23,16 +36,13 @@ class ResidentPages {
   bool CountByScan(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
   bool CountByEntry(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
 
-  int fd_ = -1;
+  static int Open(const char* path);
+
+  int pagemap_ = -1;
+  int statm_ = -1;
+  bool keeps_open_ = false;
   bool has_scan_ = true;
 };
-
-// What the whole process has resident, in bytes; all 0: unknown.
-struct ResidentBytes {
-  uint64_t file;     // of files and of shared memory
-  uint64_t other;  // all others
-};
-ResidentBytes ReadResidentBytes();
 
 }  // namespace taskmem
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -81,12 +82,32 @@ TEST_F(ResidentPagesTest, PrivatePagesDoNotCount) {
 }
 
 TEST_F(ResidentPagesTest, TheSumsTellFilesFromTheRest) {
-  const ResidentBytes before = ReadResidentBytes();
+  const ResidentBytes before = pages_.Read();
   memset(start_, 1, kChunks * kChunk);
-  const ResidentBytes after = ReadResidentBytes();
+  const ResidentBytes after = pages_.Read();
   EXPECT_GE(before.other, kPage);
   // The kernel's sums are exact to some pages for each processor.
   EXPECT_GE(after.file + 64 * kPage * 64, before.file + kChunks * kChunk);
+}
+
+TEST_F(ResidentPagesTest, HasDescriptorsOfItsOwn) {
+  const int next = dup(0);
+  ASSERT_GE(next, 0);
+  close(next);
+  std::thread([&] {
+    ResidentPages pages;
+    if (!pages.TakeOwnDescriptors()) return;  // an old kernel
+    EXPECT_EQ(fcntl(2, F_GETFD), -1);
+    EXPECT_GT(pages.Read().other, 0u);
+    EXPECT_TRUE(pages.Begin());
+    start_[0] = 1;
+    pages.Count(reinterpret_cast<uintptr_t>(start_), kChunk, kChunks, counts_);
+    EXPECT_EQ(counts_[0], 1);
+    pages.End();
+  }).join();
+  EXPECT_NE(fcntl(2, F_GETFD), -1) << "the others' were closed";
+  EXPECT_EQ(dup(0), next) << "left something open";
+  close(next);
 }
 
 }  // namespace
