@@ -346,6 +346,11 @@ bool BlockInfoManager::EvictionLocks::CanLock(const BlockId& id) {
   return false;
 }
 
+bool BlockInfoManager::EvictionLocks::UsesDisk(const BlockId& id) const {
+  const Block* const block = infos_.Find(id);
+  return block != nullptr && block->level.use_disk();
+}
+
 void BlockInfoManager::EvictionLocks::Lock(const BlockId& id) {
   infos_.SetWriter(*infos_.Find(id), infos_.eviction_task_);
 }

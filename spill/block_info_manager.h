@@ -154,6 +154,8 @@ class BlockInfoManager {
     // False: there is no such block, or somebody has locked it. When that one gives it up,
     // those who wait for memory look again.
     bool CanLock(const BlockId& id);
+    // Whether its level has it written to disk when it leaves memory.
+    bool UsesDisk(const BlockId& id) const;
     // Where CanLock.
     void Lock(const BlockId& id);
 

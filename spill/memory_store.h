@@ -198,7 +198,8 @@ class MemoryStore final : public BlockEvictor {
     int64_t bytes = 0;
     int64_t blocks = 0;
   };
-  Selection SelectForDropping(int64_t rdd, int64_t bytes, MemoryMode mode, uint64_t eviction);
+  Selection SelectForDropping(int64_t rdd, int64_t bytes, MemoryMode mode, uint64_t eviction,
+                              bool without_disk);
   StoreError Drop(MemoryEntry* entry, uint64_t eviction);
   void UnlockSelected(MemoryEntry* entries);
 

@@ -8,7 +8,7 @@ namespace taskmem {
 
 // Selecting and locking are one step, so that nobody sees a block locked that stays.
 MemoryStore::Selection MemoryStore::SelectForDropping(int64_t rdd, int64_t bytes, MemoryMode mode,
-                                                      uint64_t eviction) {
+                                                      uint64_t eviction, bool without_disk) {
   Selection selection;
   const MutexLock lock(mutex_);
   BlockInfoManager::EvictionLocks locks(infos_);
@@ -16,9 +16,9 @@ MemoryStore::Selection MemoryStore::SelectForDropping(int64_t rdd, int64_t bytes
   for (MemoryEntry* entry = oldest_; entry != nullptr && selection.bytes < bytes;
        entry = entry->newer) {
     if (entry->mode != mode || (rdd != BlockId::kNoRdd && entry->id.rdd_id() == rdd)) continue;
-    if (entry->is_selected || entry->failed_eviction == eviction || !locks.CanLock(entry->id)) {
-      continue;
-    }
+    if (entry->is_selected || entry->failed_eviction == eviction) continue;
+    if (without_disk && locks.UsesDisk(entry->id)) continue;
+    if (!locks.CanLock(entry->id)) continue;
     *end = entry;
     end = &entry->next_selected;
     selection.bytes += entry->size;
@@ -41,12 +41,17 @@ Result<int64_t> MemoryStore::EvictBlocksToFreeSpace(const std::string_view* for_
   const uint64_t eviction = evictions_.fetch_add(1, std::memory_order_relaxed) + 1;
 
   // More than one round only where drops have failed. Each drops a block or finds one that
-  // cannot be dropped, so there is a last one.
+  // cannot be dropped, so there is a last one. A block that cannot be written may be alone in
+  // that; after two the disk is not tried again for this request, for each attempt may write
+  // all of a block before it fails.
+  constexpr int kMostFailures = 2;
   int64_t freed = 0;
-  int64_t failures = 0;
+  int failures = 0;
+  bool goes_on = false;
   do {
-    failures = 0;
-    Selection selection = SelectForDropping(rdd, bytes - freed, mode, eviction);
+    goes_on = false;
+    Selection selection =
+        SelectForDropping(rdd, bytes - freed, mode, eviction, failures >= kMostFailures);
     if (selection.first == nullptr) {
       if (for_block != nullptr) {
         const int length = static_cast<int>(for_block->size() < 256 ? for_block->size() : 256);
@@ -66,7 +71,11 @@ Result<int64_t> MemoryStore::EvictBlocksToFreeSpace(const std::string_view* for_
           UnlockSelected(selection.first);
           return MemoryError(ErrorCode::kEvictionFailed, error.memory.detail);
         }
-        ++failures;
+        goes_on = true;
+        if (++failures == kMostFailures) {
+          UnlockSelected(selection.first);
+          break;
+        }
       } else {
         freed += size;
         ++dropped;
@@ -78,7 +87,7 @@ Result<int64_t> MemoryStore::EvictBlocksToFreeSpace(const std::string_view* for_
               static_cast<long long>(dropped), IsSpark() ? "" : " ",
               SizeText(MaxMemory() - BlocksMemoryUsed()).c_str());
     }
-  } while (failures > 0 && freed < bytes);
+  } while (goes_on && freed < bytes);
   return freed;
 }
 

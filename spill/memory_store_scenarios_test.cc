@@ -206,6 +206,25 @@ TEST(FailingDropTest, M10_OthersAreDroppedInstead) {
   EXPECT_EQ(test.manager.StorageMemoryUsed(), test.SumOfSizes());
 }
 
+// A disk that fails is not written to again and again for one request; blocks that need none
+// still go.
+TEST(FailingDropTest, TwoFailuresAreEnough) {
+  TestStore test(Compatibility::kTaskmem, {.on_heap = 100, .on_heap_region = 99});
+  test.level = StorageLevel::MemoryAndDisk();
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(test.PutBytes("disk" + std::to_string(i), 10));
+  test.level = StorageLevel::MemoryOnly();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(test.PutBytes("memory" + std::to_string(i), 10));
+  for (int i = 0; i < 6; ++i) test.handler.failing.insert("disk" + std::to_string(i));
+  EXPECT_TRUE(test.PutBytes("c", 30));
+  EXPECT_EQ(test.Order(), "disk2 disk3 disk4 disk5 memory2 disk0 disk1 c");
+  TestSupplier supplier(30);
+  const StoreResult<bool> stored = test.store.PutBytes(Id("d"), 80, kOn, supplier);
+  EXPECT_TRUE(stored.ok() && !*stored);
+  EXPECT_EQ(test.Order(), "disk4 disk5 memory2 disk0 disk1 c disk2 disk3");
+  EXPECT_EQ(test.Locked(), 0);
+  EXPECT_EQ(test.manager.StorageMemoryUsed(), test.SumOfSizes());
+}
+
 // Nothing can be dropped: there is no room, as if all of it were locked.
 TEST(FailingDropTest, M10_NothingCanBeDropped) {
   TestStore test(Compatibility::kTaskmem, {.on_heap = 100, .on_heap_region = 99});

@@ -165,6 +165,7 @@ class TestStore {
   }
 
   int64_t task = MemoryStore::kNoTask;  // that puts
+  StorageLevel level = StorageLevel::MemoryOnly();  // of what is put
   const Cancellation* cancellation = nullptr;
   bool pins = false;  // what is put stays locked for reading
 
@@ -191,7 +192,7 @@ class TestStore {
 
   void Register(const BlockId& id) {
     const StoreResult<bool> is_new = infos.LockNewBlockForWriting(
-        id, StorageLevel::MemoryOnly(), BlockInfoManager::kNonTaskWriter, false);
+        id, level, BlockInfoManager::kNonTaskWriter, false);
     EXPECT_TRUE(is_new.ok() && *is_new) << id.name() << " exists";
   }
 

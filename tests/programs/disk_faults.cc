@@ -86,7 +86,7 @@ void Storm(bool for_ever) {
   for (unsigned t = 0; t < 3; ++t) {
     threads.emplace_back([=] {
       unsigned random = 12345 + t;
-      for (int i = 0; for_ever || i < 80; ++i) {
+      for (int i = 0; for_ever || i < 40; ++i) {
         random = random * 1103515245 + 12345;
         const std::string name = "t" + std::to_string(t) + "_" + std::to_string(i % 20);
         const uint64_t bytes = 1 + (random >> 8) % (4 * kMiB);
