@@ -159,8 +159,7 @@ void Park(Context* context);
 void ContextsLock();
 void ContextsUnlock();
 // In the child: the contexts of threads that do not exist here are left alone.
-// Whether there were any.
-bool ContextsAfterFork();
+void ContextsAfterFork();
 
 }  // namespace taskmem
 

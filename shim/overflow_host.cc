@@ -1,5 +1,7 @@
 #include "shim/overflow_host.h"
 
+#include <sys/uio.h>
+
 #include <cstring>
 
 #include "shim/overflow.h"
@@ -127,8 +129,15 @@ uint64_t OverflowHost::CacheBytes() {
   return part < kLeast ? kLeast : part > kMost ? kMost : part;
 }
 
-void OverflowHost::Unmap(uint64_t first, uint64_t count) {
-  OverflowFile::Unmap(AddressOf(first), count * kChunkBytes);
+void OverflowHost::Unmap(const OverflowPager::Run* runs, uint32_t count) {
+  iovec ranges[OverflowPager::kMostRuns];
+  for (uint32_t i = 0; i < count; ++i) {
+    ranges[i] = {reinterpret_cast<void*>(AddressOf(runs[i].first)), runs[i].count * kChunkBytes};
+  }
+  if (pages_.Unmap(ranges, count)) return;
+  for (uint32_t i = 0; i < count; ++i) {
+    OverflowFile::Unmap(AddressOf(runs[i].first), runs[i].count * kChunkBytes);
+  }
 }
 
 bool OverflowHost::WriteAndDrop(uint64_t first, uint64_t count) {

@@ -28,7 +28,7 @@ class OverflowHost final : public OverflowPager::Host {
   uint32_t OwnerOf(uint64_t chunk) override;
   OverflowPager::Share ShareOf(uint32_t slot) override;
   uint64_t CacheBytes() override;
-  void Unmap(uint64_t first, uint64_t count) override;
+  void Unmap(const OverflowPager::Run* runs, uint32_t count) override;
   bool WriteAndDrop(uint64_t first, uint64_t count) override;
   void NotePushedOut(uint32_t slot, uint64_t bytes) override;
   void NoteReturned(uint32_t slot, uint64_t bytes) override;

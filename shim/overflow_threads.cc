@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 #include <cstdio>
@@ -131,25 +132,26 @@ void JudgeThrashing() {
 }
 
 // The pager has little to do, and has to do it in time: a program may fill memory faster
-// than a busy machine gives a thread its turn. Where the system does not allow it: so be it.
+// than a busy machine gives a thread its turn. A niceness counts among the threads of a group
+// only (autogroups, cgroups), a real-time policy counts everywhere. Where the system allows
+// neither: so be it.
 void AskForShortLatency() {
-  struct {
-    uint32_t size;
-    uint32_t policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime_ns;  // of SCHED_OTHER: its slice, since Linux 6.12
-    uint64_t deadline_ns;
-    uint64_t period_ns;
-  } attributes = {};
-  attributes.size = sizeof(attributes);
-  attributes.nice = -15;
-  attributes.runtime_ns = 100'000;
-  if (os::Failed(os::Call(SYS_sched_setattr, 0, reinterpret_cast<long>(&attributes), 0))) {
-    attributes.nice = 0;
-    os::Call(SYS_sched_setattr, 0, reinterpret_cast<long>(&attributes), 0);
-  }
+  struct Attributes {
+    uint32_t size = sizeof(Attributes);
+    uint32_t policy = SCHED_OTHER;
+    uint64_t flags = 0;
+    int32_t nice = 0;
+    uint32_t priority = 0;
+    uint64_t runtime_ns = 0;  // of SCHED_OTHER: its slice, since Linux 6.12
+    uint64_t deadline_ns = 0;
+    uint64_t period_ns = 0;
+  };
+  const auto ask = [](const Attributes& attributes) {
+    return !os::Failed(os::Call(SYS_sched_setattr, 0, reinterpret_cast<long>(&attributes), 0));
+  };
+  if (ask({.policy = SCHED_RR, .priority = 1})) return;
+  if (ask({.nice = -15, .runtime_ns = 100'000})) return;
+  ask({.runtime_ns = 100'000});
 }
 
 // What the pager knows from one turn to the next.

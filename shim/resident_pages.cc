@@ -1,5 +1,8 @@
 #include "shim/resident_pages.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -62,6 +65,22 @@ void ResidentPages::End() {
   if (keeps_open_ || pagemap_ < 0) return;
   os::Call(SYS_close, pagemap_);
   pagemap_ = -1;
+}
+
+bool ResidentPages::Unmap(const iovec* ranges, uint32_t count) {
+  constexpr long kPidfdOpen = 434;
+  constexpr long kProcessMadvise = 440;
+  if (!keeps_open_ || !has_vector_) return false;
+  if (process_ < 0) {
+    const long fd = os::Call(kPidfdOpen, getpid(), 0);
+    process_ = os::Failed(fd) ? -1 : static_cast<int>(fd);
+  }
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) bytes += ranges[i].iov_len;
+  const long done = os::Call(kProcessMadvise, process_, reinterpret_cast<long>(ranges), count,
+                             MADV_DONTNEED, 0);
+  has_vector_ = !os::Failed(done);
+  return has_vector_ && static_cast<uint64_t>(done) == bytes;
 }
 
 ResidentBytes ResidentPages::Read() {

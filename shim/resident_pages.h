@@ -2,6 +2,8 @@
 #ifndef TASKMEM_SHIM_RESIDENT_PAGES_H_
 #define TASKMEM_SHIM_RESIDENT_PAGES_H_
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +34,11 @@ class ResidentPages {
   // there are `count`. Private pages do not count. Everything is aligned to pages.
   void Count(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
 
+  // Takes ranges of shared mappings out of the page table, all at once: a call for each would
+  // interrupt the processors that run the program each time. Needs TakeOwnDescriptors. False:
+  // the system cannot (before Linux 6.13); some may be out.
+  bool Unmap(const iovec* ranges, uint32_t count);
+
  private:
   bool CountByScan(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
   bool CountByEntry(uintptr_t start, size_t chunk_bytes, uint32_t count, uint8_t* counts);
@@ -40,7 +47,9 @@ class ResidentPages {
 
   int pagemap_ = -1;
   int statm_ = -1;
+  int process_ = -1;
   bool keeps_open_ = false;
+  bool has_vector_ = true;
   bool has_scan_ = true;
 };
 

@@ -81,6 +81,24 @@ TEST_F(ResidentPagesTest, PrivatePagesDoNotCount) {
   for (uint32_t i = 0; i < kChunks; ++i) EXPECT_EQ(counts_[i], 0) << i;
 }
 
+TEST_F(ResidentPagesTest, TakesRangesOut) {
+  memset(start_, 7, kChunks * kChunk);
+  std::thread([&] {
+    ResidentPages pages;
+    const iovec ranges[] = {{start_, kChunk}, {start_ + 3 * kChunk, 2 * kChunk}};
+    EXPECT_FALSE(pages.Unmap(ranges, 2)) << "without descriptors of its own";
+    if (!pages.TakeOwnDescriptors() || !pages.Unmap(ranges, 2)) return;  // an old kernel
+    EXPECT_TRUE(pages.Begin());
+    pages.Count(reinterpret_cast<uintptr_t>(start_), kChunk, kChunks, counts_);
+    pages.End();
+    EXPECT_EQ(counts_[0], 0);
+    EXPECT_GT(counts_[1], 0);
+    EXPECT_EQ(counts_[3], 0);
+    EXPECT_EQ(counts_[4], 0);
+  }).join();
+  for (size_t i = 0; i < kChunks * kChunk; i += kPage) EXPECT_EQ(start_[i], 7);
+}
+
 TEST_F(ResidentPagesTest, TheSumsTellFilesFromTheRest) {
   const ResidentBytes before = pages_.Read();
   memset(start_, 1, kChunks * kChunk);

@@ -303,6 +303,8 @@ OverflowStatus OverflowFile::Back(const File& file, uint64_t offset, size_t byte
 
 bool OverflowFile::Map(uintptr_t start, size_t bytes, int fd, uint64_t offset) {
   if (!MapAt(start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset)) return false;
+  // Huge pages of the page cache would become resident 2 MiB at a touch.
+  Advise(start, bytes, MADV_NOHUGEPAGE);
   if (Advise(start, bytes, MADV_DONTFORK) == 0) return true;
   MapNothing(start, bytes);
   return false;

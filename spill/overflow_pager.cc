@@ -171,12 +171,9 @@ int64_t OverflowPager::SetNeeds(uint64_t unseen) {
 
 uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
   uint64_t unmapped = 0;
-  uint64_t run_first = 0;
-  uint64_t run_count = 0;
-  const auto finish_run = [&] {
-    if (run_count > 0) host_->Unmap(run_first, run_count);
-    run_count = 0;
-  };
+  Run runs[kMostRuns];
+  uint32_t run_count = 0;
+  uint64_t pending = 0;  // chunks in them
   if (first_hand_ >= end) first_hand_ = 0;
   uint64_t scanned = UINT64_MAX;
   // Once around makes what is hot less so, twice around reaches everything.
@@ -184,7 +181,6 @@ uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
     const uint64_t chunk = first_hand_;
     first_hand_ = chunk + 1 < end ? chunk + 1 : 0;
     if (chunk / kScanChunks != scanned) {
-      finish_run();
       scanned = chunk / kScanChunks;
       ScanBlock(scanned, end);
     }
@@ -202,15 +198,17 @@ uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
     needs_[slot] -= bytes;
     need -= bytes;
     unmapped += static_cast<uint64_t>(bytes);
-    if (run_count > 0 && run_first + run_count == chunk && chunk % kRunChunks != 0) {
-      ++run_count;
+    if (run_count > 0 && runs[run_count - 1].first + runs[run_count - 1].count == chunk) {
+      ++runs[run_count - 1].count;
     } else {
-      finish_run();
-      run_first = chunk;
-      run_count = 1;
+      runs[run_count++] = {chunk, 1};
     }
+    if (run_count < kMostRuns && ++pending < kRunChunks) continue;
+    host_->Unmap(runs, run_count);
+    run_count = 0;
+    pending = 0;
   }
-  finish_run();
+  if (run_count > 0) host_->Unmap(runs, run_count);
   return unmapped;
 }
 

@@ -34,6 +34,12 @@ class OverflowPager {
     uint64_t low;
   };
 
+  struct Run {
+    uint64_t first;  // chunk
+    uint64_t count;
+  };
+  static constexpr uint32_t kMostRuns = 256;
+
   // What it acts on. Chunks are numbered from the start of the range.
   class Host {
    public:
@@ -47,8 +53,9 @@ class OverflowPager {
     virtual Share ShareOf(uint32_t slot) { return static_cast<void>(slot), Share{0, 0}; }
     // How many bytes may stay unmapped in the page cache.
     virtual uint64_t CacheBytes() { return 0; }
-    virtual void Unmap(uint64_t first, uint64_t count) {
-      static_cast<void>(first), static_cast<void>(count);
+    // At most kMostRuns: each call interrupts the processors that run the program.
+    virtual void Unmap(const Run* runs, uint32_t count) {
+      static_cast<void>(runs), static_cast<void>(count);
     }
     virtual bool WriteAndDrop(uint64_t first, uint64_t count) {
       return static_cast<void>(first), static_cast<void>(count), false;

@@ -27,10 +27,13 @@ class TestHost final : public OverflowPager::Host {
   uint32_t OwnerOf(uint64_t chunk) override { return owners[chunk]; }
   OverflowPager::Share ShareOf(uint32_t slot) override { return shares[slot]; }
   uint64_t CacheBytes() override { return cache_bytes; }
-  void Unmap(uint64_t first, uint64_t count) override {
-    for (uint64_t i = first; i < first + count; ++i) {
-      pages[i] = 0;
-      unmapped.push_back(i);
+  void Unmap(const OverflowPager::Run* runs, uint32_t count) override {
+    ASSERT_LE(count, OverflowPager::kMostRuns);
+    for (uint32_t r = 0; r < count; ++r) {
+      for (uint64_t i = runs[r].first; i < runs[r].first + runs[r].count; ++i) {
+        pages[i] = 0;
+        unmapped.push_back(i);
+      }
     }
   }
   bool WriteAndDrop(uint64_t first, uint64_t count) override {
@@ -226,8 +229,10 @@ class RacingHost final : public OverflowPager::Host {
   uint32_t OwnerOf(uint64_t chunk) override { return chunk % 3 == 0 ? kOther : kTask; }
   OverflowPager::Share ShareOf(uint32_t) override { return {300 * kChunk, 200 * kChunk}; }
   uint64_t CacheBytes() override { return 0; }
-  void Unmap(uint64_t first, uint64_t count) override {
-    for (uint64_t i = first; i < first + count; ++i) pages[i].store(0);
+  void Unmap(const OverflowPager::Run* runs, uint32_t count) override {
+    for (uint32_t r = 0; r < count; ++r) {
+      for (uint64_t i = 0; i < runs[r].count; ++i) pages[runs[r].first + i].store(0);
+    }
   }
   bool WriteAndDrop(uint64_t, uint64_t) override { return true; }
   void NotePushedOut(uint32_t, uint64_t bytes) override { pushed_out += bytes; }

@@ -62,12 +62,7 @@ int main(int, char** argv) {
     REQUIRE(own >= 0);
     REQUIRE(unlink(path) == 0);
     for (int fd = 3; fd < 1024; ++fd) {
-      // EBUSY: the pager is opening a file of its own under that number.
-      int copy = -1;
-      do {
-        copy = dup2(own, fd);
-      } while (copy < 0 && errno == EBUSY);
-      REQUIRE(copy == fd);
+      REQUIRE(dup2(own, fd) == fd);
     }
     for (; count < kMost; ++count) blocks[count] = Take(kBlock, count);
     CheckAll(count);
