@@ -6,6 +6,7 @@
 //              ThreadEntry[kMaxThreads]   which task each thread works for
 //              TaskBook[kMaxTaskSlots]    one per task slot
 //              ReclaimBook[kMaxTaskSlots] one per task slot
+//              MappingsTable              what the program has mapped, as of the last look
 //
 // Books are counters that are right at every moment: each is one 64-bit atomic.
 // What identifies a task (id, name, state) changes under TaskBook::sequence,
@@ -17,13 +18,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/audit_layout.h"
+#include "accounting/exit_audit.h"
 #include "accounting/reclaim_book.h"
 #include "accounting/task_book.h"
 
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 3;
+inline constexpr uint32_t kStatsVersion = 4;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 
@@ -63,6 +66,8 @@ struct StatsHeader {
   std::atomic<uint64_t> peak_resident_bytes;
   std::atomic<uint32_t> libc_redirected;    // 1: glibc's own entry points jump to ours
   PoolStats pools;
+  AuditLayout audit;
+  std::atomic<ExitAudit> exit_audit;
 };
 
 struct alignas(64) ThreadEntry {
@@ -71,17 +76,45 @@ struct alignas(64) ThreadEntry {
   std::atomic<uint32_t> tid;
 };
 
+// A range that the program mapped.
+struct MappedRow {
+  std::atomic<uint64_t> start;
+  std::atomic<uint64_t> end;
+  std::atomic<uint64_t> tag;  // MappingTag::Unpack (mapping_tag.h); its library is an index below
+};
+
+// Written now and then, and as the process exits. The sequence is odd meanwhile: a reader that
+// sees it change reads again. Each row was true when it was written.
+struct MappingsTable {
+  static constexpr uint32_t kMaxRows = 65536;
+  static constexpr uint32_t kMaxLibraries = 1024;
+  static constexpr uint32_t kNameBytes = 64;
+
+  std::atomic<uint64_t> sequence;
+  std::atomic<uint64_t> time_ns;     // CLOCK_MONOTONIC; 0: nothing has been written yet
+  std::atomic<uint64_t> rows;
+  std::atomic<uint64_t> more_ranges;  // that found no row
+  std::atomic<uint64_t> lost_events;  // mapping calls that could not be noted
+  std::atomic<uint64_t> libraries;
+  std::atomic<uint64_t> thread_stack_bytes;  // in memory
+  uint64_t reserved;
+  char library[kMaxLibraries][kNameBytes];
+  MappedRow row[kMaxRows];
+};
+
 inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
 inline constexpr size_t kReclaimOffset =
     kTasksOffset + size_t{kMaxTaskSlots + 1} * sizeof(TaskBook);
-inline constexpr size_t kStatsBytes =
+inline constexpr size_t kMappingsOffset =
     kReclaimOffset + size_t{kMaxTaskSlots + 1} * sizeof(ReclaimBook);
+inline constexpr size_t kStatsBytes =
+    (kMappingsOffset + sizeof(MappingsTable) + 4095) / 4096 * 4096;
 
 static_assert(sizeof(StatsHeader) <= kThreadsOffset);
 static_assert(kTasksOffset % 4096 == 0);
 static_assert(kReclaimOffset % 4096 == 0);
-static_assert(kStatsBytes % 4096 == 0);
+static_assert(kMappingsOffset % 4096 == 0);
 
 }  // namespace taskmem
 
