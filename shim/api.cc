@@ -4,8 +4,12 @@
 
 #include "accounting/page_table.h"
 #include "shim/block_pins.h"
+#include "shim/callers.h"
 #include "shim/heap.h"
+#include "shim/mappings.h"
+#include "shim/mappings_table.h"
 #include "shim/pools.h"
+#include "shim/residency.h"
 #include "shim/stats_segment.h"
 #include "shim/task_pages.h"
 #include "shim/task_registry.h"
@@ -44,6 +48,12 @@ void ReadUsage(uint32_t slot, taskmem_usage* usage) {
       ++usage->threads;
     }
   }
+}
+
+uint64_t IdOfSlot(uint32_t slot) {
+  return slot >= kFirstTaskSlot  ? g_books[slot].task_id.load()
+         : slot == kStorageSlot ? TASKMEM_STORAGE
+                                : TASKMEM_UNTRACKED;
 }
 
 // Finds a live task and what tells it apart from a later one in its slot.
@@ -126,10 +136,29 @@ int taskmem_task_set_quota(uint64_t id, uint64_t bytes) {
 int taskmem_owner_of(const void* address, uint64_t* id) {
   uint32_t slot = 0;
   if (id == nullptr) return EINVAL;
-  if (!OwnerOf(address, &slot)) return ENOENT;
-  *id = slot >= kFirstTaskSlot  ? g_books[slot].task_id.load()
-        : slot == kStorageSlot ? TASKMEM_STORAGE
-                               : TASKMEM_UNTRACKED;
+  if (!OwnerOf(address, &slot) && !OwnerOfMapping(address, &slot)) return ENOENT;
+  *id = IdOfSlot(slot);
+  return 0;
+}
+
+int taskmem_sample_residency(void) {
+  SampleResidency();
+  PublishMappings(/*with_stacks=*/true);
+  return 0;
+}
+
+int taskmem_next_mapping(const void* address, taskmem_mapping* mapping) {
+  if (mapping == nullptr) return EINVAL;
+  MappedRange range = {};
+  if (ReadMappings(reinterpret_cast<uint64_t>(address), &range, 1) == 0) return ENOENT;
+  *mapping = {};
+  mapping->start = range.start;
+  mapping->end = range.end;
+  mapping->task = IdOfSlot(range.tag.slot);
+  mapping->kind = static_cast<uint32_t>(range.tag.kind);
+  mapping->charged_by = static_cast<uint32_t>(range.tag.rule);
+  mapping->protection = range.tag.protection;
+  mapping->library = LibraryAt(range.tag.library).name;
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "shim/block_pins.h"
 #include "shim/heap.h"
 #include "shim/log.h"
+#include "shim/mappings.h"
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
@@ -90,7 +91,7 @@ MemorySource StorageMemory() {
               memory = OwnAllocate(whole);
             } else {
               whole = (whole + kPageBytes - 1) & ~(kPageBytes - 1);
-              memory = os::Map(whole, 0);
+              memory = MapStorage(whole);
             }
             if (memory == nullptr) return nullptr;
             CountMappedStorage(static_cast<int64_t>(whole));
@@ -101,10 +102,8 @@ MemorySource StorageMemory() {
             const size_t whole = header->bytes;
             if (whole <= kSmallBytes) {
               OwnFree(header, whole);
-            } else if (const long start = reinterpret_cast<long>(header);
-                       os::Failed(os::Call(SYS_munmap, start, static_cast<long>(whole)))) {
-              // Too many mappings to split one: the pages go, the addresses stay.
-              os::Call(SYS_madvise, start, static_cast<long>(whole), MADV_DONTNEED);
+            } else {
+              UnmapStorage(header, whole);
             }
             CountMappedStorage(-static_cast<int64_t>(whole));
           },

@@ -13,6 +13,7 @@
 
 #include <atomic>
 
+#include "accounting/sample_clock.h"
 #include "shim/mimalloc_embed.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
@@ -60,6 +61,13 @@ struct Context {
   uint32_t index;    // in g_contexts, and of its ThreadEntry
   uint32_t entries_since_purge;
   Context* next_parked;
+
+  // Sampling of allocation sites (sites.inc).
+  SampleClock clock;
+  uint64_t sample_interval;  // with which the block being allocated was sampled; 0: it was not
+  uint64_t due_interval;     // not 0: the next small block is a sample
+  struct SiteScratch* site_scratch;
+  SampleClock mapping_clock;  // of mappings
 
   // The thread it belongs to, while it belongs to one. Read by borrowers.
   struct ThreadState* thread;

@@ -152,6 +152,9 @@ bool IsPageOf(const char* page, uint32_t slot);
 // lies in the overflow file.
 void WalkHeaps(uint64_t* bytes, uint64_t* overflow_bytes);
 
+// Tells readers in other processes where the tables are. Once, with the books open.
+void PublishAuditLayout();
+
 // Writes the largest size classes of a task to standard error.
 void ReportSizeClasses(uint32_t slot);
 

@@ -20,6 +20,11 @@
 #include <cstdint>
 #include <new>
 
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "shim/os.h"
+
 #include "mimalloc.h"
 
 #define _mi_thread_id UnusedMimallocThreadId
@@ -43,6 +48,23 @@ void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
 void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t huge_alignment);
 uintptr_t OsRandom();
+
+// mimalloc's own mappings are not the program's.
+inline long Answer(long result) {
+  if (!os::Failed(result)) return result;
+  errno = static_cast<int>(-result);
+  return -1;
+}
+inline void* SystemMmap(void* address, size_t length, int protection, int flags, int fd,
+                        long offset) {
+  return reinterpret_cast<void*>(Answer(os::Call(SYS_mmap, reinterpret_cast<long>(address),
+                                                 static_cast<long>(length), protection, flags, fd,
+                                                 offset)));
+}
+inline int SystemCall(long number, void* address, size_t length, int argument = 0) {
+  return static_cast<int>(Answer(os::Call(number, reinterpret_cast<long>(address),
+                                          static_cast<long>(length), argument)));
+}
 }  // namespace taskmem
 
 #pragma GCC diagnostic push
@@ -55,8 +77,16 @@ uintptr_t OsRandom();
 #include "random.c"
 // The random source of a heap that may be the constant empty one.
 #define _mi_heap_random_next(heap) taskmem::OsRandom()
+#define mmap taskmem::SystemMmap
+#define munmap(address, length) taskmem::SystemCall(SYS_munmap, address, length)
+#define mprotect(address, length, how) taskmem::SystemCall(SYS_mprotect, address, length, how)
+#define madvise(address, length, how) taskmem::SystemCall(SYS_madvise, address, length, how)
 #include "os.c"
 #undef _mi_heap_random_next
+#undef mmap
+#undef munmap
+#undef mprotect
+#undef madvise
 #include "bitmap.c"
 #include "arena.c"
 #include "segment-cache.c"

@@ -221,6 +221,14 @@ bool ParseAtThrashing(const char* value, Options* options) {
   return ParseChoice(value, kChoices, &options->at_thrashing);
 }
 
+bool ParseResidencyInterval(const char* value, Options* options) {
+  int64_t ns = 0;
+  constexpr int64_t kLeastNs = 1'000'000;
+  if (!ParseDuration(value, &ns) || ns < kLeastNs) return false;
+  options->residency_interval_ns = ns;
+  return true;
+}
+
 bool ParseLog(const char* value, Options* options) {
   return ParsePath(value, options->log_file);
 }
@@ -243,6 +251,19 @@ bool ParseProfile(const char* value, Options* options) {
 
 bool ParseRedirectLibc(const char* value, Options* options) {
   return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
+}
+
+bool ParseSites(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->sites);
+}
+
+bool ParseSitesInterval(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+  if (!ParseBytes(value, &bytes) || bytes == 0 || bytes > kMostBytes) return false;
+  options->sites_interval_bytes = bytes;
+  options->sites_interval_given = true;
+  return true;
 }
 
 bool ParseStatsDir(const char* value, Options* options) {
@@ -320,6 +341,9 @@ const OptionInfo kOptions[] = {
      "What happens when memory goes out to the overflow file and comes back all the time: it goes "
      "on, nothing more goes there, or the process is killed with a report.",
      ParseAtThrashing, "continue, refuse or kill"},
+    {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
+     "How often mappings that are charged by what of them is in memory are looked at.",
+     ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms"},
     {"log", "TASKMEM_LOG", "FILE", "", "Appends what taskmem does to a file.", ParseLog,
      "an absolute path of less than 256 bytes"},
     {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
@@ -330,6 +354,13 @@ const OptionInfo kOptions[] = {
     {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
      "Libraries that bind to glibc's own malloc are redirected too.", ParseRedirectLibc,
      "on or off"},
+    {"sites", "TASKMEM_SITES", "SWITCH", "on",
+     "Allocations are sampled, so that an audit can say which code holds memory.", ParseSites,
+     "on or off"},
+    {"sites-interval", "TASKMEM_SITES_INTERVAL", "BYTES", "512K",
+     "One sample in so many allocated bytes; unless this is given, rarer where samples would cost "
+     "more than some 2.5 % of the time.",
+     ParseSitesInterval, "a size above 0 such as 64K, up to 1 TiB"},
     {"stats-dir", "TASKMEM_STATS_DIR", "PATH", "",
      "Where processes keep their books; empty: a folder of the user in /dev/shm.", ParseStatsDir,
      "an absolute path of less than 256 bytes"},

@@ -39,6 +39,7 @@ struct Options {
   uint32_t soft_limit_percent = 0;
   int64_t spill_timeout_ns = 1'000'000'000;
   int64_t wait_ns = 0;  // for memory of the pools
+  int64_t residency_interval_ns = 1'000'000'000;
   char plugin[256] = "";
   char spill_dir[256] = "";  // empty: none is configured
   bool spill_fsync = false;
@@ -50,6 +51,9 @@ struct Options {
   LogLevel log_level = LogLevel::kInfo;
   char profile[32] = "auto";
   bool redirect_libc = true;
+  bool sites = true;
+  bool sites_interval_given = false;  // else it grows where samples would cost too much
+  uint64_t sites_interval_bytes = 512 * 1024;
   char stats_dir[256] = "";  // empty: DefaultStatsDir()
 };
 

@@ -130,7 +130,7 @@ uint64_t OverflowHost::CacheBytes() {
 }
 
 void OverflowHost::Unmap(const OverflowPager::Run* runs, uint32_t count) {
-  iovec ranges[OverflowPager::kMostRuns];
+  iovec ranges[OverflowPager::kMostRuns] = {};
   for (uint32_t i = 0; i < count; ++i) {
     ranges[i] = {reinterpret_cast<void*>(AddressOf(runs[i].first)), runs[i].count * kChunkBytes};
   }

@@ -31,7 +31,7 @@ void* TakeFresh(size_t bytes) {
   if (bytes > g_chunk_left) {
     void* chunk = os::Map(kChunkBytes, MAP_NORESERVE);
     if (chunk == nullptr) return nullptr;
-    NoteOwnBytes(kChunkBytes);
+    NoteOwnBytes(chunk, kChunkBytes);
     g_chunk = static_cast<char*>(chunk);
     g_chunk_left = kChunkBytes;
   }
@@ -46,7 +46,7 @@ void* TakeFresh(size_t bytes) {
 void* OwnAllocate(size_t bytes) {
   if (bytes > kChunkBytes) {
     void* memory = os::Map(bytes, MAP_NORESERVE);
-    if (memory != nullptr) NoteOwnBytes(bytes);
+    if (memory != nullptr) NoteOwnBytes(memory, bytes);
     return memory;
   }
   const int index = ClassOf(bytes);

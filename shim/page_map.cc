@@ -14,7 +14,7 @@ std::atomic<uint64_t>* PageMap::FindOrMake(uint64_t slice) {
     if (made == nullptr) return nullptr;
     if (root.compare_exchange_strong(leaf, made, std::memory_order_acq_rel)) {
       leaf = made;
-      NoteOwnBytes(kLeafBytes);
+      NoteOwnBytes(made, kLeafBytes);
     } else {
       os::Unmap(made, kLeafBytes);
     }

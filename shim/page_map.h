@@ -56,6 +56,9 @@ class PageMap {
     return leaf != nullptr ? &leaf[slice & (kLeafEntries - 1)] : nullptr;
   }
 
+  // Of the first level, for readers in other processes.
+  static uint64_t RootAddress() { return reinterpret_cast<uint64_t>(&root_); }
+
   // Sets all `slices` entries from `start` on. False: no memory for the map.
   static bool SetAll(const void* start, size_t slices, uint64_t entry);
 

@@ -5,16 +5,20 @@
 #include <unistd.h>
 
 #include "shim/block_store.h"
+#include "shim/exit_audit.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/log.h"
+#include "shim/mappings.h"
 #include "shim/message.h"
 #include "shim/options.h"
 #include "shim/os.h"
 #include "shim/overflow.h"
+#include "shim/own_thread.h"
 #include "shim/plugin.h"
 #include "shim/pools.h"
 #include "shim/profiles.h"
+#include "shim/sites.h"
 #include "shim/spill_files.h"
 #include "shim/spill_host.h"
 #include "shim/stats_segment.h"
@@ -31,9 +35,11 @@ void BeforeFork() {
   ThreadsBeforeFork();
   HeapBeforeFork();
   SpillHooksBeforeFork();
+  MappingsBeforeFork();
 }
 
 void AfterForkInParent() {
+  MappingsAfterForkInParent();
   SpillHooksAfterForkInParent();
   HeapAfterForkInParent();
   ThreadsAfterFork();
@@ -46,6 +52,7 @@ void AfterForkInChild() {
   SpillFilesAfterForkInChild();
   // Before anything is looked at that lies in the overflow file.
   OverflowRestoreInChild();
+  MappingsAfterForkInChild();
   SpillHooksAfterForkInChild();
   HeapAfterForkInChild();
   ThreadsAfterFork();
@@ -70,16 +77,21 @@ __attribute__((constructor(101))) void Start() {
   g_reclaim_wait_ns = options.wait_ns;
   OpenLog(options);
   OpenSpillFiles(options);
+  OpenOwnThreads();
   OpenSpillHooks(options);
   ChoosePlugin(options);
   OpenPools(options);
   ConfigureBlockStore(options);
+  PublishAuditLayout();
+  OpenExitAudit();
+  OpenSites(options);
   StatsPublish(options);
   pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
   ResolveLibc();
   OpenOverflow(options);
   if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
   StartTasks(options);
+  OpenMappings(options.residency_interval_ns);
 }
 
 }  // namespace

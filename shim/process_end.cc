@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shim/exit_audit.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
+#include "shim/mappings_table.h"
 #include "shim/os.h"
 #include "shim/plugin.h"
+#include "shim/residency.h"
 #include "shim/spill_files.h"
 #include "shim/stats_segment.h"
 
@@ -43,7 +46,12 @@ bool IsOwnProcess() {
 }
 
 void CloseBooks() {
-  if (IsOwnProcess()) RemoveSpillFiles();
+  if (IsOwnProcess()) {
+    SampleResidency();
+    PublishMappings(/*with_stacks=*/true);
+    AwaitExitAudit();
+    RemoveSpillFiles();
+  }
   StatsAtExit();
 }
 

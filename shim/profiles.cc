@@ -15,6 +15,7 @@ struct Profile {
   const char* name;
   const char* programs[4];
   uint64_t refuse_min_bytes;
+  bool refuses_mappings;
   const char* runtime_threads[12];  // prefixes of thread names
 };
 
@@ -22,11 +23,12 @@ constexpr Profile kProfiles[] = {
     {"java",
      {"java", "javac", "jshell"},
      256 * 1024,
+     false,
      {"C1 Compiler", "C2 Compiler", "VM Thread", "VM Periodic", "GC Thread", "G1 ", "Signal Disp",
       "Sweeper", "Reference Han", "Finalizer", "Service Thread"}},
-    {"postgres", {"postgres", "postmaster"}, 1024, {}},
-    {"sqlite3", {"sqlite3"}, 1024, {}},
-    {"node", {"node", "nodejs"}, 256 * 1024, {}},
+    {"postgres", {"postgres", "postmaster"}, 1024, true, {}},
+    {"sqlite3", {"sqlite3"}, 1024, true, {}},
+    {"node", {"node", "nodejs"}, 256 * 1024, false, {}},
 };
 
 const Profile* g_profile = nullptr;
@@ -60,6 +62,8 @@ void ApplyProfile(Options* options) {
   if (g_profile == nullptr) return;
   if (!options->refuse_min_given) options->refuse_min_bytes = g_profile->refuse_min_bytes;
 }
+
+bool MayRefuseMappings() { return g_profile == nullptr || g_profile->refuses_mappings; }
 
 void ExemptIfRuntimeThread() {
   if (g_profile == nullptr || g_profile->runtime_threads[0] == nullptr) return;

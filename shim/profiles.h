@@ -10,6 +10,9 @@ namespace taskmem {
 // lets it set what the user did not.
 void ApplyProfile(Options* options);
 
+// Whether the program survives a mapping that is refused.
+bool MayRefuseMappings();
+
 // Exempts the calling thread from refusals where its name is one the profile
 // knows as the runtime's own: a NULL in them ends the process.
 void ExemptIfRuntimeThread();

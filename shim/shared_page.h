@@ -32,6 +32,7 @@ struct PageOwners {
   uint32_t blocks;
   uint64_t reciprocal;  // 2^32 / block_size, rounded up
   bool converted;       // the page was one task's own before
+  std::atomic<uint16_t> samples;  // live blocks that are samples (sites.inc)
   std::atomic<uint16_t> owner[];
 
   // For the first byte of a block. Exact because offsets are multiples of the

@@ -1,22 +1,17 @@
 #include "shim/spill_host.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
-
 #include <new>
 
 #include "accounting/mutex.h"
 #include "accounting/reclaim_book.h"
 #include "shim/fold.h"
 #include "shim/heap.h"
-#include "shim/libc.h"
 #include "shim/log.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
+#include "shim/own_thread.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
-#include "shim/threads.h"
 #include "spill/spill_hooks.h"
 
 namespace taskmem {
@@ -26,10 +21,7 @@ __thread uint64_t t_consumer __attribute__((tls_model("initial-exec"))) = 0;
 
 namespace {
 
-using ThreadStarter = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
-
 int64_t g_timeout_ns = 0;
-ThreadStarter g_start_thread = nullptr;
 
 // Above its soft limit a task is spilled for when it holds this much; 0: at the limit
 // itself; kNever: it is under way.
@@ -46,44 +38,6 @@ uint64_t SoftLimit(const TaskBook& book) {
   const uint64_t quota = book.quota_bytes.load(std::memory_order_relaxed);
   return quota == kNoQuota ? kNoQuota : quota / 100 * g_soft_limit_percent;
 }
-
-// The reclaimer's thread, from its entry into the heap to its end, however that comes.
-struct ReclaimerStart {
-  void (*run)(void*);
-  void* argument;
-};
-
-void* RunReclaimer(void* packed) {
-  const ReclaimerStart start = *static_cast<ReclaimerStart*>(packed);
-  OwnFree(packed, sizeof(ReclaimerStart));
-  os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-reclaim"));
-  const ThreadBirth birth = {{UINT64_MAX, kUntrackedSlot, 0}, /*is_taskmems=*/true};
-  EnterHeap(&birth);
-  ExemptThread();
-  pthread_cleanup_push([](void*) { LeaveHeap(); }, nullptr);
-  start.run(start.argument);
-  pthread_cleanup_pop(1);
-  return nullptr;
-}
-
-// Blocks the signals a program may handle on any thread; faults stay a thread's own.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS}) {
-      sigdelset(&all, fault);
-    }
-    pthread_sigmask(SIG_BLOCK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 class Host final : public SpillHost {
  public:
@@ -124,19 +78,7 @@ class Host final : public SpillHost {
   }
 
   bool StartThread(void (*run)(void*), void* argument) override {
-    auto* start = static_cast<ReclaimerStart*>(OwnAllocate(sizeof(ReclaimerStart)));
-    if (start == nullptr || g_start_thread == nullptr) return false;
-    *start = {run, argument};
-    const HookScope scope;
-    const SignalsBlocked blocked;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    const int error = g_start_thread(&thread, &attributes, RunReclaimer, start);
-    pthread_attr_destroy(&attributes);
-    if (error != 0) OwnFree(start, sizeof(ReclaimerStart));
-    return error == 0;
+    return StartOwnThread("taskmem-reclaim", run, argument);
   }
 
   void Count(const SpillCount& count) override {
@@ -202,7 +144,6 @@ SpillHooks* MakeHooks() {
 void OpenSpillHooks(const Options& options) {
   g_timeout_ns = options.spill_timeout_ns;
   g_soft_limit_percent = options.soft_limit_percent;
-  g_start_thread = reinterpret_cast<ThreadStarter>(NextSymbol("pthread_create"));
 }
 
 int64_t SpillTimeoutNs() { return g_timeout_ns; }

@@ -8,8 +8,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/mapping.h"
 #include "shim/message.h"
 #include "shim/os.h"
+#include "shim/own_ranges.h"
 
 namespace taskmem {
 
@@ -17,6 +19,7 @@ StatsHeader* g_stats = nullptr;
 ThreadEntry* g_thread_entries = nullptr;
 TaskBook* g_books = nullptr;
 ReclaimBook* g_reclaim_books = nullptr;
+MappingsTable* g_mappings_table = nullptr;
 std::atomic<uint32_t>* g_books_are_ours = nullptr;
 
 namespace {
@@ -30,6 +33,7 @@ char g_path[320];  // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
 std::atomic<size_t> g_reclaim_bytes_reserved{0};
 std::atomic<size_t> g_thread_bytes_reserved{0};
+std::atomic<size_t> g_mapping_bytes_reserved{0};
 
 size_t UsedTaskBytes() {
   return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(TaskBook);
@@ -156,8 +160,25 @@ const char* Publish() {
   g_thread_bytes_reserved.store(threads, std::memory_order_relaxed);
   g_task_bytes_reserved.store(tasks, std::memory_order_relaxed);
   g_reclaim_bytes_reserved.store(reclaim, std::memory_order_relaxed);
+  // What it said before is said again at the next look.
+  g_mapping_bytes_reserved.store(0, std::memory_order_relaxed);
   memcpy(g_path, path, sizeof(path));
   return nullptr;
+}
+
+}  // namespace
+
+namespace {
+
+// What accounting/ and spill/ map for themselves.
+void ObserveMapping(const void* start, size_t bytes, bool is_mapped) {
+  if (is_mapped) {
+    NotePassingRange(start, bytes);
+    g_stats->own_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  } else {
+    ForgetOwnRange(start, bytes);
+    g_stats->own_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  }
 }
 
 }  // namespace
@@ -170,6 +191,8 @@ bool StatsOpen() {
   g_thread_entries = reinterpret_cast<ThreadEntry*>(static_cast<char*>(segment) + kThreadsOffset);
   g_books = reinterpret_cast<TaskBook*>(static_cast<char*>(segment) + kTasksOffset);
   g_reclaim_books = reinterpret_cast<ReclaimBook*>(static_cast<char*>(segment) + kReclaimOffset);
+  g_mappings_table = reinterpret_cast<MappingsTable*>(static_cast<char*>(segment) +
+                                                      kMappingsOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
   g_stats->own_bytes.store(g_own_bytes_before_open.load(), std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
@@ -185,8 +208,11 @@ bool StatsOpen() {
   name(kEndedTasksSlot, "ended tasks");
   name(kSpillReserveSlot, "spill reserve");
   name(kStorageSlot, "storage");
+  NoteOwnRange(segment, kStatsBytes);
+  NoteOwnRange(guard, 4096);
   g_books_are_ours = static_cast<std::atomic<uint32_t>*>(guard);
   g_books_are_ours->store(1, std::memory_order_relaxed);
+  g_mapping_observer = ObserveMapping;
   os::Call(SYS_madvise, reinterpret_cast<long>(guard), 4096, MADV_WIPEONFORK);
   return true;
 }
@@ -223,6 +249,7 @@ void StatsAfterFork() {
   // What was inherited counts from here: peaks start anew, refusals were the parent's.
   g_stats->peak_charged_bytes.store(g_stats->charged_bytes.load());
   g_stats->resident_bytes_at_exit.store(0);
+  g_stats->exit_audit.store(ExitAudit::kNone);
   g_stats->peak_resident_bytes.store(0);
   const uint32_t slots = g_stats->task_slots.load();
   for (uint32_t slot = 0; slot < slots; ++slot) {
@@ -279,7 +306,13 @@ void StatsReserveThreads(uint32_t count) {
        kThreadsOffset, kMaxThreads * sizeof(ThreadEntry));
 }
 
-void NoteOwnBytes(uint64_t bytes) {
+void StatsReserveMappings(uint32_t rows) {
+  Grow(g_mapping_bytes_reserved, offsetof(MappingsTable, row) + rows * sizeof(MappedRow),
+       kTaskStepBytes, kMappingsOffset, kStatsBytes - kMappingsOffset);
+}
+
+void NoteOwnBytes(const void* start, uint64_t bytes) {
+  NoteOwnRange(start, bytes);
   if (g_stats != nullptr) {
     g_stats->own_bytes.fetch_add(bytes, std::memory_order_relaxed);
   } else {

@@ -16,6 +16,7 @@ extern StatsHeader* g_stats;
 extern ThreadEntry* g_thread_entries;
 extern TaskBook* g_books;
 extern ReclaimBook* g_reclaim_books;
+extern MappingsTable* g_mappings_table;
 // A page the kernel clears in every forked child, however it was made: 0 means
 // these books are still the parent's.
 extern std::atomic<uint32_t>* g_books_are_ours;
@@ -39,9 +40,10 @@ void StatsAtExit();
 // used: writing into a hole of a full file system would be a SIGBUS. Does I/O.
 void StatsReserveTasks(uint32_t count);
 void StatsReserveThreads(uint32_t count);
+void StatsReserveMappings(uint32_t rows);
 
-// Counts memory mapped for the library itself. Callable before StatsOpen.
-void NoteOwnBytes(uint64_t bytes);
+// Counts and lists memory mapped for the library itself. Callable before StatsOpen.
+void NoteOwnBytes(const void* start, uint64_t bytes);
 
 }  // namespace taskmem
 

@@ -9,7 +9,7 @@
 //
 //   EINVAL  a NULL pointer where one is needed, a quota of 0, a bad options size
 //   EEXIST  task_begin of an id that is live; block_put of a block that is there
-//   ENOENT  no live task has this id; for owner_of: no block is at this address; for blocks:
+//   ENOENT  no live task has this id; for owner_of: nothing is at this address; for blocks:
 //           there is no block of this name
 //   EAGAIN  all task slots are taken by live tasks; for blocks: a signal handler has
 //           interrupted the library
@@ -89,9 +89,41 @@ TASKMEM_API int taskmem_task_set_quota(uint64_t id, uint64_t bytes);
 
 // The task that owns the block at `address`, which may point anywhere into it:
 // TASKMEM_UNTRACKED for memory no task owns, and for what a task left behind that
-// ended long ago; TASKMEM_STORAGE for what was allocated attached to it. ENOENT where no
-// block of malloc is. In a page that is a task's own, what is free is the task's, too.
+// ended long ago; TASKMEM_STORAGE for what was allocated attached to it. Of a mapping of the
+// program's, who is or would be charged for it. ENOENT where neither is. In a page that is a
+// task's own, what is free is the task's, too.
 TASKMEM_API int taskmem_owner_of(const void* address, uint64_t* id);
+
+// Looks now at what is charged by residency (MAP_NORESERVE, shared and managed memory), which
+// else is done at --residency-interval, and shows all mappings and thread stacks in the stats
+// segment.
+TASKMEM_API int taskmem_sample_residency(void);
+
+// Writes to the file `path` who holds each resident byte of this process: the JSON of
+// `taskmem audit --json`, whole or not at all. Runs the command `taskmem` that lies beside the
+// library, or that TASKMEM_COMMAND names, and returns when it has ended; other threads go on. What
+// it cannot do it says in one line on standard error. ENOENT: no such command, EINVAL: no
+// path, EIO: the audit failed, EAGAIN or ENOMEM: no process could be made. Children of the
+// process that it waits for itself are not touched, nor SIGCHLD. Where Yama's ptrace_scope
+// is 1, what PR_SET_PTRACER was set to is lost.
+TASKMEM_API int taskmem_audit(const char* path);
+
+// A range that the program mapped. Neighbours that look alike are one range.
+typedef struct taskmem_mapping {
+  uint64_t start;
+  uint64_t end;          // beyond the last byte
+  uint64_t task;         // who is or would be charged; TASKMEM_UNTRACKED: no task
+  uint32_t kind;         // 0 private anonymous, 1 shared anonymous or memfd, 2 private of a file,
+                         // 3 shared of a file, 4 brk, 5 System V
+  uint32_t charged_by;   // 0 nothing: never writable so far, 1 length, 2 residency, 3 nothing:
+                         // a file's or another process's
+  uint32_t protection;   // PROT_READ, PROT_WRITE, PROT_EXEC
+  uint32_t reserved;
+  const char* library;   // that mapped it, as "jemalloc in _duckdb.so"; never freed
+} taskmem_mapping;
+
+// The first range that ends above `address`. ENOENT: there is none.
+TASKMEM_API int taskmem_next_mapping(const void* address, taskmem_mapping* mapping);
 
 // Spark's pages: memory of the thread's task with a page number, so that an address in it
 // can be kept as one word: 13 bits of page number, 51 of offset.
@@ -291,6 +323,9 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_task_usage(...) TASKMEM_CALL(taskmem_task_usage, __VA_ARGS__)
 #define taskmem_task_set_quota(...) TASKMEM_CALL(taskmem_task_set_quota, __VA_ARGS__)
 #define taskmem_owner_of(...) TASKMEM_CALL(taskmem_owner_of, __VA_ARGS__)
+#define taskmem_sample_residency() TASKMEM_CALL(taskmem_sample_residency)
+#define taskmem_audit(...) TASKMEM_CALL(taskmem_audit, __VA_ARGS__)
+#define taskmem_next_mapping(...) TASKMEM_CALL(taskmem_next_mapping, __VA_ARGS__)
 #define taskmem_page_allocate(...) TASKMEM_CALL(taskmem_page_allocate, __VA_ARGS__)
 #define taskmem_page_free(...) TASKMEM_CALL(taskmem_page_free, __VA_ARGS__)
 #define taskmem_encode(...) TASKMEM_CALL(taskmem_encode, __VA_ARGS__)

@@ -16,6 +16,7 @@
 #include "shim/os.h"
 #include "shim/own_memory.h"
 #include "shim/profiles.h"
+#include "shim/residency_timer.h"
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
 
@@ -261,6 +262,8 @@ void ThreadsAfterFork() { g_match_mutex.Unlock(); }
 
 uint64_t DefaultQuota() { return g_options.quota_bytes; }
 
+CurrentTask ProcessTask() { return g_process_task; }
+
 void RecheckThreadName() { ThreadRenamed(); }
 
 }  // namespace taskmem
@@ -277,6 +280,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
   if (block == nullptr) return EAGAIN;
   const int error = next(thread, attributes, RunThread, block);
   if (error != 0) OwnFree(block, sizeof(StartBlock));
+  if (error == 0) NoteProgramsThread();
   return error;
 }
 
@@ -287,6 +291,7 @@ EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
   if (block == nullptr) return thrd_nomem;
   const int error = next(thread, RunC11Thread, block);
   if (error != thrd_success) OwnFree(block, sizeof(StartBlock));
+  if (error == thrd_success) NoteProgramsThread();
   return error;
 }
 

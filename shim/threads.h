@@ -30,6 +30,9 @@ void ThreadsAfterFork();
 // --quota: of tasks that bring none of their own.
 uint64_t DefaultQuota();
 
+// The task that stands for the process (--task-by process); else none.
+CurrentTask ProcessTask();
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_THREADS_H_
