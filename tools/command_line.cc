@@ -22,7 +22,8 @@ constexpr char kExamples[] =
     "  taskmem run -- python3 script.py\n"
     "  taskmem run --quota 512M --task-by thread -- ./server --port 80\n"
     "  taskmem run --quiet --stats stats.json -- make\n"
-    "  taskmem stats 4711\n\n"
+    "  taskmem stats 4711\n"
+    "  taskmem audit 4711\n\n"
     "`taskmem run --help` lists the options of run.";
 
 // CLI11's help, with usage lines of our own.
@@ -115,6 +116,10 @@ Request ParseCommandLine(int argc, char** argv) {
   run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.");
   run->add_option("--stats", run_request.json_file, "Writes the table at exit as JSON.")
       ->type_name("FILE");
+  run->add_option("--audit", run_request.audit_file,
+                  "Writes who held each resident byte, at the end and at the peak, as JSON; - "
+                  "prints tables.")
+      ->type_name("FILE");
 
   CLI::App* ps = app.add_subcommand("ps", "Lists the processes that run under taskmem.");
   SetHelp(ps, "taskmem ps");
@@ -124,6 +129,26 @@ Request ParseCommandLine(int argc, char** argv) {
   SetHelp(stats, "taskmem stats PID [--json]");
   stats->add_option("PID", stats_request.pid, "The process.")->required()->type_name("");
   stats->add_flag("--json", stats_request.as_json, "Prints JSON.");
+
+  AuditRequest audit_request;
+  CLI::App* audit = app.add_subcommand("audit", "Says who holds each resident byte of a process.");
+  SetHelp(audit, "taskmem audit PID [OPTIONS]");
+  audit->add_option("PID", audit_request.pid, "The process.")->required()->type_name("");
+  audit->add_flag("--json", audit_request.as_json, "Prints JSON, with all sites.");
+  audit->add_option("--output", audit_request.output_file, "Writes there, not on standard output.")
+      ->type_name("FILE");
+  audit->add_option("--sites", audit_request.sites, "How many allocation sites the table shows.")
+      ->type_name("COUNT");
+  audit
+      ->add_option_function<std::string>(
+          "--by", [&](const std::string&) { audit_request.by_module = true; },
+          "Sums the sites up by module.")
+      ->check(CLI::IsMember({"module"}))
+      ->type_name("module");
+  audit->add_option("--collapsed", audit_request.collapsed_file, "Writes stacks for flame graphs.")
+      ->type_name("FILE");
+  audit->add_option("--pprof", audit_request.pprof_file, "Writes a profile for pprof.")
+      ->type_name("FILE");
 
   try {
     app.parse(static_cast<int>(mark - argv), argv);
@@ -135,6 +160,7 @@ Request ParseCommandLine(int argc, char** argv) {
 
   if (ps->parsed()) return PsRequest{};
   if (stats->parsed()) return stats_request;
+  if (audit->parsed()) return audit_request;
   if (!run->parsed()) Fatal(kExitUsage, "no command given: try taskmem --help");
   std::vector<std::string>& program = run_request.program;
   program = run->remaining();

@@ -6,6 +6,7 @@
 
 #include <variant>
 
+#include "tools/audit_command.h"
 #include "tools/run_command.h"
 
 namespace taskmem {
@@ -17,7 +18,7 @@ struct StatsRequest {
   bool as_json = false;
 };
 
-using Request = std::variant<RunRequest, PsRequest, StatsRequest>;
+using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest>;
 
 // Prints help or the version, or complains in one line, and ends the process
 // where there is nothing else to do.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shim/options.h"
+#include "tools/audit_command.h"
 #include "tools/command_line.h"
 #include "tools/message.h"
 #include "tools/report.h"
@@ -32,6 +33,8 @@ std::vector<ProcessStats> LiveProcesses() {
 }
 
 int Execute(const RunRequest& request) { RunCommand(request); }
+
+int Execute(const AuditRequest& request) { return AuditCommand(request); }
 
 int Execute(const PsRequest&) {
   fmt::print("{}", FormatProcessList(LiveProcesses()));

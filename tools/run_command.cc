@@ -11,11 +11,18 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
 
+#include "accounting/exit_audit.h"
 #include "shim/options.h"
+#include "tools/audit_command.h"
+#include "tools/audit_report.h"
+#include "tools/audit_watcher.h"
 #include "tools/child_process.h"
 #include "tools/interposable.h"
 #include "tools/message.h"
+#include "tools/named_sites.h"
 #include "tools/output_file.h"
 #include "tools/report.h"
 #include "tools/stats_reader.h"
@@ -145,6 +152,43 @@ void Report(const RunRequest& request, const Options& options, const Collected& 
   }
 }
 
+void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
+  struct Moment {
+    const char* key;
+    const char* name;
+    const Audit* audit;
+  };
+  const Audit* const at_exit = watcher.at_exit().get();
+  const Audit* peak = watcher.peak().get();
+  // It grew to its end faster than it was looked at.
+  if (at_exit != nullptr && (peak == nullptr || at_exit->resident_bytes >= peak->resident_bytes)) {
+    peak = at_exit;
+  }
+  const Moment moments[] = {{"peak", "at its peak", peak}, {"at_exit", "at its end", at_exit}};
+  nlohmann::ordered_json json;
+  for (const Moment& moment : moments) {
+    if (moment.audit == nullptr) {
+      json[moment.key] = nullptr;
+      continue;
+    }
+    std::vector<NamedSite> sites = NameSites(*moment.audit, SIZE_MAX);
+    json[moment.key] = AuditJson(*moment.audit, sites);
+    if (file != "-") continue;
+    if (sites.size() > kDefaultSites) sites.resize(kDefaultSites);
+    Say("{}:", moment.name);
+    fmt::print(stderr, "{}", FormatAudit(*moment.audit, sites));
+  }
+  if (peak == nullptr) {
+    Say("{}", watcher.error().empty() ? "the program ended before it could be audited"
+                                      : watcher.error());
+  }
+  if (file == "-") return;
+  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (const int error = WriteOutputFile(file, text + "\n")) {
+    Say("cannot write {}: {}", file, strerror(error));
+  }
+}
+
 }  // namespace
 
 void RunCommand(const RunRequest& request) {
@@ -152,6 +196,12 @@ void RunCommand(const RunRequest& request) {
   if (!request.json_file.empty()) {
     if (const int error = CheckOutputFile(request.json_file)) {
       Fatal(kExitUsage, "cannot write {}: {}", request.json_file, strerror(error));
+    }
+  }
+  const bool audits = !request.audit_file.empty();
+  if (audits && request.audit_file != "-") {
+    if (const int error = CheckOutputFile(request.audit_file)) {
+      Fatal(kExitUsage, "cannot write {}: {}", request.audit_file, strerror(error));
     }
   }
   const std::string program = FindProgramOrFail(request.program.front());
@@ -165,7 +215,14 @@ void RunCommand(const RunRequest& request) {
   setenv("TASKMEM_SESSION", session.c_str(), 1);
   PrependPreload(library);
 
+  std::unique_ptr<AuditWatcher> watcher;
+  unsetenv(kExitAuditVariable);
+  if (audits) {
+    setenv(kExitAuditVariable, fmt::to_string(getpid()).c_str(), 1);
+    watcher = std::make_unique<AuditWatcher>(stats_dir, session);
+  }
   const ChildResult child = RunChild(program, request.program);
+  if (watcher != nullptr) watcher->Stop();
   if (child.exec_errno != 0) {
     Fatal(child.exec_errno == ENOENT ? kExitNotFound : kExitNotExecutable, "{}: {}",
           request.program.front(), strerror(child.exec_errno));
@@ -179,6 +236,7 @@ void RunCommand(const RunRequest& request) {
         request.program.front());
   }
   Report(request, options, collected);
+  if (watcher != nullptr) ReportAudit(request.audit_file, *watcher);
   EndLike(child.wait_status);
 }
 

@@ -14,6 +14,7 @@ struct RunRequest {
   std::map<std::string, std::string> options;  // flags given: name to value
   bool quiet = false;                          // no table
   std::string json_file;                       // empty: no JSON
+  std::string audit_file;                      // empty: no audit; "-": a table
 };
 
 // Ends this process as the program ended, or with 2 where what was asked for

@@ -4,11 +4,11 @@
 
 readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-platforms bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib
-  g++ libcli11-dev libfmt-dev libxxhash-dev nlohmann-json3-dev xz-utils
+  g++ libcli11-dev libdw-dev libfmt-dev libxxhash-dev nlohmann-json3-dev xz-utils zlib1g-dev
 )
 readonly TEST_PACKAGES=(
   gcc git libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2 liblz4-1 libmimalloc2.0
-  libtcmalloc-minimal4 openjdk-17-jdk-headless python3 redis-server redis-tools sqlite3 zlib1g-dev
+  libtcmalloc-minimal4 openjdk-17-jdk-headless python3 redis-server redis-tools sqlite3
 )
 
 say() { echo "taskmem: $*" >&2; }

@@ -1,9 +1,11 @@
 #include "tools/stats_reader.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -238,6 +240,64 @@ std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
     return a.process.peak_charged_bytes > b.process.peak_charged_bytes;
   });
   return files;
+}
+
+std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) {
+  std::error_code error;
+  const std::string prefix = fmt::format("{}-", pid);
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    const StatsMapping mapping(entry.path());
+    if (!mapping.IsValid() || !IsAlive(pid, mapping.Header().start_time)) continue;
+    const StatsHeader& header = mapping.Header();
+    if (__atomic_load_n(&header.audit.version, __ATOMIC_ACQUIRE) != kAuditVersion) continue;
+    ProcessBooks books;
+    books.pid = pid;
+    books.start_time = header.start_time;
+    books.path = entry.path();
+    books.program = Text(header.program);
+    books.layout = header.audit;
+    const uint32_t slots = std::max(header.task_slots.load(), kFirstTaskSlot);
+    for (uint32_t slot = 0; slot < slots; ++slot) {
+      const Identity identity = ReadIdentity(mapping.Books()[slot]);
+      ProcessBooks::Slot& known = books.slots.emplace_back();
+      if (slot >= kFirstTaskSlot) known.id = identity.id;
+      known.name = identity.name;
+      known.has_ended = identity.state == TaskState::kEnded || slot == kEndedTasksSlot;
+      known.charged_bytes = mapping.Books()[slot].charged_bytes.load();
+    }
+    return books;
+  }
+  return std::nullopt;
+}
+
+std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::string& session,
+                                          pid_t parent) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    const StatsMapping mapping(entry.path());
+    if (!mapping.IsValid()) continue;
+    const StatsHeader& header = mapping.Header();
+    if (static_cast<pid_t>(header.parent_pid) != parent || Text(header.session) != session ||
+        !IsAlive(static_cast<pid_t>(header.pid), header.start_time)) {
+      continue;
+    }
+    return WatchedProcess{static_cast<pid_t>(header.pid), entry.path(),
+                          header.exit_audit.load() == ExitAudit::kWaiting};
+  }
+  return std::nullopt;
+}
+
+void ReleaseFromAudit(const WatchedProcess& process) {
+  const int fd = open(process.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return;
+  void* start = mmap(nullptr, sizeof(StatsHeader), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close(fd);
+  if (start == MAP_FAILED) return;
+  std::atomic<ExitAudit>& state = static_cast<StatsHeader*>(start)->exit_audit;
+  state.store(ExitAudit::kDone);
+  syscall(SYS_futex, &state, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  munmap(start, sizeof(StatsHeader));
 }
 
 void RemoveStaleFiles(const std::vector<StatsFile>& files) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "accounting/audit_layout.h"
 #include "shim/options.h"
 
 namespace taskmem {
@@ -98,6 +99,37 @@ std::string StatsDir(const Options& options);
 // Every stats file of a folder, in order of peak_charged_bytes, the largest
 // first. Empty where there is no folder.
 std::vector<StatsFile> ReadStatsDir(const std::string& dir);
+
+// What the audit needs of a process's books: which slot is whose, and where its tables are.
+struct ProcessBooks {
+  struct Slot {
+    std::optional<uint64_t> id;
+    std::string name;
+    bool has_ended = false;
+    uint64_t charged_bytes = 0;
+  };
+  pid_t pid = 0;
+  uint64_t start_time = 0;
+  std::string path;  // of the stats file
+  std::string program;
+  AuditLayout layout = {};
+  std::vector<Slot> slots;  // by task slot
+};
+
+// Of a live process; nothing where there is none, or it has just been started.
+std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid);
+
+// The process that `parent` started in the session, while it lives.
+struct WatchedProcess {
+  pid_t pid = 0;
+  std::string path;              // of its stats file
+  bool waits_for_audit = false;  // it is ending (accounting/exit_audit.h)
+};
+std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::string& session,
+                                          pid_t parent);
+
+// Lets a process that waits for its audit end.
+void ReleaseFromAudit(const WatchedProcess& process);
 
 // Removes the files of processes that have ended, except those a live
 // `taskmem run` will collect.

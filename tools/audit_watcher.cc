@@ -1,0 +1,82 @@
+#include "tools/audit_watcher.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "tools/process_info.h"
+#include "tools/stats_reader.h"
+
+namespace taskmem {
+namespace {
+
+constexpr auto kInterval = std::chrono::milliseconds(20);
+constexpr uint64_t kLeastGrowthBytes = 1 << 20;
+
+uint64_t NowNs() {
+  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                               std::chrono::nanoseconds(1));
+}
+
+}  // namespace
+
+AuditWatcher::AuditWatcher(std::string stats_dir, std::string session)
+    : stats_dir_(std::move(stats_dir)), session_(std::move(session)) {
+  // Signals are the main thread's, which forwards them.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  thread_ = std::thread([this] { Watch(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+AuditWatcher::~AuditWatcher() { Stop(); }
+
+void AuditWatcher::Stop() {
+  stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void AuditWatcher::Watch() {
+  while (!stopping_) {
+    Look();
+    std::this_thread::sleep_for(kInterval);
+  }
+}
+
+void AuditWatcher::Look() {
+  const std::optional<WatchedProcess> process = FindChildOf(stats_dir_, session_, getpid());
+  if (!process) return;
+  if (process->waits_for_audit) {
+    at_exit_ = Take(process->pid);
+    ReleaseFromAudit(*process);
+    return;
+  }
+  const uint64_t now = NowNs();
+  if (now < rest_until_ns_) return;
+  const uint64_t resident = ReadResidentBytes(process->pid).now;
+  if (resident < peak_resident_bytes_ + peak_resident_bytes_ / 20 + kLeastGrowthBytes) return;
+  if (auto audit = Take(process->pid)) {
+    peak_resident_bytes_ = std::max(resident, audit->resident_bytes);
+    peak_ = std::move(audit);
+  }
+  constexpr uint64_t kRestTimes = 9;
+  rest_until_ns_ = NowNs() + kRestTimes * (NowNs() - now);
+}
+
+std::unique_ptr<Audit> AuditWatcher::Take(pid_t pid) {
+  const auto books = ReadProcessBooks(stats_dir_, pid);
+  if (!books) return nullptr;
+  auto audit = TakeAudit(*books, &error_);
+  if (!audit) return nullptr;
+  error_.clear();
+  return std::make_unique<Audit>(*std::move(audit));
+}
+
+}  // namespace taskmem
