@@ -36,11 +36,15 @@ const std::set<std::string>& Expected() {
       "_ZdaPvSt11align_val_tRKSt9nothrow_t",
       // threads and their names
       "pthread_create", "thrd_create", "pthread_setname_np", "prctl",
+      // mappings
+      "mmap", "mmap64", "munmap", "mremap", "mprotect", "pkey_mprotect", "madvise", "brk", "sbrk",
+      "shmat", "shmdt",
       // the beginning and the end of the process
       "__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "abort",
       // the API
       "taskmem_task_begin", "taskmem_task_end", "taskmem_thread_attach", "taskmem_thread_detach",
       "taskmem_task_usage", "taskmem_task_set_quota", "taskmem_owner_of",
+      "taskmem_sample_residency", "taskmem_next_mapping", "taskmem_audit",
       "taskmem_walk_heaps", "taskmem_page_allocate", "taskmem_page_free", "taskmem_encode",
       "taskmem_decode", "taskmem_block_put", "taskmem_block_get", "taskmem_block_release",
       "taskmem_block_remove", "taskmem_block_contains", "taskmem_block_info",

@@ -19,6 +19,9 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_page_free(&page), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_encode(&id, &id), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_decode(1, 0, &address), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_sample_residency(), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_audit("audit.json"), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_next_mapping(&id, NULL), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_walk_heaps(&id, &id), ==, ENOSYS);
   REQUIRE(id == 7);
   REQUIRE(page.address == &usage && page.serial == 3 && address == &usage);

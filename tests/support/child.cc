@@ -193,9 +193,11 @@ std::string FindInPath(const std::string& name) {
   return "";
 }
 
-TemporaryFolder::TemporaryFolder() {
-  const char* base = getenv("TEST_TMPDIR");
-  path_ = std::string(base != nullptr ? base : "/tmp") + "/taskmem-test-XXXXXX";
+TemporaryFolder::TemporaryFolder()
+    : TemporaryFolder(getenv("TEST_TMPDIR") != nullptr ? getenv("TEST_TMPDIR") : "/tmp") {}
+
+TemporaryFolder::TemporaryFolder(const std::string& parent)
+    : path_(parent + "/taskmem-test-XXXXXX") {
   if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
 }
 

@@ -60,7 +60,9 @@ std::string FindInPath(const std::string& name);
 // A folder of its own, removed with its contents at the end.
 class TemporaryFolder {
  public:
+  // In Bazel's folder for the test, or in `parent`, which other users may reach.
   TemporaryFolder();
+  explicit TemporaryFolder(const std::string& parent);
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;

@@ -53,6 +53,9 @@ class StatsFile {
   const TaskBook& book(uint32_t slot) const {
     return reinterpret_cast<const TaskBook*>(start_ + kTasksOffset)[slot];
   }
+  const MappingsTable& mappings() const {
+    return *reinterpret_cast<const MappingsTable*>(start_ + kMappingsOffset);
+  }
   // What was done to make room for the task of a book of this file.
   const ReclaimBook& reclaim_book(const TaskBook& book) const {
     const auto* books = reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);
