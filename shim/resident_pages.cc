@@ -45,7 +45,8 @@ constexpr uint64_t kEntryFile = uint64_t{1} << 61;
 }  // namespace
 
 int ResidentPages::Open(const char* path) {
-  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
+  const long fd =
+      os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
   return os::Failed(fd) ? -1 : static_cast<int>(fd);
 }
 
