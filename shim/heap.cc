@@ -85,6 +85,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/context.inc"
 #include "shim/collect.inc"
 #include "shim/overflow_heap.inc"
+#include "shim/aligned.inc"
 #include "shim/slow_path.inc"
 #include "shim/limit.inc"
 #include "shim/mapping_limit.inc"

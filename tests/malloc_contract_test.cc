@@ -6,6 +6,7 @@ namespace {
 
 TASKMEM_CONTRACT_TESTS(MallocContract, ({
     {.name = "aligned_alloc_corners"},
+    {.name = "alignment_matrix"},
     {.name = "big_alignment"},
     {.name = "calloc_zeroes"},
     {.name = "errno_on_failure"},
@@ -22,6 +23,18 @@ TASKMEM_CONTRACT_TESTS(MallocContract, ({
     {.name = "tuning_calls", .writes_errors = true},
     {.name = "usable_size"},
 }));
+
+// Blocks of one page with several owners, and all of them samples.
+class AlignmentOfTasks : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(AlignmentOfTasks, IsWhatWasAskedFor) {
+  ExpectSuccess({"alignment_matrix", "tasks"},
+                {{"TASKMEM_TASK_BY", "thread-name=^no such thread$"},
+                 {"TASKMEM_SITES_INTERVAL", GetParam()}});
+}
+
+INSTANTIATE_TEST_SUITE_P(, AlignmentOfTasks, ::testing::Values("512K", "4K"),
+                         [](const auto& info) { return "every_" + info.param; });
 
 }  // namespace
 }  // namespace taskmem::test

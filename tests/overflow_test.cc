@@ -63,7 +63,8 @@ std::string JoinedName(const ::testing::TestParamInfo<std::vector<std::string>>&
 }
 
 INSTANTIATE_TEST_SUITE_P(, OverflowingProgram,
-                         Values(std::vector<std::string>{"overflow_large", "1"},
+                         Values(std::vector<std::string>{"alignment_matrix", "overflow"},
+                                std::vector<std::string>{"overflow_large", "1"},
                                 std::vector<std::string>{"overflow_large", "4711"},
                                 std::vector<std::string>{"overflow_small"},
                                 std::vector<std::string>{"overflow_grows"},
