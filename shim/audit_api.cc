@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "accounting/mapping.h"
+#include "shim/environment.h"
 #include "shim/os.h"
 #include "shim/taskmem.h"
 
@@ -25,7 +26,7 @@ constexpr size_t kMostPath = 4096;
 
 // False: it is nowhere, or its path is too long.
 bool FindCommand(char (&path)[kMostPath]) {
-  const char* const chosen = getenv("TASKMEM_COMMAND");
+  const char* const chosen = EnvironmentVariable("TASKMEM_COMMAND");
   if (chosen != nullptr && *chosen != '\0') {
     return snprintf(path, kMostPath, "%s", chosen) < static_cast<int>(kMostPath);
   }
@@ -37,9 +38,11 @@ bool FindCommand(char (&path)[kMostPath]) {
          static_cast<int>(kMostPath);
 }
 
-// The program's variables without what would preload this library into the command, too.
+// The program's variables without what would preload this library into the command, too. None of
+// a privileged program: they are its caller's.
 size_t CountVariables() {
   size_t count = 0;
+  if (IsPrivileged()) return count;
   while (environ != nullptr && environ[count] != nullptr) ++count;
   return count;
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "accounting/exit_audit.h"
+#include "shim/environment.h"
 #include "shim/os.h"
 #include "shim/stats_segment.h"
 
@@ -17,7 +18,7 @@ long g_auditor = 0;  // 0: nobody audits
 }  // namespace
 
 void OpenExitAudit() {
-  const char* auditor = getenv(kExitAuditVariable);
+  const char* auditor = EnvironmentVariable(kExitAuditVariable);
   if (auditor == nullptr) return;
   const long pid = strtol(auditor, nullptr, 10);
   if (pid > 0 && pid == os::Call(SYS_getppid)) g_auditor = pid;

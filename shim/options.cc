@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "shim/environment.h"
+
 namespace taskmem {
 namespace {
 
@@ -369,7 +371,7 @@ const size_t kOptionCount = sizeof(kOptions) / sizeof(kOptions[0]);
 
 bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes) {
   for (const OptionInfo& option : kOptions) {
-    const char* value = getenv(option.variable);
+    const char* value = EnvironmentVariable(option.variable);
     // Set to nothing is not set.
     if (value == nullptr || *value == '\0') continue;
     if (!option.parse(value, options)) {
@@ -423,14 +425,14 @@ bool ParseDuration(const char* text, int64_t* ns) {
 }
 
 void DefaultSpillDir(char* path, size_t path_bytes) {
-  snprintf(path, path_bytes, "/var/tmp/taskmem-%u", static_cast<unsigned>(getuid()));
+  snprintf(path, path_bytes, "/var/tmp/taskmem-%u", static_cast<unsigned>(geteuid()));
 }
 
 void DefaultStatsDir(char* path, size_t path_bytes) {
   struct stat shm;
   const bool has_shm = stat("/dev/shm", &shm) == 0 && S_ISDIR(shm.st_mode);
   snprintf(path, path_bytes, "%s/taskmem-%u", has_shm ? "/dev/shm" : "/tmp",
-           static_cast<unsigned>(getuid()));
+           static_cast<unsigned>(geteuid()));
 }
 
 }  // namespace taskmem

@@ -72,8 +72,8 @@ struct OptionInfo {
 extern const OptionInfo kOptions[];
 extern const size_t kOptionCount;
 
-// Reads every TASKMEM_* variable of the table. On a bad value writes one line
-// without a newline into `error` and returns false.
+// Reads every TASKMEM_* variable of the table; none in a privileged process (environment.h). On a
+// bad value writes one line without a newline into `error` and returns false.
 bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes);
 
 // "64K", "256MiB", "1.5G", "4096", "none" (UINT64_MAX). False where it is none.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shim/block_store.h"
+#include "shim/environment.h"
 #include "shim/exit_audit.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
@@ -63,6 +64,7 @@ void AfterForkInChild() {
 __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return;  // no memory at all: the program will find out
+  if (IsPrivileged()) ForgetVariables();
   Options options;
   char error[512];
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {

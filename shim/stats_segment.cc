@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "accounting/mapping.h"
+#include "shim/environment.h"
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/own_ranges.h"
@@ -64,7 +66,7 @@ void FillHeader() {
   g_stats->parent_pid = static_cast<uint32_t>(os::Call(SYS_getppid));
   g_stats->start_time = StartTime();
   g_stats->state.store(ProcessState::kRunning, std::memory_order_relaxed);
-  const char* session = getenv("TASKMEM_SESSION");
+  const char* session = EnvironmentVariable("TASKMEM_SESSION");
   snprintf(g_stats->session, sizeof(g_stats->session), "%s", session != nullptr ? session : "");
   os::ReadLink("/proc/self/exe", g_stats->program, sizeof(g_stats->program));
   g_stats->magic = kStatsMagic;
@@ -217,7 +219,13 @@ bool StatsOpen() {
   return true;
 }
 
+// A privileged program may run as the very user who called it (a set-group-ID program, one with
+// file capabilities): that user may write to whatever file it makes, and so into books that the
+// program relies on. They stay where nobody else gets at them.
+bool MayPublish() { return !IsPrivileged() || getuid() != geteuid(); }
+
 void StatsPublish(const Options& options) {
+  if (!MayPublish()) return;
   if (options.stats_dir[0] != '\0') {
     snprintf(g_dir, sizeof(g_dir), "%s", options.stats_dir);
   } else {

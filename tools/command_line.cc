@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shim/options.h"
@@ -37,6 +38,11 @@ class HelpFormatter : public CLI::Formatter {
   }
   std::string make_description(const CLI::App* app) const override {
     return app->get_description() + "\n";
+  }
+  // Without what a flag stands for: "--overflow{1}".
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    const std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    return name.substr(0, name.find('{'));
   }
 
  private:
@@ -81,8 +87,12 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
     const OptionInfo& option = kOptions[i];
     const std::string flag = std::string("--") + option.name;
     if (option.value_name == nullptr) {
-      run->add_flag_callback(
-          flag, [request, &option] { request->options[option.name] = "1"; }, Describe(option));
+      // "--overflow" is "--overflow=1"; what else stands there is the table's to judge.
+      const std::string sentence = Describe(option);
+      run->add_flag(flag + "{1}", sentence)
+          ->each([request, &option](const std::string& value) {
+            request->options[option.name] = value;
+          });
       continue;
     }
     run->add_option_function<std::string>(
@@ -91,6 +101,24 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
            Describe(option))
         ->type_name(option.value_name)
         ->take_last();
+  }
+}
+
+bool TakesValue(std::string_view flag) {
+  if (flag == "--stats" || flag == "--audit") return true;
+  return std::any_of(kOptions, kOptions + kOptionCount, [&](const OptionInfo& option) {
+    return flag.substr(2) == option.name && option.value_name != nullptr;
+  });
+}
+
+// CLI11 takes "--flag=" and "--flag={}" for "--flag", and a value that is missing there from the
+// next argument. `arguments`: what follows "run"; the first that is no option is the program.
+void RefuseEmptyValues(char** arguments, char** end) {
+  for (char** at = arguments; at < end; ++at) {
+    const std::string_view text = *at;
+    if (!text.starts_with("--")) return;
+    if (text.ends_with('=') || text.ends_with("={}")) Fatal(kExitUsage, "no value: {}", text);
+    if (text.find('=') == text.npos && TakesValue(text)) ++at;
   }
 }
 
@@ -113,7 +141,8 @@ Request ParseCommandLine(int argc, char** argv) {
   SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
   run->prefix_command();
   AddTableOptions(run, &run_request);
-  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.");
+  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")
+      ->disable_flag_override();
   run->add_option("--stats", run_request.json_file, "Writes the table at exit as JSON.")
       ->type_name("FILE");
   run->add_option("--audit", run_request.audit_file,
@@ -128,13 +157,14 @@ Request ParseCommandLine(int argc, char** argv) {
   CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a running process.");
   SetHelp(stats, "taskmem stats PID [--json]");
   stats->add_option("PID", stats_request.pid, "The process.")->required()->type_name("");
-  stats->add_flag("--json", stats_request.as_json, "Prints JSON.");
+  stats->add_flag("--json", stats_request.as_json, "Prints JSON.")->disable_flag_override();
 
   AuditRequest audit_request;
   CLI::App* audit = app.add_subcommand("audit", "Says who holds each resident byte of a process.");
   SetHelp(audit, "taskmem audit PID [OPTIONS]");
   audit->add_option("PID", audit_request.pid, "The process.")->required()->type_name("");
-  audit->add_flag("--json", audit_request.as_json, "Prints JSON, with all sites.");
+  audit->add_flag("--json", audit_request.as_json, "Prints JSON, with all sites.")
+      ->disable_flag_override();
   audit->add_option("--output", audit_request.output_file, "Writes there, not on standard output.")
       ->type_name("FILE");
   audit->add_option("--sites", audit_request.sites, "How many allocation sites the table shows.")
@@ -150,6 +180,7 @@ Request ParseCommandLine(int argc, char** argv) {
   audit->add_option("--pprof", audit_request.pprof_file, "Writes a profile for pprof.")
       ->type_name("FILE");
 
+  if (argc > 1 && std::string_view(argv[1]) == "run") RefuseEmptyValues(argv + 2, mark);
   try {
     app.parse(static_cast<int>(mark - argv), argv);
   } catch (const CLI::Success& success) {

@@ -1,0 +1,62 @@
+// What `taskmem run` makes of the values its options are given.
+#include <filesystem>
+
+#include "tests/support/program_test.h"
+
+namespace taskmem::test {
+namespace {
+
+class RunOptionsTest : public ::testing::Test {
+ protected:
+  RunOptionsTest() {
+    std::filesystem::copy_file(Runfile("tools/taskmem_command"), folder_.path() + "/taskmem");
+    std::filesystem::copy_file(LibraryPath(), folder_.path() + "/libtaskmem.so");
+  }
+
+  // Runs a shell that prints TASKMEM_OVERFLOW and TASKMEM_TASK_PER_RENAME.
+  Result Run(const std::string& option) {
+    Command command;
+    command.preload = Preload::kOff;
+    command.arguments = {folder_.path() + "/taskmem", "run", "--quiet", option, "/bin/sh", "-c",
+                         "echo $TASKMEM_OVERFLOW,$TASKMEM_TASK_PER_RENAME"};
+    command.environment = {{"TASKMEM_STATS_DIR", folder_.path() + "/stats"}};
+    return RunCommand(command);
+  }
+
+  const TemporaryFolder folder_;
+};
+
+TEST_F(RunOptionsTest, AFlagMayHaveAValue) {
+  EXPECT_EQ(Run("--overflow").out, "1,\n");
+  EXPECT_EQ(Run("--overflow=1").out, "1,\n");
+  EXPECT_EQ(Run("--overflow=0").out, "0,\n");
+  EXPECT_EQ(Run("--task-per-rename").out, ",1\n");
+  EXPECT_EQ(Run("--task-per-rename=0").out, ",0\n");
+}
+
+TEST_F(RunOptionsTest, OthersAreRefusedInOneLine) {
+  for (const char* option :
+       {"--overflow=5x", "--overflow=2", "--overflow=-1", "--overflow=true", "--overflow=",
+        "--overflow={}", "--task-per-rename=x", "--task-per-rename=", "--quiet=0", "--quiet=5x",
+        "--spill-fsync=", "--spill-fsync=1", "--redirect-libc=5x", "--quota=", "--sites=yes",
+        "--overflow-size=0", "--no-overflow"}) {
+    const Result result = Run(option);
+    EXPECT_EQ(result.exit_status, 2) << option << ' ' << result.Describe();
+    EXPECT_EQ(result.out, "") << option;
+    EXPECT_TRUE(result.err.starts_with("taskmem: ")) << option << ' ' << result.Describe();
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << option << ' ' << result.Describe();
+  }
+}
+
+TEST_F(RunOptionsTest, WhatFollowsTheProgramIsTheProgramsOwn) {
+  Command command;
+  command.preload = Preload::kOff;
+  command.arguments = {folder_.path() + "/taskmem", "run", "--quota", "1G", "--quiet", "echo",
+                       "--overflow=", "--quota="};
+  command.environment = {{"TASKMEM_STATS_DIR", folder_.path() + "/stats"}};
+  const Result result = RunCommand(command);
+  EXPECT_EQ(result.out, "--overflow= --quota=\n") << result.Describe();
+}
+
+}  // namespace
+}  // namespace taskmem::test
