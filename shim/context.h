@@ -111,6 +111,11 @@ inline constexpr uintptr_t kNoContext = 1;
 
 extern __thread ThreadState t_thread __attribute__((tls_model("initial-exec")));
 
+// The calling thread has been given `bytes`.
+inline void NoteServed(uint64_t bytes) {
+  if (__builtin_expect(!t_thread.streak.IsEmpty(), 0)) t_thread.streak.NoteSuccess(bytes);
+}
+
 // No other thread collects this thread's context now, nor begins to while it
 // says that it is busy.
 inline bool OwnsItsContext(const ThreadState& t) {

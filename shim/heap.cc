@@ -35,6 +35,7 @@
 #include "shim/task_pages.h"
 #include "shim/thread_stacks.h"
 #include "shim/threads.h"
+#include "spill/line_rate.h"
 #include "spill/reclaim.h"
 
 namespace taskmem {

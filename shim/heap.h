@@ -22,6 +22,9 @@ size_t TaskmemUsableSize(void* block);
 
 namespace taskmem {
 
+// malloc where no free list can serve it.
+void* MallocSlow(size_t size);
+
 // Set before the first thread is started, then constant.
 extern LimitPolicy g_limit_policy;
 

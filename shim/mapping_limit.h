@@ -9,8 +9,9 @@
 
 namespace taskmem {
 
-// False: the quota or the pools do not allow it.
-bool TryChargeMapped(uint32_t slot, uint64_t bytes);
+// Charges `bytes` for a request of `request_bytes`. False: the quota or the pools do not allow
+// it.
+bool TryChargeMapped(uint32_t slot, uint64_t bytes, uint64_t request_bytes);
 void ChargeMappedOverQuota(uint32_t slot, uint64_t bytes);
 void CreditMapped(uint32_t slot, uint64_t bytes);
 

@@ -30,14 +30,19 @@ Handler CurrentHandler() {
   abort();
 }
 
-// Until `allocate` succeeds or there is no handler. Handlers may throw through.
+// The runtime catches what a handler throws, and calls this library's throwing operator for
+// that: the first attempt, which the nothrow operator has made, is not to be made again.
+__thread bool t_has_failed __attribute__((tls_model("initial-exec"))) = false;
+
+// After an attempt that failed. Each call of the handler is followed by another, until one
+// succeeds or there is no handler. Handlers may throw through.
 template <typename Allocate>
-void* TryWithHandler(Allocate allocate) {
+void* AskHandler(Allocate allocate) {
   for (;;) {
-    if (void* block = allocate()) return block;
     const Handler handler = CurrentHandler();
     if (handler == nullptr) return nullptr;
     handler();
+    if (void* block = allocate()) return block;
   }
 }
 
@@ -46,12 +51,24 @@ void* TryWithHandler(Allocate allocate) {
 // runtime itself, as the program finds ours under these names.
 template <typename... Arguments>
 void* AskRuntime(const char* symbol, Arguments... arguments) {
+  if (CurrentHandler() == nullptr) return nullptr;
   void* runtime = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
   if (runtime == nullptr) return nullptr;
   using Operator = void* (*)(Arguments..., const void*);
   auto* allocate = reinterpret_cast<Operator>(dlsym(runtime, symbol));
+  if (allocate == nullptr) return nullptr;
   const char nothrow = 0;
-  return allocate != nullptr ? allocate(arguments..., &nothrow) : nullptr;
+  t_has_failed = true;
+  void* block = allocate(arguments..., &nothrow);
+  t_has_failed = false;
+  return block;
+}
+
+// Whether the first attempt of this call has failed already.
+bool HasFailed() {
+  const bool has_failed = t_has_failed;
+  t_has_failed = false;
+  return has_failed;
 }
 
 }  // namespace
@@ -69,15 +86,19 @@ void* NewAlignedNothrow(size_t size, size_t alignment) {
 }
 
 void* NewAligned(size_t size, size_t alignment) {
-  void* block = TryWithHandler([=] { return TaskmemMemalign(alignment, size); });
+  const auto allocate = [=] { return TaskmemMemalign(alignment, size); };
+  void* block = HasFailed() ? nullptr : allocate();
+  if (block == nullptr) block = AskHandler(allocate);
   if (block == nullptr) ThrowBadAlloc(size);
   return block;
 }
 
 }  // namespace taskmem
 
-extern "C" void* TaskmemNewFailed(size_t size) {
-  void* block = taskmem::TryWithHandler([size] { return TaskmemMalloc(size); });
-  if (block == nullptr) taskmem::ThrowBadAlloc(size);
+extern "C" void* TaskmemNewSlow(size_t size) {
+  const auto allocate = [size] { return TaskmemMalloc(size); };
+  void* block = taskmem::HasFailed() ? nullptr : taskmem::MallocSlow(size);
+  if (__builtin_expect(block == nullptr, 0)) block = taskmem::AskHandler(allocate);
+  if (__builtin_expect(block == nullptr, 0)) taskmem::ThrowBadAlloc(size);
   return block;
 }

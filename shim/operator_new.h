@@ -1,5 +1,6 @@
 // operator new as the standard wants it: on failure the program's new_handler is
-// called until it gives up, frees enough, or throws; then std::bad_alloc.
+// called until it gives up, frees enough, or throws; then std::bad_alloc. One call of the
+// operator is one attempt, and one more after each call of the handler.
 //
 // The library has no C++ runtime: handler and exception are those of the
 // libstdc++ the program has loaded.
@@ -16,7 +17,7 @@ void* NewAlignedNothrow(size_t size, size_t alignment);
 
 }  // namespace taskmem
 
-// Called by the fast path of operator new when malloc has failed.
-extern "C" void* TaskmemNewFailed(size_t size);
+// The rest of operator new, where no free list can serve it.
+extern "C" void* TaskmemNewSlow(size_t size);
 
 #endif  // TASKMEM_SHIM_OPERATOR_NEW_H_

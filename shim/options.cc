@@ -306,7 +306,7 @@ const OptionInfo kOptions[] = {
      "Smaller requests are never refused: they overdraw.", ParseRefuseMin,
      "a size such as 4096, 256K or 1MiB, or none"},
     {"refusal-budget", "TASKMEM_REFUSAL_BUDGET", "COUNT", "1000",
-     "How often in a row one request may be refused before --at-budget applies.",
+     "How often in a row a thread may be refused before --at-budget applies.",
      ParseRefusalBudget, "a number"},
     {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
      "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},

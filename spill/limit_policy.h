@@ -6,24 +6,14 @@
 
 #include <cstdint>
 
+#include "spill/refusal_streak.h"
+
 namespace taskmem {
 
 enum class AtLimit : uint8_t { kRefuse, kOverdraw, kKill };
 enum class AtBudget : uint8_t { kOverdraw, kKill };
 
 enum class LimitAction : uint8_t { kRefuse, kOverdraw, kKill };
-
-// One thread's refusals in a row. Some programs retry a refused request for
-// ever; after `refusal_budget` refusals of one size without a success of at
-// least that size between, the policy gives in.
-struct RefusalStreak {
-  uint64_t request_bytes = 0;
-  uint64_t refusals = 0;
-
-  void NoteSuccess(uint64_t bytes) {
-    if (bytes >= request_bytes) refusals = 0;
-  }
-};
 
 struct LimitPolicy {
   AtLimit at_limit = AtLimit::kRefuse;
@@ -38,20 +28,24 @@ struct LimitPolicy {
            (at_limit == AtLimit::kRefuse && request_bytes < refuse_min_bytes);
   }
 
-  // `request_bytes` is what the program asked for; `exempt` as above.
+  // `request_bytes` is what the program asked for; `exempt` as above. After `refusal_budget`
+  // refusals that count (refusal_streak.h) one request is let through, and the count begins
+  // anew; or the process ends.
   LimitAction Decide(uint64_t request_bytes, bool exempt, RefusalStreak& streak) const {
     if (LetsThrough(request_bytes, exempt)) return LimitAction::kOverdraw;
     if (at_limit == AtLimit::kKill) return LimitAction::kKill;
-    if (streak.request_bytes != request_bytes) streak = {request_bytes, 0};
-    if (streak.refusals >= refusal_budget) {
+    if (streak.Refusals(request_bytes) >= refusal_budget) {
       if (at_budget == AtBudget::kKill) return LimitAction::kKill;
-      streak.refusals = 0;
+      streak.Clear();
       return LimitAction::kOverdraw;
     }
-    ++streak.refusals;
+    streak.NoteRefusal(request_bytes);
     return LimitAction::kRefuse;
   }
 };
+
+// Of a streak's refusals these are logged: the first, and each at which it has doubled.
+inline bool IsDoubling(uint64_t refusals) { return (refusals & (refusals - 1)) == 0; }
 
 }  // namespace taskmem
 

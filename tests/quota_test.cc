@@ -1,6 +1,7 @@
 // Quotas: what is refused, what never is, and what policy makes of the rest.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <sstream>
@@ -94,6 +95,47 @@ TEST(RefusalBudget, CanEndTheProcess) {
   const Result result = RunProgram(
       {"refusal_budget", "10"}, {{"TASKMEM_REFUSAL_BUDGET", "10"}, {"TASKMEM_AT_BUDGET", "kill"}});
   ExpectKilledWithReport(result, "stubborn", "8388608");
+}
+
+class RefusalTurns : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(RefusalTurns, SpendOneBudget) {
+  ExpectSuccess({"refusal_turns", GetParam(), "50"}, {{"TASKMEM_REFUSAL_BUDGET", "50"}});
+}
+
+INSTANTIATE_TEST_SUITE_P(, RefusalTurns,
+                         ::testing::Values("mmap_malloc", "same_size", "two_sizes", "falling",
+                                           "rising", "halving", "with_small", "all_calls"),
+                         [](const auto& info) { return info.param; });
+
+TEST(Refusals, OfOneRequestAreOne) { ExpectSuccess({"refusals_counted"}); }
+
+TEST(Refusals, AreLoggedAtEachDoubling) {
+  const std::string log = testing::TempDir() + "/doublings." + std::to_string(getpid());
+  ExpectSuccess({"refusal_turns", "mmap_malloc", "1000"}, {{"TASKMEM_LOG", log}});
+  std::istringstream lines(ReadAndRemove(log));
+  std::string line;
+  std::vector<std::string> in_a_row;
+  while (std::getline(lines, line)) {
+    if (line.find(" refused ") == std::string::npos) continue;
+    ASSERT_TRUE(line.ends_with(" in a row")) << line;
+    const size_t at = line.rfind("; ") + 2;
+    in_a_row.push_back(line.substr(at, line.find(' ', at) - at));
+  }
+  std::vector<std::string> expected;
+  for (int round = 0; round < 2; ++round) {
+    for (int count = 1; count <= 1000; count *= 2) expected.push_back(std::to_string(count));
+  }
+  EXPECT_EQ(in_a_row, expected);
+}
+
+TEST(Refusals, DoNotFloodTheLog) {
+  const std::string log = testing::TempDir() + "/flood." + std::to_string(getpid());
+  // Each refusal is the first in a row.
+  ExpectSuccess({"refused_often", "20000"}, {{"TASKMEM_LOG", log}});
+  const std::string text = ReadAndRemove(log);
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 1000);
+  EXPECT_GE(std::count(text.begin(), text.end(), '\n'), 100);
 }
 
 class FreeMemory : public ::testing::TestWithParam<std::string> {};

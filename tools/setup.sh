@@ -42,6 +42,12 @@ missing_packages() {
   done
 }
 
+# A server that runs would go on with the compilers and the JDK that are about to be replaced.
+stop_bazel_server() {
+  command -v bazel >/dev/null || return 0
+  (cd "$root" && bazel shutdown </dev/null >/dev/null 2>&1 9>&-) || true
+}
+
 install_packages() {
   local missing log=$root/out/install.log
   mapfile -t missing < <(missing_packages "$@")
@@ -50,6 +56,7 @@ install_packages() {
     fail "packages are missing and there is no sudo; as root: apt-get install ${missing[*]}"
   fi
   say "installing ${missing[*]}"
+  stop_bazel_server
   {
     # The lists may be absent or so old that they name files that are gone.
     as_root apt-get -qq update &&
