@@ -57,7 +57,7 @@ int AuditCommand(const AuditRequest& request) {
     text = FormatAudit(*audit, sites);
   }
   if (request.output_file.empty()) {
-    fmt::print("{}", text);
+    PrintOrFail(text);
   } else {
     WriteFile(request.output_file, text);
   }

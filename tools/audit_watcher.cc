@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "tools/process_info.h"
@@ -32,7 +34,12 @@ AuditWatcher::AuditWatcher(std::string stats_dir, std::string session)
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  thread_ = std::thread([this] { Watch(); });
+  try {
+    thread_ = std::thread([this] { Watch(); });
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -45,7 +52,13 @@ void AuditWatcher::Stop() {
 
 void AuditWatcher::Watch() {
   while (!stopping_) {
-    Look();
+    try {
+      Look();
+    } catch (const std::exception& error) {
+      // The program must not notice, nor who waits for it.
+      rest_until_ns_ = UINT64_MAX;
+      error_ = std::string("no audit: ") + error.what();
+    }
     std::this_thread::sleep_for(kInterval);
   }
 }
@@ -54,8 +67,12 @@ void AuditWatcher::Look() {
   const std::optional<WatchedProcess> process = FindChildOf(stats_dir_, session_, getpid());
   if (!process) return;
   if (process->waits_for_audit) {
+    // Whatever becomes of the audit, it must not wait for nothing.
+    struct Release {
+      ~Release() { ReleaseFromAudit(process); }
+      const WatchedProcess& process;
+    } release{*process};
     at_exit_ = Take(process->pid);
-    ReleaseFromAudit(*process);
     return;
   }
   const uint64_t now = NowNs();

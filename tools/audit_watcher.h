@@ -16,6 +16,7 @@ namespace taskmem {
 // Audits take at most about a tenth of the time of a processor.
 class AuditWatcher {
  public:
+  // Throws where there can be no thread.
   AuditWatcher(std::string stats_dir, std::string session);
   ~AuditWatcher();
   AuditWatcher(const AuditWatcher&) = delete;

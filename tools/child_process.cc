@@ -1,19 +1,33 @@
 #include "tools/child_process.h"
 
-#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <iterator>
 
 #include "tools/process_info.h"
 
 namespace taskmem {
 namespace {
+
+// Those of writing where nobody reads, or beyond `ulimit -f`.
+constexpr int kOutputSignals[] = {SIGPIPE, SIGXFSZ};
+struct sigaction g_output_actions[std::size(kOutputSignals)];
+bool g_ignores_output_signals = false;
+
+void RestoreOutputSignals() {
+  if (!g_ignores_output_signals) return;
+  for (size_t i = 0; i < std::size(kOutputSignals); ++i) {
+    sigaction(kOutputSignals[i], &g_output_actions[i], nullptr);
+  }
+}
 
 // Takes every signal that asks something of the program; faults of our own and
 // the terminal's writing rules stay ours.
@@ -73,42 +87,47 @@ bool Reap(ChildResult* result) {
   return false;
 }
 
-[[noreturn]] void Execute(const std::string& path, const std::vector<std::string>& arguments,
-                          int error_fd) {
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  execvp(path.c_str(), argv.data());
-  const int error = errno;
-  [[maybe_unused]] const ssize_t written = write(error_fd, &error, sizeof(error));
-  _exit(127);
-}
-
 }  // namespace
+
+void IgnoreOutputSignals() {
+  if (g_ignores_output_signals) return;
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  for (size_t i = 0; i < std::size(kOutputSignals); ++i) {
+    sigaction(kOutputSignals[i], &ignore, &g_output_actions[i]);
+  }
+  g_ignores_output_signals = true;
+}
 
 ChildResult RunChild(const std::string& path, const std::vector<std::string>& arguments) {
   ChildResult result;
-  SignalTaker signals;
-  // Closed by the exec; else it carries the exec's error.
-  int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) {
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  // Where the child says why it was not executed. No pipe: there may be no descriptor left.
+  void* const shared =
+      mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) {
     result.exec_errno = errno;
     return result;
   }
+  auto* const exec_errno = static_cast<std::atomic<int>*>(shared);
+  SignalTaker signals;
   result.pid = fork();
   if (result.pid == 0) {
+    RestoreOutputSignals();
     signals.Restore();
-    Execute(path, arguments, pipe_fds[1]);
+    execvp(path.c_str(), argv.data());
+    *exec_errno = errno;
+    _exit(127);
   }
-  if (result.pid < 0) result.exec_errno = errno;
-  close(pipe_fds[1]);
-  if (result.pid > 0) {
-    // Still there, even if it has ended: it is not reaped yet.
-    result.start_time = StartTime(result.pid).value_or(0);
-    if (read(pipe_fds[0], &result.exec_errno, sizeof(result.exec_errno)) < 0) result.exec_errno = 0;
+  if (result.pid < 0) {
+    result.exec_errno = errno;
+    munmap(shared, sizeof(int));
+    return result;
   }
-  close(pipe_fds[0]);
-  if (result.pid < 0) return result;
+  // Still there, even if it has ended: it is not reaped yet.
+  result.start_time = StartTime(result.pid).value_or(0);
 
   while (!Reap(&result)) {
     siginfo_t info;
@@ -117,6 +136,8 @@ ChildResult RunChild(const std::string& path, const std::vector<std::string>& ar
       kill(result.pid, signal);
     }
   }
+  result.exec_errno = *exec_errno;
+  munmap(shared, sizeof(int));
   return result;
 }
 

@@ -19,6 +19,10 @@ struct ChildResult {
   uint64_t peak_resident_bytes = 0;
 };
 
+// From now on a reader that is gone, or `ulimit -f`, does not end this process: writing fails.
+// Children have these signals as they were.
+void IgnoreOutputSignals();
+
 // Executes `path` with `arguments` (the first is its name) in this process's
 // environment and returns when it has ended. Meanwhile forwards every signal
 // that a process sends to this one. Those the terminal sends reach the child by

@@ -24,6 +24,11 @@ bool IsExecutable(const std::string& path, int* error) {
   return S_ISREG(file.st_mode) && access(path.c_str(), X_OK) == 0;
 }
 
+bool IsRegular(const std::string& path) {
+  struct stat file;
+  return stat(path.c_str(), &file) == 0 && S_ISREG(file.st_mode);
+}
+
 // The loader drops LD_PRELOAD where executing gives rights the user has not.
 bool GivesRights(const std::string& path) {
   struct stat file;
@@ -79,6 +84,7 @@ std::optional<std::string> WhyNotInterposable(const std::string& path) {
   std::string current = path;
   // As deep as the kernel follows scripts.
   for (int depth = 0; depth < 5; ++depth) {
+    if (!IsRegular(current)) return std::nullopt;
     std::ifstream file(current, std::ios::binary);
     // May be executed all the same; who knows.
     if (!file) return std::nullopt;
@@ -92,10 +98,13 @@ std::optional<std::string> WhyNotInterposable(const std::string& path) {
     // A text without a first line for the kernel is the shell's.
     if (memcmp(header.e_ident, "#!", 2) != 0) return std::nullopt;
     file.seekg(2);
-    std::string line;
-    std::getline(file, line);
+    // Longer than any the kernel takes.
+    char line[4096] = {};
+    file.getline(line, sizeof(line));
     std::istringstream words(line);
+    current.clear();
     words >> current;
+    if (!IsRegular(current)) return "its interpreter " + current + " is missing";
     if (access(current.c_str(), X_OK) != 0) return "its interpreter " + current + " is missing";
   }
   return std::nullopt;

@@ -37,15 +37,15 @@ int Execute(const RunRequest& request) { RunCommand(request); }
 int Execute(const AuditRequest& request) { return AuditCommand(request); }
 
 int Execute(const PsRequest&) {
-  fmt::print("{}", FormatProcessList(LiveProcesses()));
+  PrintOrFail(FormatProcessList(LiveProcesses()));
   return EXIT_SUCCESS;
 }
 
 int Execute(const StatsRequest& request) {
   for (const ProcessStats& process : LiveProcesses()) {
     if (process.pid != request.pid) continue;
-    fmt::print("{}", request.as_json ? FormatJson(process, {})
-                                     : FormatTables({process}, PoolLines::kAll));
+    PrintOrFail(request.as_json ? FormatJson(process, {})
+                                : FormatTables({process}, PoolLines::kAll));
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
@@ -55,6 +55,12 @@ int Execute(const StatsRequest& request) {
 }  // namespace taskmem
 
 int main(int argc, char** argv) {
-  return std::visit([](const auto& request) { return taskmem::Execute(request); },
-                    taskmem::ParseCommandLine(argc, argv));
+  taskmem::ReserveStandardStreams();
+  try {
+    return std::visit([](const auto& request) { return taskmem::Execute(request); },
+                      taskmem::ParseCommandLine(argc, argv));
+  } catch (...) {
+    taskmem::SayCaught("cannot go on");
+    return taskmem::kExitUsage;
+  }
 }

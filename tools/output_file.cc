@@ -53,7 +53,8 @@ int CheckOutputFile(const std::string& path) {
   if (!IsReplaceable(path)) return 0;
   const std::filesystem::path folder = std::filesystem::path(Target(path)).parent_path();
   if (access(folder.empty() ? "." : folder.c_str(), F_OK) != 0) return errno;
-  if (!std::filesystem::is_directory(folder.empty() ? "." : folder)) return ENOTDIR;
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder.empty() ? "." : folder, error)) return ENOTDIR;
   return access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
 }
 

@@ -6,8 +6,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace taskmem {
+
+// The functions that read need no memory and do not throw: a process may end while it is read.
 
 // When the process started, in clock ticks since boot, which tells a reused pid
 // apart; nothing where there is no such process. One that has ended counts
@@ -24,6 +27,16 @@ struct ResidentBytes {
 };
 // Zeros where there is no such process.
 ResidentBytes ReadResidentBytes(pid_t pid);
+
+// Of /proc/PID/stat; nothing where it is not whole.
+struct ProcessStat {
+  char state = 'X';
+  uint64_t start_time = 0;
+};
+std::optional<ProcessStat> ParseStat(std::string_view text);
+
+// Takes what a line of /proc/PID/status says of resident memory.
+void ParseStatusLine(std::string_view line, ResidentBytes* resident);
 
 }  // namespace taskmem
 

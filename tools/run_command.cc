@@ -1,8 +1,7 @@
 #include "tools/run_command.h"
 
-#include <signal.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,10 +68,19 @@ std::string PrepareStatsDir(const Options& options) {
   return dir;
 }
 
+// Where this command lies: also where there is no /proc.
+std::filesystem::path OwnPath() {
+  std::error_code error;
+  auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) return path;
+  const auto* const executed = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+  return executed != nullptr ? std::filesystem::canonical(executed, error)
+                             : std::filesystem::path();
+}
+
 // The library stands beside the command.
 std::string FindLibrary() {
-  std::error_code error;
-  const auto command = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path command = OwnPath();
   const std::string library = command.parent_path() / "libtaskmem.so";
   if (access(library.c_str(), R_OK) != 0) {
     Fatal(kExitUsage, "{} is missing: it belongs beside the command", library);
@@ -143,7 +151,7 @@ void Report(const RunRequest& request, const Options& options, const Collected& 
                      });
     const PoolLines pool_lines =
         DividesMemory(options) ? PoolLines::kAll : PoolLines::kWhereShort;
-    fmt::print(stderr, "{}", FormatTables(processes, pool_lines));
+    WriteText(STDERR_FILENO, FormatTables(processes, pool_lines));
   }
   if (request.json_file.empty()) return;
   const std::string json = FormatJson(collected.program, collected.children);
@@ -176,7 +184,7 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
     if (file != "-") continue;
     if (sites.size() > kDefaultSites) sites.resize(kDefaultSites);
     Say("{}:", moment.name);
-    fmt::print(stderr, "{}", FormatAudit(*moment.audit, sites));
+    WriteText(STDERR_FILENO, FormatAudit(*moment.audit, sites));
   }
   if (peak == nullptr) {
     Say("{}", watcher.error().empty() ? "the program ended before it could be audited"
@@ -189,54 +197,83 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
   }
 }
 
+// What is needed to start the program, and to find its books afterwards.
+struct Preparation {
+  Options options;
+  std::string program;  // its path
+  std::string stats_dir;
+  std::string session;
+  bool can_be_interposed = true;
+};
+
+void CheckOutput(const std::string& path) {
+  if (const int error = CheckOutputFile(path)) {
+    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
+  }
+}
+
+// Checks what was asked for, and gives the environment what the library reads there.
+Preparation Prepare(const RunRequest& request) {
+  Preparation run;
+  run.options = ParseOptions(request.options);
+  if (!request.json_file.empty()) CheckOutput(request.json_file);
+  if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
+  run.program = FindProgramOrFail(request.program.front());
+  const std::string library = FindLibrary();
+  run.stats_dir = PrepareStatsDir(run.options);
+  if (const auto why_not = WhyNotInterposable(run.program)) {
+    Say("{} cannot be interposed, nothing is enforced: {}", request.program.front(), *why_not);
+    run.can_be_interposed = false;
+  }
+  run.session = NewSession();
+  setenv("TASKMEM_SESSION", run.session.c_str(), 1);
+  PrependPreload(library);
+  unsetenv(kExitAuditVariable);
+  return run;
+}
+
+// Nothing where there can be none: the program runs without.
+std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
+  try {
+    setenv(kExitAuditVariable, fmt::to_string(getpid()).c_str(), 1);
+    return std::make_unique<AuditWatcher>(run.stats_dir, run.session);
+  } catch (...) {
+    unsetenv(kExitAuditVariable);
+    SayCaught("no audit");
+    return nullptr;
+  }
+}
+
+void ReportAll(const RunRequest& request, const Preparation& run, const ChildResult& child,
+               const AuditWatcher* watcher) {
+  Collected collected = Collect(run.stats_dir, run.session, child);
+  if (!collected.has_program) collected.program.program = run.program;
+  if (!collected.has_program && run.can_be_interposed) {
+    Say("{} left no books: it could not be interposed, and nothing was enforced",
+        request.program.front());
+  }
+  Report(request, run.options, collected);
+  if (watcher != nullptr) ReportAudit(request.audit_file, *watcher);
+}
+
 }  // namespace
 
 void RunCommand(const RunRequest& request) {
-  const Options options = ParseOptions(request.options);
-  if (!request.json_file.empty()) {
-    if (const int error = CheckOutputFile(request.json_file)) {
-      Fatal(kExitUsage, "cannot write {}: {}", request.json_file, strerror(error));
-    }
+  IgnoreOutputSignals();
+  const Preparation run = Prepare(request);
+  const auto watcher = request.audit_file.empty() ? nullptr : WatchForAudit(run);
+  const ChildResult child = RunChild(run.program, request.program);
+  // Whatever fails from here on, the status is the program's.
+  try {
+    if (watcher != nullptr) watcher->Stop();
+    if (child.exec_errno == 0) ReportAll(request, run, child, watcher.get());
+  } catch (...) {
+    SayCaught("cannot report");
   }
-  const bool audits = !request.audit_file.empty();
-  if (audits && request.audit_file != "-") {
-    if (const int error = CheckOutputFile(request.audit_file)) {
-      Fatal(kExitUsage, "cannot write {}: {}", request.audit_file, strerror(error));
-    }
-  }
-  const std::string program = FindProgramOrFail(request.program.front());
-  const std::string library = FindLibrary();
-  const std::string stats_dir = PrepareStatsDir(options);
-  const auto why_not = WhyNotInterposable(program);
-  if (why_not) {
-    Say("{} cannot be interposed, nothing is enforced: {}", request.program.front(), *why_not);
-  }
-  const std::string session = NewSession();
-  setenv("TASKMEM_SESSION", session.c_str(), 1);
-  PrependPreload(library);
-
-  std::unique_ptr<AuditWatcher> watcher;
-  unsetenv(kExitAuditVariable);
-  if (audits) {
-    setenv(kExitAuditVariable, fmt::to_string(getpid()).c_str(), 1);
-    watcher = std::make_unique<AuditWatcher>(stats_dir, session);
-  }
-  const ChildResult child = RunChild(program, request.program);
-  if (watcher != nullptr) watcher->Stop();
   if (child.exec_errno != 0) {
     Fatal(child.exec_errno == ENOENT ? kExitNotFound : kExitNotExecutable, "{}: {}",
           request.program.front(), strerror(child.exec_errno));
   }
-  // Nobody may read standard error any more; the exit status still counts.
-  signal(SIGPIPE, SIG_IGN);
-  Collected collected = Collect(stats_dir, session, child);
-  if (!collected.has_program) collected.program.program = program;
-  if (!collected.has_program && !why_not) {
-    Say("{} left no books: it could not be interposed, and nothing was enforced",
-        request.program.front());
-  }
-  Report(request, options, collected);
-  if (watcher != nullptr) ReportAudit(request.audit_file, *watcher);
   EndLike(child.wait_status);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -17,74 +18,12 @@
 
 #include "accounting/stats_layout.h"
 #include "tools/process_info.h"
+#include "tools/stats_snapshot.h"
 
 namespace taskmem {
 namespace {
 
-// A stats file mapped read-only. Its process may go on writing into it.
-class StatsMapping {
- public:
-  explicit StatsMapping(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return;
-    struct stat file;
-    // A shorter file would be a SIGBUS.
-    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
-        static_cast<uint64_t>(file.st_size) >= kStatsBytes) {
-      void* start = mmap(nullptr, kStatsBytes, PROT_READ, MAP_SHARED, fd, 0);
-      if (start != MAP_FAILED) start_ = static_cast<const char*>(start);
-    }
-    close(fd);
-  }
-  ~StatsMapping() {
-    if (start_ != nullptr) munmap(const_cast<char*>(start_), kStatsBytes);
-  }
-  StatsMapping(const StatsMapping&) = delete;
-  StatsMapping& operator=(const StatsMapping&) = delete;
-
-  bool IsValid() const {
-    return start_ != nullptr && Header().magic == kStatsMagic &&
-           Header().version == kStatsVersion && Header().task_slots <= kMaxTaskSlots &&
-           Header().thread_entries <= kMaxThreads;
-  }
-  const StatsHeader& Header() const { return *reinterpret_cast<const StatsHeader*>(start_); }
-  const ThreadEntry* Threads() const {
-    return reinterpret_cast<const ThreadEntry*>(start_ + kThreadsOffset);
-  }
-  const TaskBook* Books() const {
-    return reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);
-  }
-  const ReclaimBook* ReclaimBooks() const {
-    return reinterpret_cast<const ReclaimBook*>(start_ + kReclaimOffset);
-  }
-
- private:
-  const char* start_ = nullptr;
-};
-
-template <size_t kBytes>
-std::string Text(const char (&bytes)[kBytes]) {
-  return std::string(bytes, strnlen(bytes, kBytes));
-}
-
-struct Identity {
-  TaskState state;
-  uint64_t id;
-  std::string name;
-};
-
-Identity ReadIdentity(const TaskBook& book) {
-  // A process that was killed in the middle of a change leaves the sequence odd
-  // for ever: then what is there must do.
-  constexpr int kMaxTries = 1000;
-  for (int tries = 0;; ++tries) {
-    const uint32_t before = book.sequence.load(std::memory_order_acquire);
-    Identity identity{book.state.load(), book.task_id.load(), Text(book.name)};
-    std::atomic_thread_fence(std::memory_order_acquire);
-    const bool is_whole = before % 2 == 0 && book.sequence.load() == before;
-    if (is_whole || tries == kMaxTries) return identity;
-  }
-}
+namespace fs = std::filesystem;
 
 TaskStats ReadBook(const TaskBook& book, uint64_t threads) {
   TaskStats task;
@@ -126,12 +65,11 @@ ReclaimStats ReadReclaim(const ReclaimBook& book) {
           .wait_ns = book.wait_ns};
 }
 
-std::vector<uint64_t> CountThreads(const StatsMapping& mapping, uint32_t slots) {
-  std::vector<uint64_t> threads(slots);
-  const uint32_t entries = mapping.Header().thread_entries;
-  for (uint32_t i = 0; i < entries; ++i) {
-    const uint32_t slot_plus_one = mapping.Threads()[i].slot_plus_one;
-    if (slot_plus_one != 0 && slot_plus_one <= slots) ++threads[slot_plus_one - 1];
+std::vector<uint64_t> CountThreads(const StatsSnapshot& snapshot) {
+  std::vector<uint64_t> threads(snapshot.slots());
+  for (const ThreadEntry& entry : snapshot.Threads()) {
+    const uint32_t slot_plus_one = entry.slot_plus_one;
+    if (slot_plus_one != 0 && slot_plus_one <= threads.size()) ++threads[slot_plus_one - 1];
   }
   return threads;
 }
@@ -150,14 +88,12 @@ PoolUsage ReadPools(const PoolStats& stats) {
   return pools;
 }
 
-void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
-  const uint32_t slots = std::max(mapping.Header().task_slots.load(), kFirstTaskSlot);
-  const std::vector<uint64_t> threads = CountThreads(mapping, slots);
-  for (uint32_t slot = 0; slot < slots; ++slot) {
-    const TaskBook& book = mapping.Books()[slot];
-    const Identity identity = ReadIdentity(book);
-    TaskStats task = ReadBook(book, threads[slot]);
-    task.reclaim = ReadReclaim(mapping.ReclaimBooks()[slot]);
+void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
+  const std::vector<uint64_t> threads = CountThreads(snapshot);
+  for (uint32_t slot = 0; slot < snapshot.slots(); ++slot) {
+    const SlotIdentity& identity = snapshot.Identity(slot);
+    TaskStats task = ReadBook(snapshot.Book(slot), threads[slot]);
+    task.reclaim = ReadReclaim(snapshot.Reclaim(slot));
     process->charged_bytes += task.charged_bytes;
     // The header's peak is exact only to some KiB for each thread.
     process->peak_charged_bytes =
@@ -172,7 +108,7 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
       continue;
     }
     if (slot == kEndedTasksSlot) {
-      if (task.peak_charged_bytes == 0 && mapping.Header().tasks_folded == 0) continue;
+      if (task.peak_charged_bytes == 0 && snapshot.Header().tasks_folded == 0) continue;
       task.name = "ended tasks";
       task.retained_bytes = task.charged_bytes;
     } else if (slot < kFirstTaskSlot) {
@@ -195,17 +131,21 @@ void ReadBooks(const StatsMapping& mapping, ProcessStats* process) {
 }  // namespace
 
 std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
-  const StatsMapping mapping(path);
-  if (!mapping.IsValid()) return std::nullopt;
-  const StatsHeader& header = mapping.Header();
+  const auto snapshot = StatsSnapshot::Read(path, StatsParts::kAll);
+  if (!snapshot) return std::nullopt;
+  return ReadProcessStats(*snapshot);
+}
+
+ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
+  const StatsHeader& header = snapshot.Header();
   ProcessStats process;
   process.pid = static_cast<pid_t>(header.pid);
   process.start_time = header.start_time;
-  process.session = Text(header.session);
-  process.program = Text(header.program);
+  process.session = FieldText(header.session);
+  process.program = FieldText(header.program);
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
-  ReadBooks(mapping, &process);
+  ReadBooks(snapshot, &process);
   process.peak_charged_bytes = std::max({process.peak_charged_bytes, process.charged_bytes,
                                          header.peak_charged_bytes.load()});
   if (process.is_alive) {
@@ -231,7 +171,8 @@ std::string StatsDir(const Options& options) {
 std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
   std::vector<StatsFile> files;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+  for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
+    const fs::directory_entry& entry = *at;
     if (auto process = ReadStatsFile(entry.path())) {
       files.push_back({entry.path(), *std::move(process)});
     }
@@ -245,26 +186,26 @@ std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
 std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) {
   std::error_code error;
   const std::string prefix = fmt::format("{}-", pid);
-  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+  for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
+    const fs::directory_entry& entry = *at;
     if (!entry.path().filename().string().starts_with(prefix)) continue;
-    const StatsMapping mapping(entry.path());
-    if (!mapping.IsValid() || !IsAlive(pid, mapping.Header().start_time)) continue;
-    const StatsHeader& header = mapping.Header();
-    if (__atomic_load_n(&header.audit.version, __ATOMIC_ACQUIRE) != kAuditVersion) continue;
+    const auto snapshot = StatsSnapshot::Read(entry.path(), StatsParts::kIdentities);
+    if (!snapshot || !IsAlive(pid, snapshot->Header().start_time)) continue;
+    const StatsHeader& header = snapshot->Header();
+    if (header.audit.version != kAuditVersion) continue;
     ProcessBooks books;
     books.pid = pid;
     books.start_time = header.start_time;
     books.path = entry.path();
-    books.program = Text(header.program);
+    books.program = FieldText(header.program);
     books.layout = header.audit;
-    const uint32_t slots = std::max(header.task_slots.load(), kFirstTaskSlot);
-    for (uint32_t slot = 0; slot < slots; ++slot) {
-      const Identity identity = ReadIdentity(mapping.Books()[slot]);
+    for (uint32_t slot = 0; slot < snapshot->slots(); ++slot) {
+      const SlotIdentity& identity = snapshot->Identity(slot);
       ProcessBooks::Slot& known = books.slots.emplace_back();
       if (slot >= kFirstTaskSlot) known.id = identity.id;
       known.name = identity.name;
       known.has_ended = identity.state == TaskState::kEnded || slot == kEndedTasksSlot;
-      known.charged_bytes = mapping.Books()[slot].charged_bytes.load();
+      known.charged_bytes = snapshot->Book(slot).charged_bytes.load();
     }
     return books;
   }
@@ -274,11 +215,12 @@ std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) 
 std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::string& session,
                                           pid_t parent) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
-    const StatsMapping mapping(entry.path());
-    if (!mapping.IsValid()) continue;
-    const StatsHeader& header = mapping.Header();
-    if (static_cast<pid_t>(header.parent_pid) != parent || Text(header.session) != session ||
+  for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
+    const fs::directory_entry& entry = *at;
+    const auto snapshot = StatsSnapshot::Read(entry.path(), StatsParts::kHeader);
+    if (!snapshot) continue;
+    const StatsHeader& header = snapshot->Header();
+    if (static_cast<pid_t>(header.parent_pid) != parent || FieldText(header.session) != session ||
         !IsAlive(static_cast<pid_t>(header.pid), header.start_time)) {
       continue;
     }
@@ -289,14 +231,18 @@ std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::str
 }
 
 void ReleaseFromAudit(const WatchedProcess& process) {
-  const int fd = open(process.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const int fd = open(process.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return;
+  // The file may be cut at any moment: its memory is the kernel's to touch, not ours.
+  const ExitAudit done = ExitAudit::kDone;
+  constexpr size_t kAt = offsetof(StatsHeader, exit_audit);
+  const ssize_t written = pwrite(fd, &done, sizeof(done), kAt);
   void* start = mmap(nullptr, sizeof(StatsHeader), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (start == MAP_FAILED) return;
-  std::atomic<ExitAudit>& state = static_cast<StatsHeader*>(start)->exit_audit;
-  state.store(ExitAudit::kDone);
-  syscall(SYS_futex, &state, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  if (written > 0) {
+    syscall(SYS_futex, static_cast<char*>(start) + kAt, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  }
   munmap(start, sizeof(StatsHeader));
 }
 

@@ -12,6 +12,7 @@
 
 #include "accounting/audit_layout.h"
 #include "shim/options.h"
+#include "tools/stats_snapshot.h"
 
 namespace taskmem {
 
@@ -87,6 +88,8 @@ struct ProcessStats {
 
 // Nothing where the file is none of ours, of another version, or only half made.
 std::optional<ProcessStats> ReadStatsFile(const std::string& path);
+
+ProcessStats ReadProcessStats(const StatsSnapshot& snapshot);  // of StatsParts::kAll
 
 struct StatsFile {
   std::string path;
