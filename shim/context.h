@@ -6,13 +6,14 @@
 //   t_thread   the running thread: its context and its current pair
 //
 // A context belongs to one thread at a time. When the thread ends it is parked,
-// and the next new thread adopts it, so no page ever changes owner. A context
-// whose thread sleeps can be borrowed (borrow.h). Contexts are never freed.
+// and the next new thread adopts it, so no page ever changes owner. The context of
+// a thread that sleeps is lent to who collects it (borrow.h). Contexts are never freed.
 #ifndef TASKMEM_SHIM_CONTEXT_H_
 #define TASKMEM_SHIM_CONTEXT_H_
 
 #include <atomic>
 
+#include "accounting/pi_mutex.h"
 #include "accounting/sample_clock.h"
 #include "shim/mimalloc_embed.h"
 #include "shim/stats_segment.h"
@@ -69,7 +70,7 @@ struct Context {
   struct SiteScratch* site_scratch;
   SampleClock mapping_clock;  // of mappings
 
-  // The thread it belongs to, while it belongs to one. Read by borrowers.
+  // The thread it belongs to, while it belongs to one. Changed under the lock.
   struct ThreadState* thread;
   mi_heap_t** default_heap;  // &_mi_heap_default of that thread
   uintptr_t stack_top;       // an address near the base of its stack
@@ -77,7 +78,11 @@ struct Context {
   // Its thread was not started through pthread_create (glibc's own are not): its
   // end is noticed only by looking for it.
   std::atomic<bool> unwatched;
-  std::atomic<uint32_t> borrowed;  // 1: another thread collects it; its own waits
+
+  // borrow.h.
+  PiMutex lock;
+  bool is_lent;     // under the lock
+  Pair* lent_pair;  // while it is lent: its thread's current one
 };
 
 // How much a pair may be charged ahead: a 32nd of what it took, 4 KiB at most.
@@ -88,6 +93,22 @@ inline uint32_t PrepaidLimit(const Pair& pair) {
 
 enum class ThreadPhase : uint8_t { kNew, kReady, kEnded };
 
+// Only InsideAllocator (borrow.h) sets it.
+class BusyFlag {
+ public:
+  constexpr BusyFlag() = default;
+  operator bool() const { return is_set_; }
+
+ private:
+  friend class InsideAllocator;
+  bool Set(bool busy) {
+    const bool was_set = is_set_;
+    is_set_ = busy;
+    return was_set;
+  }
+  bool is_set_ = false;
+};
+
 struct ThreadState {
   // What free() compares with a segment's owner. Another thread may store
   // kNoContext here; `context` is the truth.
@@ -95,7 +116,7 @@ struct ThreadState {
   Context* context;
   Pair* pair;
   ThreadPhase phase;
-  bool busy;              // inside the slow path: a signal handler must not re-enter
+  BusyFlag busy;          // inside the allocator: a signal handler must not re-enter
   bool keeps_ended_task;  // --inherit always, and this task was inherited
   bool check_name;        // another thread renamed this one, or may have
   bool exempt;            // nothing is refused to this thread
@@ -116,8 +137,8 @@ inline void NoteServed(uint64_t bytes) {
   if (__builtin_expect(!t_thread.streak.IsEmpty(), 0)) t_thread.streak.NoteSuccess(bytes);
 }
 
-// No other thread collects this thread's context now, nor begins to while it
-// says that it is busy.
+// No other thread has this thread's context now, nor comes to while it is inside
+// the allocator.
 inline bool OwnsItsContext(const ThreadState& t) {
   return t.id.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(t.context);
 }
@@ -133,9 +154,6 @@ void LeaveThread();
 
 // Makes `slot` the task of this thread from now on.
 bool SwitchTask(uint64_t id, uint32_t slot, uint32_t generation);
-
-// Waits until no other thread has the context of this one.
-void AwaitContext();
 
 // The pair of (context, task), made where there is none. nullptr: no memory.
 Pair* PairFor(Context* context, uint64_t id, uint32_t slot, uint32_t generation);
@@ -164,9 +182,16 @@ inline bool HasEnded(const Pair& pair) {
 uint32_t ContextCount();
 Context* ContextAt(uint32_t index);
 
-// Takes one parked context off the list, or returns nullptr; and puts it back.
+// Takes one parked context off the list, locked, or returns nullptr; and puts one there that
+// no thread has.
 Context* TakeParked();
 void Park(Context* context);
+
+// Its thread is no more: the context is as if it were parked, but not on the list. Under its lock.
+void BuryThread(Context* context);
+
+// The thread has ended. False where that cannot be told.
+bool IsGone(int tid);
 
 // Around fork().
 void ContextsLock();

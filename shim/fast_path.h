@@ -12,6 +12,7 @@
 #define TASKMEM_SHIM_FAST_PATH_H_
 
 #include "shim/context.h"
+#include "shim/debug.h"
 #include "shim/page_map.h"
 
 #define TASKMEM_FAST __attribute__((section("taskmem_fast"), noinline, visibility("hidden")))
@@ -29,6 +30,7 @@ __attribute__((always_inline)) inline void* PopSmall(size_t size) {
   mi_page_t* page = _mi_heap_default->pages_free_direct[(size + 7) / 8];
   mi_block_t* block = page->free;
   if (__builtin_expect(block == nullptr, 0)) return nullptr;
+  TASKMEM_DCHECK(!t_thread.context->is_lent);
   page->free = reinterpret_cast<mi_block_t*>(block->next);
   ++page->used;
   return block;
@@ -50,6 +52,7 @@ __attribute__((always_inline)) inline bool IsLocal(const mi_segment_t* segment) 
 __attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* block) {
   // Full, aligned or shared.
   if (__builtin_expect(page->flags.full_aligned != 0, 0)) return false;
+  TASKMEM_DCHECK(!t_thread.context->is_lent);
   const uint32_t used = page->used;
   if (__builtin_expect(used <= 1, 0)) {
     // 0: freed before. 1: the last block; a page that is retired already, the only

@@ -12,8 +12,10 @@
 
 #include "accounting/mutex.h"
 #include "accounting/size_text.h"
+#include "shim/borrow.h"
 #include "shim/charge.h"
 #include "shim/context.h"
+#include "shim/debug.h"
 #include "shim/fast_path.h"
 #include "shim/fold.h"
 #include "shim/foreign.h"

@@ -4,7 +4,6 @@
 #define TASKMEM_SHIM_OS_H_
 
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

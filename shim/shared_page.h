@@ -78,8 +78,9 @@ inline void MarkOwner(mi_page_t* page, const void* block, uint32_t slot) {
   if (missed != 0) CreditAt(block, missed - 1u, owners->block_size);
 }
 
-// Credits the owner of a block that is being freed. False: it is free already.
-bool ClearOwner(mi_page_t* page, const void* block);
+// Credits the owner of a block that is being freed. False: it is free already. `may_prepay`: the
+// thread's pair is its own to change.
+bool ClearOwner(mi_page_t* page, const void* block, bool may_prepay);
 
 // Gives the owner array of a page that has no live block back.
 void DropOwners(mi_page_t* page);
