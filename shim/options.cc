@@ -3,7 +3,6 @@
 #include <regex.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -424,15 +423,10 @@ bool ParseDuration(const char* text, int64_t* ns) {
   return true;
 }
 
-void DefaultSpillDir(char* path, size_t path_bytes) {
-  snprintf(path, path_bytes, "/var/tmp/taskmem-%u", static_cast<unsigned>(geteuid()));
-}
-
-void DefaultStatsDir(char* path, size_t path_bytes) {
+const char* StatsParent() {
   struct stat shm;
   const bool has_shm = stat("/dev/shm", &shm) == 0 && S_ISDIR(shm.st_mode);
-  snprintf(path, path_bytes, "%s/taskmem-%u", has_shm ? "/dev/shm" : "/tmp",
-           static_cast<unsigned>(geteuid()));
+  return has_shm ? "/dev/shm" : "/tmp";
 }
 
 }  // namespace taskmem

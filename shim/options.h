@@ -54,7 +54,7 @@ struct Options {
   bool sites = true;
   bool sites_interval_given = false;  // else it grows where samples would cost too much
   uint64_t sites_interval_bytes = 512 * 1024;
-  char stats_dir[256] = "";  // empty: DefaultStatsDir()
+  char stats_dir[256] = "";  // empty: the user's directory in StatsParent()
 };
 
 struct OptionInfo {
@@ -82,12 +82,12 @@ bool ParseBytes(const char* text, uint64_t* bytes);
 // "1s", "250ms", "20us", "2m", "0". False where it is none.
 bool ParseDuration(const char* text, int64_t* ns);
 
-// Where blocks and overflow go when --overflow is given without --spill-dir:
-// /var/tmp/taskmem-<uid>.
-void DefaultSpillDir(char* path, size_t path_bytes);
+// Where the user's directory (user_directory.h) is in which blocks and overflow go when --overflow
+// is given without --spill-dir.
+inline constexpr char kSpillParent[] = "/var/tmp";
 
-// /dev/shm/taskmem-<uid>, or /tmp/taskmem-<uid> where there is no /dev/shm.
-void DefaultStatsDir(char* path, size_t path_bytes);
+// Where the user's directory of stats files is: /dev/shm, or /tmp where there is none.
+const char* StatsParent();
 
 }  // namespace taskmem
 

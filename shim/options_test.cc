@@ -299,12 +299,6 @@ TEST(ParseDuration, KnowsItsUnits) {
   }
 }
 
-TEST(DefaultStatsDir, IsTheUsersOwn) {
-  char path[64];
-  DefaultStatsDir(path, sizeof(path));
-  EXPECT_NE(std::string(path).find("/taskmem-"), std::string::npos);
-}
-
 // The README's table is this table.
 TEST(Options, StandInTheReadme) {
   std::ifstream file("README.md");

@@ -1,7 +1,11 @@
 #include "shim/spill_files.h"
 
+#include <cstring>
+
 #include "shim/log.h"
 #include "shim/message.h"
+#include "shim/os.h"
+#include "shim/user_directory.h"
 
 namespace taskmem {
 namespace {
@@ -11,17 +15,25 @@ constinit SpillDir g_dir;
 }  // namespace
 
 void OpenSpillFiles(const Options& options) {
-  char path[sizeof(options.spill_dir)];
-  const char* named = options.spill_dir;
-  if (*named == '\0') {
+  char path[kUserDirectoryBytes] = "";
+  const bool is_named = options.spill_dir[0] != '\0';
+  if (!is_named) {
     if (options.overflow != Overflow::kOn) return;
-    DefaultSpillDir(path, sizeof(path));
-    named = path;
+    const int fd = OpenUserDirectory(kSpillParent, path);
+    if (fd < 0) {
+      Message("cannot make %s for --spill-dir: %s; nothing is written there", path,
+              strerrordesc_np(-fd));
+      return;
+    }
+    os::Call(SYS_close, fd);
   }
-  if (const DiskError error = g_dir.Open(named, Log())) {
+  const DiskError error =
+      is_named ? g_dir.Open(options.spill_dir, Log()) : g_dir.OpenOwn(path, Log());
+  if (error) {
     char why[256];
     Describe(error, why, sizeof(why));
-    Message("cannot use %s for --spill-dir: %s; nothing is written there", named, why);
+    Message("cannot use %s for --spill-dir: %s; nothing is written there",
+            is_named ? options.spill_dir : path, why);
   }
 }
 

@@ -9,7 +9,7 @@
 namespace taskmem {
 
 // Once, at the start, after OpenLog. Where --overflow asks for a directory and none is named
-// it is DefaultSpillDir. Says in one line why one that was named cannot be used.
+// it is the user's in kSpillParent. Says in one line why one that was named cannot be used.
 void OpenSpillFiles(const Options& options);
 
 // nullptr: there is none that can be used.

@@ -14,6 +14,7 @@
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/own_ranges.h"
+#include "shim/user_directory.h"
 
 namespace taskmem {
 
@@ -31,6 +32,7 @@ constexpr size_t kThreadStepBytes = 16 * 1024;
 
 std::atomic<uint64_t> g_own_bytes_before_open{0};
 char g_dir[256];
+bool g_is_users_dir = false;  // g_dir is the user's directory in StatsParent(); else it was named
 char g_path[320];  // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
 std::atomic<size_t> g_reclaim_bytes_reserved{0};
@@ -89,15 +91,58 @@ bool IsWithinFileLimit(size_t bytes) {
          bytes <= limit.rlim_cur;
 }
 
+// A descriptor of the directory that a user named, made where there is none.
+long OpenNamedDir() {
+  constexpr long kFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  const auto path = reinterpret_cast<long>(g_dir);
+  const long fd = os::Call(SYS_openat, AT_FDCWD, path, kFlags);
+  if (fd != -ENOENT) return fd;
+  os::Call(SYS_mkdirat, AT_FDCWD, path, 0700);
+  return os::Call(SYS_openat, AT_FDCWD, path, kFlags);
+}
+
+// A descriptor of g_dir. The user's directory may have gone, or the user is another one now: then
+// `may_choose` another one.
+long OpenDir(bool may_choose) {
+  if (!g_is_users_dir) return OpenNamedDir();
+  if (g_dir[0] != '\0') {
+    const int fd = OpenOwnDirectory(g_dir);
+    if (fd >= 0 || !may_choose) return fd;
+  }
+  char path[kUserDirectoryBytes];
+  const int fd = OpenUserDirectory(StatsParent(), path);
+  memcpy(g_dir, path, sizeof(path));
+  return fd;
+}
+
+const char* FileName() { return strrchr(g_path, '/') + 1; }
+
+long OpenFile() {
+  const long dir = OpenDir(false);
+  if (os::Failed(dir)) return dir;
+  const long fd = os::Call(SYS_openat, dir, reinterpret_cast<long>(FileName()),
+                           O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  os::Call(SYS_close, dir);
+  return fd;
+}
+
+// Where the file is out of reach: the process has entered another root, or is another user's.
+bool ReserveThroughMapping(size_t offset, size_t bytes) {
+  constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
+  return !os::Failed(os::Call(SYS_madvise, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
+                              static_cast<long>(bytes), kPopulateWrite));
+}
+
 // Backs [offset, offset + bytes) of the file with space, or, where there is
 // none, the same part of the segment with private memory.
 void Back(size_t offset, size_t bytes) {
-  const long fd =
-      os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(g_path), O_RDWR | O_CLOEXEC);
+  const long fd = OpenFile();
   if (!os::Failed(fd)) {
     const bool has_space = ReserveSpace(fd, offset, bytes);
     os::Call(SYS_close, fd);
     if (has_space) return;
+  } else if (ReserveThroughMapping(offset, bytes)) {
+    return;
   }
   os::Call(SYS_mmap, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
            static_cast<long>(bytes), PROT_READ | PROT_WRITE,
@@ -121,18 +166,38 @@ bool WriteAt(long fd, const void* from, size_t bytes, size_t offset) {
                   static_cast<long>(offset)) == static_cast<long>(bytes);
 }
 
+// A new file in the directory `dir`, or -errno.
+long CreateFile(long dir, const char* name) {
+  const auto create = [&] {
+    return os::Call(SYS_openat, dir, reinterpret_cast<long>(name),
+                    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  };
+  const long fd = create();
+  if (fd != -EEXIST) return fd;
+  // An exec keeps pid and start time: the file of the image before.
+  os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(name), 0);
+  return create();
+}
+
 // Creates the file and maps it over the segment. Returns what failed, or nullptr.
 const char* Publish() {
   FillHeader();
-  char path[sizeof(g_path)];
-  snprintf(path, sizeof(path), "%s/%u-%llu", g_dir, g_stats->pid,
+  char name[32];
+  snprintf(name, sizeof(name), "%u-%llu", g_stats->pid,
            static_cast<unsigned long long>(g_stats->start_time));
-  os::Call(SYS_mkdir, reinterpret_cast<long>(g_dir), 0700);
-  // An exec keeps pid and start time: the file of the image before goes first.
-  os::Call(SYS_unlink, reinterpret_cast<long>(path));
-  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path),
-                           O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (os::Failed(fd)) return "create";
+  long dir = OpenDir(true);
+  if (os::Failed(dir)) return "create";
+  long fd = CreateFile(dir, name);
+  if (fd == -ENOENT) {
+    // Somebody has just removed the empty directory.
+    os::Call(SYS_close, dir);
+    dir = OpenDir(true);
+    fd = os::Failed(dir) ? dir : CreateFile(dir, name);
+  }
+  if (os::Failed(fd)) {
+    os::Call(SYS_close, dir);
+    return "create";
+  }
   const size_t threads = RoundUp(UsedThreadBytes() + 1, kThreadStepBytes);
   const size_t tasks = RoundUp(UsedTaskBytes() + 1, kTaskStepBytes);
   const size_t reclaim = RoundUp(UsedReclaimBytes() + 1, kTaskStepBytes);
@@ -155,16 +220,15 @@ const char* Publish() {
     failed = "map";
   }
   os::Call(SYS_close, fd);
-  if (failed != nullptr) {
-    os::Call(SYS_unlink, reinterpret_cast<long>(path));
-    return failed;
-  }
+  if (failed != nullptr) os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(name), 0);
+  os::Call(SYS_close, dir);
+  if (failed != nullptr) return failed;
   g_thread_bytes_reserved.store(threads, std::memory_order_relaxed);
   g_task_bytes_reserved.store(tasks, std::memory_order_relaxed);
   g_reclaim_bytes_reserved.store(reclaim, std::memory_order_relaxed);
   // What it said before is said again at the next look.
   g_mapping_bytes_reserved.store(0, std::memory_order_relaxed);
-  memcpy(g_path, path, sizeof(path));
+  snprintf(g_path, sizeof(g_path), "%s/%s", g_dir, name);
   return nullptr;
 }
 
@@ -226,11 +290,8 @@ bool MayPublish() { return !IsPrivileged() || getuid() != geteuid(); }
 
 void StatsPublish(const Options& options) {
   if (!MayPublish()) return;
-  if (options.stats_dir[0] != '\0') {
-    snprintf(g_dir, sizeof(g_dir), "%s", options.stats_dir);
-  } else {
-    DefaultStatsDir(g_dir, sizeof(g_dir));
-  }
+  snprintf(g_dir, sizeof(g_dir), "%s", options.stats_dir);
+  g_is_users_dir = g_dir[0] == '\0';
   if (const char* failed = Publish()) {
     Message("cannot %s the stats file in %s: this process is not shown by ps, stats and run",
             failed, g_dir);
@@ -295,7 +356,9 @@ void StatsAtExit() {
   }
   g_stats->state.store(ProcessState::kExited, std::memory_order_release);
   if (g_path[0] != '\0' && g_stats->session[0] == '\0') {
-    os::Call(SYS_unlink, reinterpret_cast<long>(g_path));
+    const long dir = OpenDir(false);
+    os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(FileName()), 0);
+    os::Call(SYS_close, dir);
     g_path[0] = '\0';
   }
 }

@@ -60,6 +60,19 @@ DiskError SpillDir::Open(std::string_view path, MemoryLog* log, FileOps& ops) {
   return error;
 }
 
+DiskError SpillDir::OpenOwn(std::string_view path, MemoryLog* log, FileOps& ops) {
+  must_be_own_ = true;
+  return Open(path, log, ops);
+}
+
+DiskError SpillDir::CheckOwn(int base) {
+  struct stat status;
+  const int result = ops_->Stat(base, &status);
+  if (result < 0) return DiskErrorFrom(-result, "open the spill directory");
+  if (status.st_uid == geteuid() && (status.st_mode & 0777) == 0700) return {};
+  return {DiskErrorCode::kNotPermitted, 0, "use the spill directory, which others may enter"};
+}
+
 DiskError SpillDir::MakeBase() {
   const int made = ops_->MkdirAt(AT_FDCWD, path_, 0700);
   if (made == -ENOENT) {
@@ -76,7 +89,12 @@ DiskError SpillDir::OpenBase(bool may_make, int* base) {
     if (const DiskError error = MakeBase()) return error;
     *base = ops_->OpenAt(AT_FDCWD, path_, kDirectory | O_NOFOLLOW, 0);
   }
-  if (*base == -ELOOP || *base == -ENOTDIR) {
+  if (must_be_own_ && *base >= 0) {
+    const DiskError error = CheckOwn(*base);
+    if (error) ops_->Close(*base);
+    return error;
+  }
+  if (!must_be_own_ && (*base == -ELOOP || *base == -ENOTDIR)) {
     // A symbolic link is followed if this user, or root, made it.
     struct stat status;
     if (ops_->StatAt(AT_FDCWD, path_, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -160,6 +178,16 @@ DiskError SpillDir::OpenExisting(uint64_t generation, int* fd) {
   return error;
 }
 
+DiskError SpillDir::OpenUnnamed(int* fd) {
+  const Visit visit(*this);
+  if (visit.error) return visit.error;
+  int base;
+  if (const DiskError error = OpenBase(/*may_make=*/true, &base)) return error;
+  *fd = ops_->OpenAt(base, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+  ops_->Close(base);
+  return {};
+}
+
 DiskError SpillDir::OpenUnlinked(int64_t bytes, int* fd) {
   constexpr const char* kDetail = "make a file in the spill directory";
   const FileOpsGuard guard;
@@ -173,11 +201,12 @@ DiskError SpillDir::OpenUnlinked(int64_t bytes, int* fd) {
     if (free_bytes < bytes) return {DiskErrorCode::kNoSpace, 0, kDetail};
   }
 
-  int directory;
-  uint64_t generation;
-  if (const DiskError error = OpenDirectory(&directory, &generation)) return error;
-  *fd = ops_->OpenAt(directory, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+  // Without a directory of the process's, which would be left where it is killed.
+  if (const DiskError error = OpenUnnamed(fd)) return error;
   if (HasNoTemporaryFiles(*fd)) {
+    int directory;
+    uint64_t generation;
+    if (const DiskError error = OpenDirectory(&directory, &generation)) return error;
     char name[kMaxSpillNameBytes];
     WriteUnlinkedFileName(unlinked_files_.fetch_add(1, std::memory_order_relaxed), name);
     *fd = ops_->OpenAt(directory, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -188,8 +217,8 @@ DiskError SpillDir::OpenUnlinked(int64_t bytes, int* fd) {
         *fd = unlinked;
       }
     }
+    ops_->Close(directory);
   }
-  ops_->Close(directory);
   if (*fd < 0) return DiskErrorFrom(-*fd, kDetail);
   ops_->ChangeMode(*fd, 0600);
   *fd = MoveDescriptorUp(*fd);

@@ -4,6 +4,7 @@
 //     <spill-dir>/taskmem-<pid>-<start time>[-<n>]/lock          locked while its process lives
 //                                                 /block-...     see DiskStore
 //                                                 /unlinked-...  for a moment, see OpenUnlinked
+//     <spill-dir>/<no name>                                          OpenUnlinked, where it can be
 //
 // A process that was killed leaves its directory behind; the next one that starts removes it.
 // Whether the process is dead is told by two signs, and both must agree: there is no process
@@ -45,6 +46,10 @@ class SpillDir {
   // `ops` must outlive this.
   DiskError Open(std::string_view path, MemoryLog* log = nullptr,
                  FileOps& ops = SystemFileOps());
+  // The same, of a directory that must be this user's, closed to others (mode 0700), and no
+  // link, whenever it is used: one in a place where others may make such a name.
+  DiskError OpenOwn(std::string_view path, MemoryLog* log = nullptr,
+                    FileOps& ops = SystemFileOps());
   bool is_open() const { return path_[0] != '\0'; }
 
   // The user's directory, absolute; "" while it is not open.
@@ -57,7 +62,7 @@ class SpillDir {
   // As above, but only if it is still the directory of `generation`: else kVanished.
   DiskError OpenExisting(uint64_t generation, int* fd);
 
-  // A file without a name, 0600, empty, for reading and writing; gone when it is closed. The
+  // A file without a name in path(), 0600, empty, for reading and writing; gone when it is closed. The
   // caller's to close; its number is a high one, and it is closed by exec. `bytes` (0: not
   // known) is what it is going to have: kNoSpace or kTooLarge where that cannot be. Nothing is
   // reserved.
@@ -112,6 +117,8 @@ class SpillDir {
   DiskError Enter(Home* home);
   void Leave();
   DiskError OpenBase(bool may_make, int* base);
+  DiskError CheckOwn(int base);
+  DiskError OpenUnnamed(int* fd);
   DiskError MakeBase();
   DiskError OpenHome(int base, const Home& home, int* fd);
   DiskError MakeHome(int base, Home* home, int* fd);
@@ -123,6 +130,7 @@ class SpillDir {
   void CloseLock(const Home& home);
 
   FileOps* ops_ = nullptr;
+  bool must_be_own_ = false;
   MemoryLog* log_ = nullptr;
   Mutex mutex_;  // guards what follows
   Home home_;

@@ -457,8 +457,8 @@ TEST(SpillDir, UnlinkedFiles) {
   ASSERT_FALSE(Use(dir));
   const int descriptors = OpenDescriptors();
   for (const int error : {0, EOPNOTSUPP, EISDIR, EINVAL}) {
-    // 0: O_TMPFILE works. Its open comes after three of directories.
-    if (error != 0) ops.Fail(FailingFileOps::kOpenAt, 3, error);
+    // 0: O_TMPFILE works. Its open comes after two of the user's directory.
+    if (error != 0) ops.Fail(FailingFileOps::kOpenAt, 2, error);
     int fd = -1;
     ASSERT_FALSE(dir.OpenUnlinked(1 << 20, &fd)) << error;
     EXPECT_EQ(ops.has_failed(), error != 0);
@@ -476,6 +476,53 @@ TEST(SpillDir, UnlinkedFiles) {
   }
   EXPECT_EQ(OpenDescriptors(), descriptors);
   dir.Remove();
+}
+
+// A process that is killed leaves no directory because of them.
+TEST(SpillDir, UnlinkedFilesNeedNoDirectoryOfTheProcess) {
+  const TestDirectory test;
+  SpillDir dir;
+  ASSERT_FALSE(dir.Open(test.path()));
+  int fd = -1;
+  ASSERT_FALSE(dir.OpenUnlinked(0, &fd));
+  EXPECT_TRUE(NamesIn(test.path()).empty());
+  close(fd);
+  dir.Remove();
+}
+
+TEST(SpillDir, AnOwnDirectoryIsNobodyElses) {
+  const TestDirectory test;
+  const std::string path = test / "own";
+  {
+    SpillDir dir;
+    ASSERT_FALSE(dir.OpenOwn(path));
+    EXPECT_FALSE(Use(dir));
+    // Somebody cleans up, and somebody else comes.
+    dir.Remove();
+  }
+  for (const mode_t mode : {0777, 0755, 0710}) {
+    chmod(path.c_str(), mode);
+    SpillDir dir;
+    EXPECT_EQ(dir.OpenOwn(path).code, DiskErrorCode::kNotPermitted) << mode;
+    EXPECT_FALSE(dir.is_open());
+  }
+  chmod(path.c_str(), 0700);
+  SpillDir dir;
+  ASSERT_FALSE(dir.OpenOwn(path));
+  ASSERT_EQ(rmdir(path.c_str()), 0);
+  ASSERT_EQ(mkdir((test / "others").c_str(), 0700), 0);
+  ASSERT_EQ(symlink((test / "others").c_str(), path.c_str()), 0);
+  int fd;
+  EXPECT_TRUE(dir.OpenUnlinked(0, &fd));
+  EXPECT_TRUE(Use(dir));
+  EXPECT_TRUE(NamesIn(test / "others").empty());
+  if (geteuid() == 0) {
+    ASSERT_EQ(unlink(path.c_str()), 0);
+    ASSERT_EQ(mkdir(path.c_str(), 0700), 0);
+    ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+    EXPECT_EQ(dir.OpenUnlinked(0, &fd).code, DiskErrorCode::kNotPermitted);
+    EXPECT_TRUE(NamesIn(path).empty());
+  }
 }
 
 TEST(SpillDir, UnlinkedFilesThatCannotGetSoLarge) {

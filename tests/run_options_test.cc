@@ -1,18 +1,11 @@
 // What `taskmem run` makes of the values its options are given.
-#include <filesystem>
-
-#include "tests/support/program_test.h"
+#include "tests/support/command_folder.h"
 
 namespace taskmem::test {
 namespace {
 
-class RunOptionsTest : public ::testing::Test {
+class RunOptionsTest : public CommandFolder {
  protected:
-  RunOptionsTest() {
-    std::filesystem::copy_file(Runfile("tools/taskmem_command"), folder_.path() + "/taskmem");
-    std::filesystem::copy_file(LibraryPath(), folder_.path() + "/libtaskmem.so");
-  }
-
   // Runs a shell that prints TASKMEM_OVERFLOW and TASKMEM_TASK_PER_RENAME.
   Result Run(const std::string& option) {
     Command command;
@@ -22,8 +15,6 @@ class RunOptionsTest : public ::testing::Test {
     command.environment = {{"TASKMEM_STATS_DIR", folder_.path() + "/stats"}};
     return RunCommand(command);
   }
-
-  const TemporaryFolder folder_;
 };
 
 TEST_F(RunOptionsTest, AFlagMayHaveAValue) {

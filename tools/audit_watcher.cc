@@ -27,8 +27,8 @@ uint64_t NowNs() {
 
 }  // namespace
 
-AuditWatcher::AuditWatcher(std::string stats_dir, std::string session)
-    : stats_dir_(std::move(stats_dir)), session_(std::move(session)) {
+AuditWatcher::AuditWatcher(std::vector<std::string> stats_dirs, std::string session)
+    : stats_dirs_(std::move(stats_dirs)), session_(std::move(session)) {
   // Signals are the main thread's, which forwards them.
   sigset_t all;
   sigset_t before;
@@ -64,7 +64,7 @@ void AuditWatcher::Watch() {
 }
 
 void AuditWatcher::Look() {
-  const std::optional<WatchedProcess> process = FindChildOf(stats_dir_, session_, getpid());
+  const std::optional<WatchedProcess> process = FindChildOf(stats_dirs_, session_, getpid());
   if (!process) return;
   if (process->waits_for_audit) {
     // Whatever becomes of the audit, it must not wait for nothing.
@@ -88,7 +88,7 @@ void AuditWatcher::Look() {
 }
 
 std::unique_ptr<Audit> AuditWatcher::Take(pid_t pid) {
-  const auto books = ReadProcessBooks(stats_dir_, pid);
+  const auto books = ReadProcessBooks(stats_dirs_, pid);
   if (!books) return nullptr;
   auto audit = TakeAudit(*books, &error_);
   if (!audit) return nullptr;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 #include <thread>
 
 #include "tools/audit.h"
@@ -17,7 +18,7 @@ namespace taskmem {
 class AuditWatcher {
  public:
   // Throws where there can be no thread.
-  AuditWatcher(std::string stats_dir, std::string session);
+  AuditWatcher(std::vector<std::string> stats_dirs, std::string session);
   ~AuditWatcher();
   AuditWatcher(const AuditWatcher&) = delete;
   AuditWatcher& operator=(const AuditWatcher&) = delete;
@@ -35,7 +36,7 @@ class AuditWatcher {
   void Look();
   std::unique_ptr<Audit> Take(pid_t pid);
 
-  const std::string stats_dir_;
+  const std::vector<std::string> stats_dirs_;
   const std::string session_;
   std::atomic<bool> stopping_{false};
   uint64_t peak_resident_bytes_ = 0;

@@ -23,7 +23,7 @@ std::vector<ProcessStats> LiveProcesses() {
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
     Fatal(kExitUsage, "{}", error);
   }
-  const std::vector<StatsFile> files = ReadStatsDir(StatsDir(options));
+  const std::vector<StatsFile> files = ReadStatsDirs(StatsDirs(options));
   RemoveStaleFiles(files);
   std::vector<ProcessStats> processes;
   for (const StatsFile& file : files) {

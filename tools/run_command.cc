@@ -59,13 +59,16 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
   return options;
 }
 
-std::string PrepareStatsDir(const Options& options) {
-  const std::string dir = StatsDir(options);
-  if ((mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) ||
-      access(dir.c_str(), W_OK | X_OK) != 0) {
-    Fatal(kExitUsage, "cannot use {} for --stats-dir: {}", dir, strerror(errno));
+// Empty: the program runs without books that can be read.
+std::vector<std::string> PrepareStatsDirs(const Options& options) {
+  std::string error;
+  std::vector<std::string> dirs = MakeStatsDirs(options, &error);
+  if (!dirs.empty()) return dirs;
+  if (options.stats_dir[0] != '\0') {
+    Fatal(kExitUsage, "cannot use {} for --stats-dir: {}", options.stats_dir, error);
   }
-  return dir;
+  Say("no tables, since there is no place for them: {}", error);
+  return {};
 }
 
 // Where this command lies: also where there is no /proc.
@@ -115,10 +118,10 @@ struct Collected {
 
 // Reads what the processes of the session left and removes what is left of
 // those that have ended.
-Collected Collect(const std::string& dir, const std::string& session, const ChildResult& child) {
+Collected Collect(const std::vector<std::string>& dirs, const std::string& session, const ChildResult& child) {
   Collected collected;
   collected.program.pid = child.pid;
-  for (const StatsFile& file : ReadStatsDir(dir)) {
+  for (const StatsFile& file : ReadStatsDirs(dirs)) {
     if (file.process.session != session) continue;
     if (file.process.pid == child.pid && file.process.start_time == child.start_time) {
       collected.program = file.process;
@@ -201,7 +204,7 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
 struct Preparation {
   Options options;
   std::string program;  // its path
-  std::string stats_dir;
+  std::vector<std::string> stats_dirs;  // none: nothing can be read
   std::string session;
   bool can_be_interposed = true;
 };
@@ -220,7 +223,7 @@ Preparation Prepare(const RunRequest& request) {
   if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
   run.program = FindProgramOrFail(request.program.front());
   const std::string library = FindLibrary();
-  run.stats_dir = PrepareStatsDir(run.options);
+  run.stats_dirs = PrepareStatsDirs(run.options);
   if (const auto why_not = WhyNotInterposable(run.program)) {
     Say("{} cannot be interposed, nothing is enforced: {}", request.program.front(), *why_not);
     run.can_be_interposed = false;
@@ -236,7 +239,7 @@ Preparation Prepare(const RunRequest& request) {
 std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
   try {
     setenv(kExitAuditVariable, fmt::to_string(getpid()).c_str(), 1);
-    return std::make_unique<AuditWatcher>(run.stats_dir, run.session);
+    return std::make_unique<AuditWatcher>(run.stats_dirs, run.session);
   } catch (...) {
     unsetenv(kExitAuditVariable);
     SayCaught("no audit");
@@ -246,7 +249,7 @@ std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
 
 void ReportAll(const RunRequest& request, const Preparation& run, const ChildResult& child,
                const AuditWatcher* watcher) {
-  Collected collected = Collect(run.stats_dir, run.session, child);
+  Collected collected = Collect(run.stats_dirs, run.session, child);
   if (!collected.has_program) collected.program.program = run.program;
   if (!collected.has_program && run.can_be_interposed) {
     Say("{} left no books: it could not be interposed, and nothing was enforced",

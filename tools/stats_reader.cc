@@ -9,14 +9,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <random>
 #include <system_error>
 
 #include "accounting/stats_layout.h"
+#include "shim/user_directory.h"
 #include "tools/process_info.h"
 #include "tools/stats_snapshot.h"
 
@@ -161,11 +164,46 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   return process;
 }
 
-std::string StatsDir(const Options& options) {
-  if (options.stats_dir[0] != '\0') return options.stats_dir;
-  char path[sizeof(options.stats_dir)];
-  DefaultStatsDir(path, sizeof(path));
-  return path;
+namespace {
+
+// A path of the folder itself, whatever becomes of its name. It stays open.
+std::string PathOf(int fd, const char* name) {
+  const int kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  const std::string path = fmt::format("/proc/self/fd/{}", kept);
+  if (kept >= 0 && access(path.c_str(), X_OK) == 0) return path;
+  close(kept);
+  return name;
+}
+
+}  // namespace
+
+std::vector<std::string> StatsDirs(const Options& options) {
+  if (options.stats_dir[0] != '\0') return {options.stats_dir};
+  std::vector<std::string> dirs;
+  ForEachUserDirectory(
+      StatsParent(),
+      [](void* context, const char* path, int fd) {
+        static_cast<std::vector<std::string>*>(context)->push_back(PathOf(fd, path));
+      },
+      &dirs);
+  return dirs;
+}
+
+std::vector<std::string> MakeStatsDirs(const Options& options, std::string* error) {
+  if (options.stats_dir[0] != '\0') {
+    const char* const dir = options.stats_dir;
+    if ((mkdir(dir, 0700) == 0 || errno == EEXIST) && access(dir, W_OK | X_OK) == 0) return {dir};
+    *error = strerror(errno);
+    return {};
+  }
+  char path[kUserDirectoryBytes];
+  const int fd = OpenUserDirectory(StatsParent(), path);
+  if (fd < 0) {
+    *error = fmt::format("{}: {}", path, strerror(-fd));
+    return {};
+  }
+  close(fd);
+  return StatsDirs(options);
 }
 
 std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
@@ -182,6 +220,20 @@ std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
   });
   return files;
 }
+
+std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs) {
+  std::vector<StatsFile> files;
+  for (const std::string& dir : dirs) {
+    std::vector<StatsFile> more = ReadStatsDir(dir);
+    std::move(more.begin(), more.end(), std::back_inserter(files));
+  }
+  std::stable_sort(files.begin(), files.end(), [](const StatsFile& a, const StatsFile& b) {
+    return a.process.peak_charged_bytes > b.process.peak_charged_bytes;
+  });
+  return files;
+}
+
+namespace {
 
 std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) {
   std::error_code error;
@@ -226,6 +278,23 @@ std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::str
     }
     return WatchedProcess{static_cast<pid_t>(header.pid), entry.path(),
                           header.exit_audit.load() == ExitAudit::kWaiting};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ProcessBooks> ReadProcessBooks(const std::vector<std::string>& dirs, pid_t pid) {
+  for (const std::string& dir : dirs) {
+    if (auto books = ReadProcessBooks(dir, pid)) return books;
+  }
+  return std::nullopt;
+}
+
+std::optional<WatchedProcess> FindChildOf(const std::vector<std::string>& dirs,
+                                          const std::string& session, pid_t parent) {
+  for (const std::string& dir : dirs) {
+    if (auto found = FindChildOf(dir, session, parent)) return found;
   }
   return std::nullopt;
 }

@@ -96,12 +96,19 @@ struct StatsFile {
   ProcessStats process;
 };
 
-// The folder that holds the stats files.
-std::string StatsDir(const Options& options);
+// The folders that hold stats files: the one that was named, or those of this user in
+// StatsParent() that are nobody else's. What is reached by these paths stays the same folders:
+// they stay open.
+std::vector<std::string> StatsDirs(const Options& options);
+// The same, with one at least, the first, made where there is none. Empty: that cannot be;
+// `error` says why.
+std::vector<std::string> MakeStatsDirs(const Options& options, std::string* error);
 
 // Every stats file of a folder, in order of peak_charged_bytes, the largest
 // first. Empty where there is no folder.
 std::vector<StatsFile> ReadStatsDir(const std::string& dir);
+// Of several folders.
+std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs);
 
 // What the audit needs of a process's books: which slot is whose, and where its tables are.
 struct ProcessBooks {
@@ -120,7 +127,7 @@ struct ProcessBooks {
 };
 
 // Of a live process; nothing where there is none, or it has just been started.
-std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid);
+std::optional<ProcessBooks> ReadProcessBooks(const std::vector<std::string>& dirs, pid_t pid);
 
 // The process that `parent` started in the session, while it lives.
 struct WatchedProcess {
@@ -128,8 +135,8 @@ struct WatchedProcess {
   std::string path;              // of its stats file
   bool waits_for_audit = false;  // it is ending (accounting/exit_audit.h)
 };
-std::optional<WatchedProcess> FindChildOf(const std::string& dir, const std::string& session,
-                                          pid_t parent);
+std::optional<WatchedProcess> FindChildOf(const std::vector<std::string>& dirs,
+                                          const std::string& session, pid_t parent);
 
 // Lets a process that waits for its audit end.
 void ReleaseFromAudit(const WatchedProcess& process);
