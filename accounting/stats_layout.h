@@ -26,7 +26,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 4;
+inline constexpr uint32_t kStatsVersion = 5;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 
@@ -41,6 +41,10 @@ struct PoolStats {
   std::atomic<uint64_t> storage_used_bytes;
   std::atomic<uint64_t> overdrawn_bytes;       // held beyond what could be granted
   std::atomic<uint64_t> active_tasks;          // N
+  // By how much the pools are larger than memory_bytes: granted, and not in memory as far as has
+  // been looked.
+  std::atomic<uint64_t> untouched_bytes;
+  std::atomic<uint64_t> slack_bytes;  // free in the allocator, in memory, and counted as unmanaged
 };
 
 struct StatsHeader {

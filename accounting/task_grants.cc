@@ -23,7 +23,7 @@ void TaskGrants::RenewUnmanaged() {
     unmanaged += std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode) -
                                           expected_storage_.load());
   }
-  unmanaged_.Set(kMode, unmanaged);
+  unmanaged_.Set(kMode, unmanaged + slack_.load(std::memory_order_relaxed));
 }
 
 void TaskGrants::ExpectStorage(int64_t bytes) {

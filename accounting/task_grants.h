@@ -58,6 +58,9 @@ class TaskGrants final : public IdleGrantHolder {
   // unmanaged meanwhile. A negative number takes that back.
   void ExpectStorage(int64_t bytes);
 
+  // Memory that is free in the allocator and still in memory, as of now: unmanaged, too.
+  void NoteSlack(int64_t bytes) { slack_.store(bytes, std::memory_order_relaxed); }
+
   // After ChargeOverQuota(bytes): has the pools cover it, overdrawn where they cannot.
   void Cover(uint32_t slot, uint64_t bytes);
 
@@ -107,6 +110,7 @@ class TaskGrants final : public IdleGrantHolder {
   const std::atomic<uint32_t>& slots_;
   UnmanagedTotals& unmanaged_;
   std::atomic<int64_t> expected_storage_{0};
+  std::atomic<int64_t> slack_{0};
 };
 
 }  // namespace taskmem

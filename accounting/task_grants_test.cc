@@ -695,5 +695,58 @@ TEST(TaskGrants, EndsAndCreditsMeet) {
   }
 }
 
+TEST(TaskGrants, SlackCountsAgainstTheMemoryUntilItIsGivenBack) {
+  Process process(64 * kMiB);
+  process.grants().NoteSlack(static_cast<int64_t>(40 * kMiB));
+  EXPECT_EQ(process.Charge(kA, 30 * kMiB), kOverGrant);
+  EXPECT_EQ(process.Charge(kA, 20 * kMiB), kCharged);
+  process.grants().NoteSlack(0);
+  EXPECT_EQ(process.Charge(kA, 30 * kMiB), kCharged);
+  process.ExpectAtRest();
+}
+
+TEST(TaskGrants, WhatIsLentIsHadAndGoesBackWithIt) {
+  Process process(64 * kMiB);
+  EXPECT_EQ(process.Charge(kA, 60 * kMiB), kCharged);
+  EXPECT_EQ(process.Charge(kB, kGiB), kOverGrant);
+  constexpr auto kKeep = static_cast<int64_t>(4 * kMiB);
+  ASSERT_TRUE(process.pools().Lend(static_cast<int64_t>(kGiB) + kKeep, kKeep, kMode));
+  EXPECT_EQ(process.Charge(kB, kGiB), kCharged);
+  process.pools().EndLending(kMode);
+  process.ExpectAtRest();
+  EXPECT_GE(process.state().lent, static_cast<int64_t>(kGiB - 4 * kMiB));
+  EXPECT_EQ(process.state().execution_size + process.state().storage_size,
+            static_cast<int64_t>(64 * kMiB) + process.state().lent);
+  // What is lent is no room for others.
+  EXPECT_EQ(process.Charge(kC, 32 * kMiB), kOverGrant);
+  process.Credit(kB, kGiB);
+  process.ExpectAtRest();
+  EXPECT_LE(process.state().lent, kKeep);
+  process.Credit(kA, 60 * kMiB);
+  EXPECT_EQ(process.state().lent, 0);
+  EXPECT_EQ(process.state().execution_size + process.state().storage_size,
+            static_cast<int64_t>(64 * kMiB));
+}
+
+TEST(TaskGrants, NothingLentGoesBackBeforeItIsHad) {
+  Process process(64 * kMiB);
+  EXPECT_EQ(process.Charge(kA, 60 * kMiB), kCharged);
+  ASSERT_TRUE(process.pools().Lend(static_cast<int64_t>(kGiB), 0, kMode));
+  process.Credit(kA, 60 * kMiB);  // another thread
+  EXPECT_EQ(process.Charge(kB, kGiB), kCharged);
+  process.pools().EndLending(kMode);
+  process.Credit(kB, kGiB);
+  process.End(kB);
+  EXPECT_EQ(process.state().lent, 0);
+  process.ExpectAtRest();
+}
+
+TEST(TaskGrants, SumsOfWhatIsLentDoNotOverflow) {
+  Process process(64 * kMiB);
+  EXPECT_FALSE(process.pools().Lend(INT64_MAX, 0, kMode));
+  EXPECT_FALSE(process.pools().Lend(-1, 0, kMode));
+  EXPECT_EQ(process.state().lent, 0);
+}
+
 }  // namespace
 }  // namespace taskmem

@@ -7,7 +7,7 @@ namespace taskmem {
 UnifiedMemoryManager::UnifiedMemoryManager(const MemoryManagerOptions& options)
     : options_(options) {
   const auto size = [](ModePools& pools, int64_t max_bytes, int64_t region_bytes) {
-    pools.max_bytes = max_bytes;
+    pools.max_bytes = pools.base_bytes = max_bytes;
     pools.region_bytes = region_bytes;
     pools.storage.IncrementPoolSize(region_bytes);
     pools.execution.IncrementPoolSize(max_bytes - region_bytes);
@@ -56,6 +56,7 @@ int64_t UnifiedMemoryManager::ReleaseExecutionMemory(int64_t bytes, int64_t task
   ExecutionMemoryPool& pool = PoolsOf(mode).execution;
   const int64_t held = pool.UsageOf(task);
   const int64_t released = pool.Release(task, bytes);
+  ReturnLent(PoolsOf(mode));
   Notify();
   UnlockAndWake();
   if (held < bytes) {
@@ -71,6 +72,7 @@ bool UnifiedMemoryManager::TryReleaseExecutionMemory(int64_t bytes, int64_t task
                                                      MemoryMode mode) {
   if (!mutex_.TryLock()) return false;
   PoolsOf(mode).execution.Release(task, bytes);
+  ReturnLent(PoolsOf(mode));
   Notify();
   UnlockAndWake();
   return true;
@@ -81,6 +83,7 @@ int64_t UnifiedMemoryManager::ReleaseAllExecutionMemoryForTask(int64_t task) {
   mutex_.Lock();
   for (ModePools& pools : modes_) {
     released += pools.execution.Release(task, pools.execution.UsageOf(task));
+    ReturnLent(pools);
   }
   Notify();
   UnlockAndWake();
@@ -99,6 +102,42 @@ bool UnifiedMemoryManager::OverdrawExecutionMemory(int64_t bytes, int64_t task, 
   Notify();
   UnlockAndWake();
   return registered;
+}
+
+bool UnifiedMemoryManager::Lend(int64_t bytes, int64_t keep, MemoryMode mode) {
+  constexpr int64_t kMost = INT64_MAX / 4;
+  const MutexLock lock(mutex_);
+  ModePools& pools = PoolsOf(mode);
+  const int64_t beside = BesidePools(pools);
+  if (bytes < 0 || bytes > kMost || beside > kMost || pools.max_bytes > kMost) return false;
+  const int64_t needed =
+      pools.execution.used() + pools.storage.used() + beside + bytes - pools.max_bytes;
+  if (needed > 0) {
+    pools.max_bytes += needed;
+    pools.execution.IncrementPoolSize(needed);
+  }
+  pools.keep_bytes = keep;
+  ++pools.lenders;
+  return true;
+}
+
+void UnifiedMemoryManager::EndLending(MemoryMode mode) {
+  mutex_.Lock();
+  ModePools& pools = PoolsOf(mode);
+  --pools.lenders;
+  ReturnLent(pools);
+  Notify();
+  UnlockAndWake();
+}
+
+// What is lent and free beyond what is kept for the next requests is nobody's any more.
+void UnifiedMemoryManager::ReturnLent(ModePools& pools) {
+  const int64_t lent = pools.max_bytes - pools.base_bytes;
+  if (lent == 0 || pools.lenders != 0) return;
+  const int64_t returned = std::min(lent, pools.execution.free() - pools.keep_bytes);
+  if (returned <= 0) return;
+  pools.max_bytes -= returned;
+  pools.execution.DecrementPoolSize(returned);
 }
 
 Result<bool> UnifiedMemoryManager::AcquireStorageMemory(std::string_view block, int64_t bytes,
@@ -225,6 +264,7 @@ void UnifiedMemoryManager::ResetAfterFork() {
   waiting_threads_.store(0, std::memory_order_relaxed);
   notified_ = false;
   for (ModePools& pools : modes_) {
+    pools.lenders = 0;
     // Another thread may have been amid a move when the process was forked.
     pools.execution.Clear();
     pools.execution.DecrementPoolSize(pools.execution.size());
@@ -280,7 +320,7 @@ UnifiedMemoryManager::Pools UnifiedMemoryManager::PoolsLocked(MemoryMode mode) c
   return {pools.execution.size(),         pools.execution.used(),
           pools.storage.size(),           pools.storage.used(),
           pools.execution.overdrawn(),    pools.execution.active_tasks(),
-          UnmanagedMemoryUsed(mode)};
+          UnmanagedMemoryUsed(mode),      pools.max_bytes - pools.base_bytes};
 }
 
 }  // namespace taskmem

@@ -125,6 +125,13 @@ class UnifiedMemoryManager {
   // memory for the task's entry.
   bool OverdrawExecutionMemory(int64_t bytes, int64_t task, MemoryMode mode);
 
+  // For a size of the pools that nobody set: what tasks have been granted and have not touched
+  // takes no room. Makes the pools of the mode so much larger that execution can have `bytes`
+  // more. What is lent goes back as execution memory is released, but for `keep` bytes, and not
+  // before each Lend has been followed by an EndLending. False: sums would overflow.
+  bool Lend(int64_t bytes, int64_t keep, MemoryMode mode);
+  void EndLending(MemoryMode mode);
+
   // UMM-7: all or nothing; never waits. May evict. kInvalidArgument, and what the
   // evictor fails with.
   Result<bool> AcquireStorageMemory(std::string_view block, int64_t bytes, MemoryMode mode);
@@ -178,6 +185,7 @@ class UnifiedMemoryManager {
     int64_t overdrawn;
     int64_t active_tasks;
     int64_t unmanaged;
+    int64_t lent;  // by how much the pools are larger than their options say
   };
   Pools GetPools(MemoryMode mode) const;
 
@@ -205,6 +213,9 @@ class UnifiedMemoryManager {
     StorageMemoryPool storage;
     int64_t max_bytes = 0;
     int64_t region_bytes = 0;
+    int64_t base_bytes = 0;   // max_bytes without what is lent
+    int64_t keep_bytes = 0;   // of what is lent and free
+    int64_t lenders = 0;      // between Lend and EndLending
   };
 
   struct Waiter;
@@ -226,6 +237,7 @@ class UnifiedMemoryManager {
   void PlanGrowth(const ModePools& pools, int64_t bytes, int64_t enough, int64_t* move_bytes,
                   int64_t* evict_bytes) const;
   void MoveToExecution(ModePools& pools, int64_t bytes);
+  void ReturnLent(ModePools& pools);
   int64_t BorrowFromExecution(ModePools& pools, int64_t bytes);
   void ReturnBorrowed(ModePools& pools, int64_t borrowed);
   Pass RunPass(Waiter& waiter);

@@ -142,7 +142,7 @@ int taskmem_owner_of(const void* address, uint64_t* id) {
 }
 
 int taskmem_sample_residency(void) {
-  SampleResidency();
+  SampleResidencyNow();
   PublishMappings(/*with_stacks=*/true);
   return 0;
 }

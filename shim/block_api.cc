@@ -174,6 +174,7 @@ int PutValue(BlockManager& blocks, const BlockPut& put, const taskmem_block_opti
   if (closer == nullptr) return ENOMEM;
   const auto bytes = static_cast<int64_t>(options.bytes);
   // What was built attached to TASKMEM_STORAGE is in the storage book already.
+  GiveSlackBackFor(options.bytes);
   ExpectStorage(bytes);
   const StoreResult<PutAnswer> answer = blocks.PutValue(put, bytes, options.value, closer);
   ExpectStorage(-bytes);
@@ -186,6 +187,7 @@ int PutValue(BlockManager& blocks, const BlockPut& put, const taskmem_block_opti
 
 int PutBytes(BlockManager& blocks, const BlockPut& put, const taskmem_block_options& options,
              bool* callback_failed) {
+  GiveSlackBackFor(options.bytes);
   ExpectStorage(0);  // what no task holds may have changed
   CallerBytes bytes(options);
   const StoreResult<PutAnswer> answer =

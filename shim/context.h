@@ -63,6 +63,11 @@ struct Context {
   uint32_t entries_since_purge;
   Context* next_parked;
 
+  // Free spans that are in memory (purge.inc). Written by whoever has the context.
+  std::atomic<int64_t> slack_bytes;
+  std::atomic<uint64_t> purge_at_ns;  // when they are looked at; 0: there are none
+  uint32_t purge_epoch;               // as of the last time that all were given back
+
   // Sampling of allocation sites (sites.inc).
   SampleClock clock;
   uint64_t sample_interval;  // with which the block being allocated was sampled; 0: it was not

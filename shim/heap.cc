@@ -33,6 +33,7 @@
 #include "shim/residency.h"
 #include "shim/shared_page.h"
 #include "shim/sites.h"
+#include "shim/slack.h"
 #include "shim/spill_host.h"
 #include "shim/task_pages.h"
 #include "shim/thread_stacks.h"
@@ -48,6 +49,10 @@ void CollectSleepers();
 void CollectOrphan();
 
 namespace {
+mi_page_t* TakePageMemory(mi_heap_t* heap, size_t bytes, size_t huge_alignment);
+void GivePageMemory(mi_page_t* page, bool force, mi_segments_tld_t* tld);
+void PurgeContext(Context* context, bool force);
+void PurgeOwnIfDue(Context* context);
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
 }
 
@@ -86,10 +91,12 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/sites.inc"
 #include "shim/page_alloc.inc"
 #include "shim/context.inc"
+#include "shim/purge.inc"
 #include "shim/collect.inc"
 #include "shim/overflow_heap.inc"
 #include "shim/aligned.inc"
 #include "shim/slow_path.inc"
+#include "shim/decay.inc"
 #include "shim/limit.inc"
 #include "shim/mapping_limit.inc"
 #include "shim/malloc.inc"

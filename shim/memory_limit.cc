@@ -1,5 +1,7 @@
 #include "shim/memory_limit.h"
 
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -101,6 +103,41 @@ uint64_t MachineMemory(const char* root) {
 uint64_t MemoryBytesFrom(const char* root) {
   const uint64_t limit = Smaller(ControlGroupLimit(root), MachineMemory(root));
   return limit == kNoLimit ? limit : limit - Smaller(kReserveBytes, limit / 8);
+}
+
+uint64_t ResidentMemoryBytes() {
+  // Piece by piece: whoever allocates may have a small stack.
+  char text[512];
+  size_t kept = 0;
+  uint64_t kib = 0;
+  bool is_known = false;
+  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/status"),
+                           O_RDONLY | O_CLOEXEC);
+  while (!os::Failed(fd)) {
+    const long got = os::Call(SYS_read, fd, reinterpret_cast<long>(text + kept),
+                              static_cast<long>(sizeof(text) - 1 - kept));
+    if (got <= 0) break;
+    kept += static_cast<size_t>(got);
+    text[kept] = '\0';
+    char* line = text;
+    for (char* end; (end = strchr(line, '\n')) != nullptr; line = end + 1) {
+      const bool is_anonymous = strncmp(line, "RssAnon:", 8) == 0;
+      if (!is_anonymous && strncmp(line, "RssShmem:", 9) != 0) continue;
+      const uint64_t number = ParseNumber(strchr(line, ':') + 1);
+      if (number == kNoLimit) continue;
+      kib += number;
+      is_known = true;
+    }
+    // A line of more than that is none of these.
+    kept = strlen(line);
+    if (kept == sizeof(text) - 1) kept = 0;
+    memmove(text, line, kept);
+  }
+  if (!os::Failed(fd)) os::Call(SYS_close, fd);
+  if (is_known) return kib * 1024;
+  struct rusage usage = {};
+  os::Call(SYS_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage));
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 uint64_t DefaultMemoryBytes() { return MemoryBytesFrom(""); }

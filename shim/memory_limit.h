@@ -15,6 +15,10 @@ uint64_t DefaultMemoryBytes();
 // The same from another root and group file, for tests: `root` + "/proc/self/cgroup" and so on.
 uint64_t MemoryBytesFrom(const char* root);
 
+// What of this process is in memory now and not a file's, in bytes; where /proc does not say, the
+// most that ever was in memory. Does I/O, some 10 us; allocates nothing.
+uint64_t ResidentMemoryBytes();
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_MEMORY_LIMIT_H_

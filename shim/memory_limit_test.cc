@@ -1,9 +1,11 @@
 #include "shim/memory_limit.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -174,6 +176,19 @@ TEST(DefaultMemoryBytes, IsOfThisMachine) {
   const uint64_t bytes = DefaultMemoryBytes();
   EXPECT_GT(bytes, 0u);
   EXPECT_LT(bytes, uint64_t{machine.totalram} * machine.mem_unit);
+}
+
+TEST(ResidentMemory, FollowsWhatIsTouched) {
+  const uint64_t before = ResidentMemoryBytes();
+  EXPECT_GT(before, 0u);
+  constexpr size_t kBytes = 64 * kMiB;
+  void* const got =
+      mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(got, MAP_FAILED);
+  EXPECT_LT(ResidentMemoryBytes(), before + kBytes / 2);
+  memset(got, 1, kBytes);
+  EXPECT_GE(ResidentMemoryBytes(), before + kBytes - kMiB);
+  munmap(got, kBytes);
 }
 
 }  // namespace

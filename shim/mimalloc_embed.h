@@ -6,6 +6,8 @@
 //   segments   every segment taken from or given back to the system passes
 //              NoteSegment, which keeps the map that free() tests
 //   memory     heaps of kOverflowArena take their segments from the overflow file
+//   cache      free segments pass CacheSegment and UncacheSegment, which count what of them
+//              is still in memory
 //   pages      every page given back passes ReleasePage, which credits it
 //   generic    every allocation a free list cannot serve enters MallocGeneric
 //   no keys    mimalloc's own thread-end key and exit handler are never made
@@ -48,6 +50,14 @@ void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
 void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t huge_alignment);
 uintptr_t OsRandom();
+// The cache of free segments, which knows what of them is slack (purge.inc).
+bool CacheSegment(void* start, size_t size, size_t memory_id, const mi_commit_mask_t* commit_mask,
+                  const mi_commit_mask_t* decommit_mask, bool is_large, bool is_pinned,
+                  mi_os_tld_t* tld);
+void* UncacheSegment(size_t size, mi_commit_mask_t* commit_mask, mi_commit_mask_t* decommit_mask,
+                     bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
+                     size_t* memory_id, mi_os_tld_t* tld);
+void NoteCachedPurged(const mi_commit_mask_t* decommit_mask);
 
 // mimalloc's own mappings are not the program's.
 inline long Answer(long result) {
@@ -89,19 +99,22 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #undef madvise
 #include "bitmap.c"
 #include "arena.c"
+// Nothing is ever abandoned, so nobody reads it: what stands there is the note that a cached
+// segment, `slot`, is given back.
+#define _mi_abandoned_await_readers() taskmem::NoteCachedPurged(&slot->decommit_mask)
 #include "segment-cache.c"
+#undef _mi_abandoned_await_readers
 #define _mi_arena_alloc_aligned taskmem::TakeSegmentMemory
 #define _mi_arena_free taskmem::ReleaseSegmentMemory
-// What is free of the file goes back to it at once.
-#define _mi_segment_cache_push(start, size, memory_id, ...) \
-  ((memory_id) != taskmem::kOverflowMemory &&               \
-   _mi_segment_cache_push(start, size, memory_id, __VA_ARGS__))
+#define _mi_segment_cache_push taskmem::CacheSegment
+#define _mi_segment_cache_pop taskmem::UncacheSegment
 #define _mi_segment_map_allocated_at(segment) taskmem::NoteSegment(segment, true)
 #define _mi_segment_map_freed_at(segment) taskmem::NoteSegment(segment, false)
 #include "segment.c"
 #undef _mi_arena_alloc_aligned
 #undef _mi_arena_free
 #undef _mi_segment_cache_push
+#undef _mi_segment_cache_pop
 #undef _mi_segment_map_allocated_at
 #undef _mi_segment_map_freed_at
 #define _mi_segment_page_free(page, force, tld) taskmem::ReleasePage(page, force, tld)

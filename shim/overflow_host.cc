@@ -50,7 +50,9 @@ uint64_t PoolRoom() {
   const uint64_t memory = pools.memory_bytes.load(std::memory_order_relaxed);
   const uint64_t used = pools.execution_used_bytes.load(std::memory_order_relaxed) +
                         pools.storage_used_bytes.load(std::memory_order_relaxed);
-  return memory == kNoPool ? UINT64_MAX : memory > used ? memory - used : 0;
+  if (memory == kNoPool) return UINT64_MAX;
+  const uint64_t room = memory + pools.untouched_bytes.load(std::memory_order_relaxed);
+  return room > used ? room - used : 0;
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "accounting/unified_memory_manager.h"
 #include "shim/log.h"
 #include "shim/memory_limit.h"
+#include "shim/os.h"
+#include "shim/slack.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -53,7 +55,56 @@ void ShowPools() {
     show(stats.storage_used_bytes, pools.storage_used);
     show(stats.overdrawn_bytes, pools.overdrawn);
     show(stats.active_tasks, pools.active_tasks);
+    show(stats.untouched_bytes, pools.lent);
+    show(stats.slack_bytes, CountedSlack());
   });
+}
+
+// The size of the pools where nobody set it; 0: somebody did. It bounds what is in memory: where
+// the pools are exhausted by what tasks hold and have not touched, they are lent that much.
+uint64_t g_unset_memory_bytes = 0;
+std::atomic<uint64_t> g_last_full_ns{0};  // when a look found no room
+
+// Whether what is in memory and `bytes` more fit; then the pools have room for them until
+// EndLending. A request for more than all there is cannot be meant to be touched whole.
+bool LendUntouched(uint64_t bytes) {
+  // A program that has used it all up does not have /proc read for each request.
+  constexpr uint64_t kPatienceNs = 1'000'000;
+  const uint64_t memory = g_unset_memory_bytes;
+  if (memory == 0 || bytes > uint64_t{1} << 60) return false;
+  const uint64_t now = os::MonotonicNs();
+  if (now - g_last_full_ns.load(std::memory_order_relaxed) < kPatienceNs) return false;
+  const uint64_t resident = ResidentMemoryBytes();
+  const uint64_t touched = bytes <= memory ? bytes : 0;
+  if (resident > memory || touched > memory - resident) {
+    g_last_full_ns.store(now, std::memory_order_relaxed);
+    return false;
+  }
+  // The next look comes after a part of what is left: what was lent may be touched by then.
+  const uint64_t ahead = (memory - resident - touched) / 16;
+  return g_manager->Lend(static_cast<int64_t>(bytes + ahead), static_cast<int64_t>(ahead),
+                         MemoryMode::kOffHeap);
+}
+
+// AcquireAndCharge, after that found too little.
+ChargeOutcome AcquireLent(uint32_t slot, uint64_t bytes) {
+  constexpr int kMostTries = 16;  // others may take what was lent for this one
+  for (int i = 0; i < kMostTries && LendUntouched(bytes); ++i) {
+    const ChargeOutcome outcome = g_grants->AcquireAndCharge(slot, bytes);
+    g_manager->EndLending(MemoryMode::kOffHeap);
+    if (outcome != ChargeOutcome::kOverGrant) return outcome;
+  }
+  return ChargeOutcome::kOverGrant;
+}
+
+// An eighth of the memory is left at most, and slack is a good part of what is taken.
+bool IsNear(uint64_t slack) {
+  const PoolStats& stats = g_stats->pools;
+  const uint64_t memory = stats.memory_bytes.load(std::memory_order_relaxed);
+  const uint64_t used = stats.execution_used_bytes.load(std::memory_order_relaxed) +
+                        stats.storage_used_bytes.load(std::memory_order_relaxed) +
+                        g_books[kUntrackedSlot].charged_bytes.load(std::memory_order_relaxed);
+  return slack > memory / 32 && used + slack > memory - memory / 8;
 }
 
 bool Enter() {
@@ -90,9 +141,26 @@ OutsidePools::~OutsidePools() {
 
 UnifiedMemoryManager* Pools() { return g_manager; }
 
+bool MemoryIsUnset() { return g_unset_memory_bytes != 0; }
+
+void LookAtMemoryAgain() { g_last_full_ns.store(0, std::memory_order_relaxed); }
+
 void AttachToPools(BlockEvictor* store) { g_store.Open(store); }
 
-void ExpectStorage(int64_t bytes) { g_grants->ExpectStorage(bytes); }
+void ExpectStorage(int64_t bytes) {
+  g_grants->NoteSlack(CountedSlack());
+  g_grants->ExpectStorage(bytes);
+}
+
+void GiveSlackBackFor(uint64_t bytes) {
+  const int64_t slack = CountedSlack();
+  if (slack == 0) return;
+  const UnifiedMemoryManager::Pools pools = g_manager->GetPools(MemoryMode::kOffHeap);
+  const int64_t used = pools.execution_used + pools.storage_used + pools.unmanaged +
+                       pools.overdrawn;
+  const int64_t free = pools.execution_size + pools.storage_size - used;
+  if (free < slack || static_cast<uint64_t>(free - slack) < bytes) GiveSlackBack();
+}
 
 uint32_t SlotThatAcquires() { return t_acquiring_slot; }
 
@@ -101,6 +169,7 @@ void OpenPools(const Options& options) {
       options.memory_bytes != 0 ? options.memory_bytes : DefaultMemoryBytes();
   // Sums of sizes must not overflow.
   constexpr uint64_t kMost = uint64_t{1} << 60;
+  if (options.memory_bytes == 0 && memory < kMost) g_unset_memory_bytes = memory;
   MemoryManagerOptions settings;
   settings.max_off_heap_bytes = static_cast<int64_t>(memory < kMost ? memory : kMost);
   settings.off_heap_storage_region_bytes = static_cast<int64_t>(
@@ -133,7 +202,14 @@ uint64_t GrantAtBegin() { return g_grants != nullptr ? 0 : kNoPool; }
 
 ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
   const InsidePools inside;
-  if (inside) return g_grants->AcquireAndCharge(slot, bytes);
+  if (inside) {
+    const int64_t slack = CountedSlack();
+    g_grants->NoteSlack(slack);
+    if (slack != 0 && IsNear(static_cast<uint64_t>(slack))) NoteMemoryIsNear();
+    const ChargeOutcome outcome = g_grants->AcquireAndCharge(slot, bytes);
+    const bool may_lend = outcome == ChargeOutcome::kOverGrant && g_unset_memory_bytes != 0;
+    return may_lend ? AcquireLent(slot, bytes) : outcome;
+  }
   // The next charge that gets in covers this one, too.
   g_books[slot].ChargeOverQuota(bytes);
   return ChargeOutcome::kCharged;
@@ -144,6 +220,7 @@ uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns) 
   if (!inside) return 0;
   const uint32_t before = t_acquiring_slot;
   t_acquiring_slot = slot;
+  g_grants->NoteSlack(CountedSlack());
   const uint64_t acquired = g_grants->AcquireAhead(slot, bytes, timeout_ns);
   t_acquiring_slot = before;
   return acquired;

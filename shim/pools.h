@@ -24,12 +24,21 @@ void PoolsAfterFork();
 // nullptr: before OpenPools.
 UnifiedMemoryManager* Pools();
 
+// Nobody set --memory: what its default bounds is in memory.
+bool MemoryIsUnset();
+// Something has gone from memory: what is in memory is looked at by the next who finds too
+// little.
+void LookAtMemoryAgain();
+
 // Who is asked for room from now on; until then nobody is.
 void AttachToPools(BlockEvictor* store);
 
 // A value of `bytes` that the storage book has already is going to be storage memory of the
 // pools: it is not unmanaged memory beside them. A negative number takes that back.
 void ExpectStorage(int64_t bytes);
+// Before a value of `bytes` is stored: what is free and in memory goes before other blocks do,
+// where there is too little room for it (slack.h). No lock may be held.
+void GiveSlackBackFor(uint64_t bytes);
 
 // While it lives this thread may hold the lock of the pools or of what is built on them, and a
 // signal handler that interrupts it keeps out of both. False: it was inside already, and

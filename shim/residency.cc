@@ -15,6 +15,7 @@
 #include "shim/os.h"
 #include "shim/residency_timer.h"
 #include "shim/shared_objects.h"
+#include "shim/slack.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -120,6 +121,18 @@ bool IsShared(const MappingTag& tag) {
   return tag.kind == MappingClass::kSharedAnonymous || tag.kind == MappingClass::kSystemV;
 }
 
+// What tells an object from others. The inode of System V memory is its id, which may be 0 or
+// the inode of another object.
+struct ObjectName {
+  uint64_t device;
+  uint64_t inode;
+};
+ObjectName NameOf(const MapsLine& line, const MappingTag& tag) {
+  constexpr uint64_t kSystemVDevice = uint64_t{1} << 63;
+  if (tag.kind != MappingClass::kSystemV) return {line.device, line.inode};
+  return {line.device | kSystemVDevice, line.inode + 1};
+}
+
 uint64_t CountResident(uint64_t start, uint64_t bytes) {
   return ResidentBytes(start, start + bytes);
 }
@@ -160,7 +173,8 @@ void LookAtSharedLine(const MapsLine& line) {
     const uint64_t start = range.start < line.start ? line.start : range.start;
     const uint64_t end = range.end < line.end ? range.end : line.end;
     const uint64_t offset = line.offset + (start - line.start);
-    if (!g_shared_objects.Count(line.device, line.inode, offset, start, end - start,
+    const ObjectName name = NameOf(line, range.tag);
+    if (!g_shared_objects.Count(name.device, name.inode, offset, start, end - start,
                                 range.tag.slot, CountResident)) {
       g_found[range.tag.slot] += ResidentBytes(start, end);
     }
@@ -184,7 +198,8 @@ void LookBelow(const MapsLine& line) {
 void LookAtMapsFile(const Looked& looked) {
   if (looked.has_shared) g_shared_objects.Begin();
   ForEachMapsLine([&](const MapsLine& line) {
-    if (looked.has_shared && line.inode != 0) LookAtSharedLine(line);
+    // Of no device is what is private and of no file.
+    if (looked.has_shared && line.device != 0) LookAtSharedLine(line);
     if (looked.grows_down && line.inode == 0) LookBelow(line);
     return true;
   });
@@ -207,6 +222,16 @@ void SampleResidency() {
   g_last_cost_ns.store(end - start, std::memory_order_relaxed);
   g_last_ns.store(end, std::memory_order_relaxed);
   g_is_looking.store(false, std::memory_order_release);
+}
+
+void SampleResidencyNow() {
+  // A look takes milliseconds; a thread that a handler interrupts amid one may be this one.
+  constexpr uint64_t kMostNs = 1'000'000'000;
+  const uint64_t start = os::MonotonicNs();
+  while (g_is_looking.load(std::memory_order_relaxed) && os::MonotonicNs() - start < kMostNs) {
+    os::Yield();
+  }
+  SampleResidency();
 }
 
 void SampleResidencyIfDue(bool is_urgent) {
@@ -254,6 +279,7 @@ void ResidencyAfterForkInChild() {
   g_last_ns.store(0, std::memory_order_relaxed);
   g_is_looking.store(false, std::memory_order_relaxed);
   ResidencyTimerAfterFork();
+  SlackAfterFork();
 }
 
 }  // namespace taskmem

@@ -27,7 +27,11 @@ bool MayBeNearQuota(uint32_t slot);
 // Looks, unless another thread does. No lock may be held.
 void SampleResidency();
 
-// The same, where the interval has passed; or, where `is_urgent`, 0.1 ms and 4 t.
+// Looks, after another thread that does has ended its look: what was in memory when this is
+// called is charged when it returns.
+void SampleResidencyNow();
+
+// The same as SampleResidency, where the interval has passed; or, where `is_urgent`, 0.1 ms and 4 t.
 void SampleResidencyIfDue(bool is_urgent);
 
 // The task ended, or its slot is folded: what is charged goes along. The mappings' lock is

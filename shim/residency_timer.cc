@@ -1,8 +1,6 @@
 #include "shim/residency_timer.h"
 
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <atomic>
 
@@ -13,6 +11,8 @@
 #include "shim/os.h"
 #include "shim/own_thread.h"
 #include "shim/residency.h"
+#include "shim/slack.h"
+#include "shim/thread_count.h"
 
 namespace taskmem {
 namespace {
@@ -22,16 +22,6 @@ std::atomic<bool> g_has_threads{false};
 std::atomic<bool> g_is_running{false};
 std::atomic<uint32_t> g_attempts{0};
 std::atomic<uint32_t> g_never{0};  // waited for
-
-// All threads of the process; 0: not known.
-uint64_t ThreadCount() {
-  char text[1024];
-  if (os::ReadFile("/proc/self/stat", text, sizeof(text)) <= 0) return 0;
-  // "pid (name) state ppid ...": the 20th field, where a name may hold anything but its end.
-  const char* at = strrchr(text, ')');
-  for (int field = 2; at != nullptr && field < 20; ++field) at = strchr(at + 1, ' ');
-  return at != nullptr ? strtoull(at, nullptr, 10) : 0;
-}
 
 void Sample(void*) {
   for (;;) {
@@ -70,6 +60,7 @@ void NoteProgramsThread() {
     g_has_threads.store(true, std::memory_order_relaxed);
   }
   if (HasResidencyToSample() && !g_is_running.load(std::memory_order_relaxed)) StartSampler();
+  NoteSlackAtRest();
 }
 
 void NoteResidencyRanges() {

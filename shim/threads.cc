@@ -17,6 +17,7 @@
 #include "shim/own_memory.h"
 #include "shim/profiles.h"
 #include "shim/residency_timer.h"
+#include "shim/slack.h"
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
 
@@ -156,6 +157,7 @@ void AttachByOptions() {
 
 void ThreadEnded(void*) {
   EndOwnTask();
+  NoteSlackAtRest();
   LeaveHeap();
 }
 

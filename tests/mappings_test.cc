@@ -26,6 +26,8 @@ TEST(Mappings, ByResidencyAreLookedAtInTimeAndSharedOnesOnce) {
   ExpectSuccess({"map_sampled", "1"}, OwnTasks({{"TASKMEM_RESIDENCY_INTERVAL", "10ms"}}));
 }
 
+TEST(Mappings, OfSystemVAreToldFromOtherObjects) { ExpectSuccess({"map_system_v"}, OwnTasks()); }
+
 TEST(Mappings, MayBeAMillion) { ExpectSuccess({"map_million"}, OwnTasks()); }
 
 class MapOfTheKernel : public ::testing::TestWithParam<std::string> {};

@@ -145,6 +145,24 @@ TEST(Memory, IsNotTheProgramsConcernByDefault) {
   EXPECT_EQ(BlocksOfAProgram({{"TASKMEM_SHARE", "spark"}}), 200);
 }
 
+// Untouched memory is not refused where no limit was set.
+TASKMEM_CONTRACT_TESTS(Sparse, ({
+    {.name = "sparse_memory", .arguments = {"maps"}, .data_limit_bytes = 0},
+    {.name = "sparse_memory", .arguments = {"blocks"}, .data_limit_bytes = 0},
+}));
+
+TEST(Memory, ThatIsUntouchedTakesNoRoomByDefault) {
+  TemporaryFolder stats;
+  Command command;
+  command.arguments = {ProgramPath("sparse_books")};
+  command.environment = {{"TASKMEM_TASK_BY", "thread-name=^no such thread$"},
+                         {"TASKMEM_STATS_DIR", stats.path()}};
+  command.data_limit_bytes = 0;
+  const Result result = RunCommand(command);
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_EQ(result.err, "");
+}
+
 TEST(Memory, KillEndsTheProcessWithAReport) {
   const Result result = RunProgram(
       {"process_quota"}, {{"TASKMEM_MEMORY", "64M"}, {"TASKMEM_AT_LIMIT", "kill"}});

@@ -93,10 +93,14 @@ std::string PoolLine(const PoolUsage& pools) {
   if (pools.overdrawn_bytes != 0) {
     line += fmt::format(", overdrawn {}", HumanBytes(pools.overdrawn_bytes));
   }
+  if (pools.untouched_bytes != 0) {
+    line += fmt::format(", untouched {}", HumanBytes(pools.untouched_bytes));
+  }
   if (pools.memory_bytes) {
     const uint64_t taken = pools.execution_used_bytes + pools.storage_used_bytes +
                            pools.unmanaged_bytes + pools.overdrawn_bytes;
-    const uint64_t memory = *pools.memory_bytes;
+    // What is granted and not in memory takes no room.
+    const uint64_t memory = *pools.memory_bytes + pools.untouched_bytes;
     line += fmt::format(", free {}", HumanBytes(memory - std::min(taken, memory)));
   }
   return line + fmt::format("; {} active task{}\n", pools.active_tasks,

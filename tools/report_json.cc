@@ -60,6 +60,7 @@ Json PoolsJson(const PoolUsage& pools) {
           {"storage_used_bytes", pools.storage_used_bytes},
           {"unmanaged_bytes", pools.unmanaged_bytes},
           {"overdrawn_bytes", pools.overdrawn_bytes},
+          {"untouched_bytes", pools.untouched_bytes},
           {"active_tasks", pools.active_tasks}};
 }
 

@@ -88,6 +88,8 @@ PoolUsage ReadPools(const PoolStats& stats) {
   pools.storage_used_bytes = stats.storage_used_bytes.load();
   pools.overdrawn_bytes = stats.overdrawn_bytes.load();
   pools.active_tasks = stats.active_tasks.load();
+  pools.untouched_bytes = stats.untouched_bytes.load();
+  pools.unmanaged_bytes = stats.slack_bytes.load();
   return pools;
 }
 

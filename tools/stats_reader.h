@@ -64,9 +64,10 @@ struct PoolUsage {
   uint64_t execution_used_bytes = 0;  // granted to tasks
   uint64_t storage_size_bytes = 0;
   uint64_t storage_used_bytes = 0;
-  uint64_t unmanaged_bytes = 0;  // untracked, folded ended tasks, and the spill reserve
+  uint64_t unmanaged_bytes = 0;  // untracked, folded ended tasks, the spill reserve, slack
   uint64_t overdrawn_bytes = 0;  // held beyond what could be granted
   uint64_t active_tasks = 0;
+  uint64_t untouched_bytes = 0;  // granted beyond memory_bytes: not in memory, as of the last look
 };
 
 struct ProcessStats {

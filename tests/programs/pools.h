@@ -53,7 +53,7 @@ inline void RequirePoolsMatchBooks(const taskmem::test::StatsFile& stats) {
   REQUIRE_COMPARE(pools.storage_used_bytes.load(), ==, 0);
   if (pools.memory_bytes.load() != taskmem::kNoPool) {
     REQUIRE_COMPARE(pools.execution_size_bytes.load() + pools.storage_size_bytes.load(), ==,
-                    pools.memory_bytes.load());
+                    pools.memory_bytes.load() + pools.untouched_bytes.load());
   }
 }
 
