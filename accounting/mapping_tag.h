@@ -31,6 +31,7 @@ inline constexpr uint8_t kMayWrite = 2;
 
 // What maps: whether it is a library that serves others, and which.
 enum class Allocator : uint8_t { kNone, kJemalloc, kMimalloc, kTcmalloc, kPython, kGo, kJvm, kV8 };
+inline constexpr int kAllocators = 8;
 
 // A runtime that dies of a refused mapping, and whose heap has a limit of its own.
 constexpr bool IsRuntime(Allocator allocator) {

@@ -4,13 +4,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <cstring>
 #include <random>
-#include <thread>
 
+#include "accounting/stats_layout.h"
 #include "tests/support/audit_run.h"
 
 namespace taskmem::test {
@@ -28,6 +29,14 @@ class CommandTest : public AuditFolder {
     command.environment["D"] = folder_.path();
     command.environment["TASKMEM_STATS_DIR"] = folder_.path() + "/stats";
     return RunCommand(command);
+  }
+
+  // For a string in double quotes.
+  static std::string Escaped(std::string text) {
+    for (size_t at = 0; (at = text.find('$', at)) != std::string::npos; at += 2) {
+      text.insert(at, "\\");
+    }
+    return text;
   }
 
   // The script's status, with at most `lines` on standard error.
@@ -96,6 +105,10 @@ TEST_F(CommandTest, WhatWasAskedForMayBecomeImpossible) {
 TEST_F(CommandTest, SignalsAndStopsAreTheProgramsOwn) {
   ExpectStatus(143, "$T run --quiet -- sh -c 'kill -s TERM $$'", 1);  // the shell's
   ExpectStatus(137, "$T run --quiet -- sh -c 'kill -s KILL $$'", 1);
+  // Stopped, and continued or killed by somebody who knows nothing of the command.
+  const std::string await = "(until grep -q 'T (stopped)' /proc/$$/status; do :; done; ";
+  ExpectStatus(7, "$T run --quiet -- sh -c \"" + Escaped(await + "kill -s CONT $$) & kill -s STOP $$; exit 7") + "\"");
+  ExpectStatus(137, "$T run --quiet -- sh -c \"" + Escaped(await + "kill -s KILL $$) & kill -s STOP $$; exit 7") + "\"", 1);
   ExpectStatus(7, "$T run --quiet -- bash -c 'exec 0<&- 1>&- 2>&- 3>&-; exit 7'");
 }
 
@@ -139,6 +152,146 @@ TEST_F(CommandTest, StatsFilesMayBeCutWhileTheyAreRead) {
       "for i in $(seq 25); do $T ps >/dev/null || exit 1; $T run --quiet -- sh -c 'exit 7';"
       " test $? = 7 || exit 2; done; kill $cutter %1; wait; exit 0");
   EXPECT_EQ(result.exit_status, 0) << result.Describe();
+}
+
+// What a live process publishes is damaged at random: its stats file, which its tables hang on.
+class DamageTest : public CommandTest {
+ protected:
+  // The stats file of the process, mapped: what is written there the process sees, too.
+  char* MapStatsFile(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return nullptr;
+    void* start = mmap(nullptr, kStatsBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return start != MAP_FAILED ? static_cast<char*>(start) : nullptr;
+  }
+
+  // The command ends by itself, within seconds and with bounded memory.
+  void ExpectCalm(std::vector<std::string> arguments, const std::string& what) {
+    Command command;
+    command.preload = Preload::kOff;
+    command.arguments = std::move(arguments);
+    command.arguments.insert(command.arguments.begin(), folder_.path() + "/taskmem");
+    command.environment["TASKMEM_STATS_DIR"] = folder_.path() + "/stats";
+    command.timeout_seconds = 60;
+    command.resident_limit_bytes = uint64_t{512} << 20;
+    const Result result = RunCommand(command);
+    EXPECT_GE(result.exit_status, 0) << what << '\n' << result.Describe();
+    EXPECT_LE(result.exit_status, 2) << what << '\n' << result.Describe();
+  }
+};
+
+// A process that sleeps, whose books are damaged and mended again.
+class Sleeper {
+ public:
+  explicit Sleeper(const std::string& folder) {
+    pid_ = fork();
+    if (pid_ == 0) {
+      setenv("LD_PRELOAD", LibraryPath().c_str(), 1);
+      setenv("TASKMEM_STATS_DIR", folder.c_str(), 1);
+      const std::string program = ProgramPath("audited");
+      execl(program.c_str(), program.c_str(), "waits", nullptr);
+      _exit(127);
+    }
+    const std::string prefix = std::to_string(pid_) + "-";
+    namespace fs = std::filesystem;
+    for (int i = 0; i < 3000 && path_.empty(); ++i) {
+      std::error_code error;
+      for (fs::directory_iterator at(folder, error), end; !error && at != end; ++at) {
+        if (at->path().filename().string().starts_with(prefix)) path_ = at->path();
+      }
+      usleep(10'000);
+    }
+  }
+  ~Sleeper() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+
+  pid_t pid() const { return pid_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  pid_t pid_ = 0;
+  std::string path_;
+};
+
+TEST_F(DamageTest, NoDamageMakesACommandFail) {
+  const Sleeper process(folder_.path() + "/stats");
+  ASSERT_FALSE(process.path().empty());
+  char* const start = MapStatsFile(process.path());
+  ASSERT_NE(start, nullptr);
+  auto* const header = reinterpret_cast<StatsHeader*>(start);
+  while (__atomic_load_n(&header->audit.version, __ATOMIC_ACQUIRE) != kAuditVersion) usleep(1000);
+  const std::vector<char> saved(start, start + kThreadsOffset);
+  const std::string pid = std::to_string(process.pid());
+  const char* const chosen = getenv("TASKMEM_TEST_SEED");
+  const unsigned seed = chosen != nullptr ? static_cast<unsigned>(atol(chosen))
+                                          : std::random_device()();
+  const char* const rounds = getenv("TASKMEM_TEST_ROUNDS");
+  printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  const uint64_t some[] = {0, 1, 7, 4096, UINT64_MAX, uint64_t{1} << 62, uint64_t{1} << 32,
+                           header->audit.page_map_root, header->audit.contexts};
+  for (int round = 0; round < (rounds != nullptr ? atoi(rounds) : 15); ++round) {
+    std::string what = "round " + std::to_string(round);
+    for (uint64_t i = random() % 4 + 1; i > 0; --i) {
+      const size_t word = random() % (sizeof(AuditLayout) / 8 - 1) + 1;
+      const uint64_t value = random() % 2 == 0 ? some[random() % std::size(some)]
+                             : random() % 2 == 0 ? random() : header->audit.page_map_root + random() % 65536;
+      memcpy(reinterpret_cast<char*>(&header->audit) + word * 8, &value, 8);
+      what += ", word " + std::to_string(word) + " = " + std::to_string(value);
+    }
+    if (round % 3 == 0) {
+      const uint64_t value = random();
+      memcpy(start + offsetof(StatsHeader, task_slots) + random() % 64, &value, 8);
+    }
+    ExpectCalm({"audit", pid}, what);
+    if (round % 3 == 0) {
+      ExpectCalm({"ps"}, what);
+      ExpectCalm({"stats", pid, "--json"}, what);
+      ExpectCalm({"run", "--quiet", "--", "true"}, what);
+    }
+    memcpy(start, saved.data(), saved.size());
+  }
+  munmap(start, kStatsBytes);
+}
+
+// The tables themselves, in the memory of the process: what the layout points to.
+TEST_F(DamageTest, NoDamagedTableMakesACommandFail) {
+  const Sleeper process(folder_.path() + "/stats");
+  ASSERT_FALSE(process.path().empty());
+  char* const start = MapStatsFile(process.path());
+  ASSERT_NE(start, nullptr);
+  auto* const header = reinterpret_cast<StatsHeader*>(start);
+  while (__atomic_load_n(&header->audit.version, __ATOMIC_ACQUIRE) != kAuditVersion) usleep(1000);
+  const AuditLayout layout = header->audit;
+  const std::string pid = std::to_string(process.pid());
+  const int memory = open(("/proc/" + pid + "/mem").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(memory, 0);
+  // It must not notice: it stands still from here on.
+  kill(process.pid(), SIGSTOP);
+  const unsigned seed = std::random_device()();
+  printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  const uint64_t places[] = {layout.contexts,        layout.context_count, layout.own_ranges,
+                             layout.own_range_count, layout.mappings.map,  layout.libraries,
+                             layout.library_count,   layout.sites,         layout.cache};
+  for (int round = 0; round < 15; ++round) {
+    for (int i = 0; i < 6; ++i) {
+      const uint64_t place = places[random() % std::size(places)] + random() % 128 / 8 * 8;
+      const uint64_t values[] = {UINT64_MAX, random(), 0xffff, layout.contexts, layout.sites};
+      const uint64_t value = values[random() % std::size(values)];
+      [[maybe_unused]] const ssize_t written =
+          pwrite(memory, &value, sizeof(value), static_cast<off_t>(place));
+    }
+    ExpectCalm({"audit", pid}, "round " + std::to_string(round));
+    ExpectCalm({"audit", pid, "--json", "--sites", "1000000"}, "round " + std::to_string(round));
+  }
+  close(memory);
+  munmap(start, kStatsBytes);
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ class AllocatorView::Residency {
 
 AllocatorView::AllocatorView(const RemoteMemory& memory, const AuditLayout& layout)
     : memory_(memory), layout_(layout) {
+  // Offsets and sizes are within bounds: IsPlausible (audit_layout_check.h).
   const auto slots =
       memory.ReadArray<unsigned char>(layout.cache, layout.cache_slots * layout.cache_slot_bytes);
   for (size_t at = layout.cache_pointer_at; at + sizeof(uint64_t) <= slots.size();
@@ -92,7 +93,7 @@ bool AllocatorView::IsSegment(uint64_t address) const {
 void AllocatorView::AddShares(uint64_t start, uint64_t end, Shares* shares) {
   const uint64_t window_bytes = uint64_t{1} << layout_.segment_shift;
   const uint64_t leaf_bytes = PageMap::kLeafEntries << PageMap::kSliceShift;
-  for (uint64_t at = start; at < end;) {
+  for (uint64_t at = start; at < end && !memory_.IsTimeUp();) {
     // Where the page map has no leaf the allocator never was.
     const uint64_t leaf = at / leaf_bytes;
     if (at >> PageMap::kAddressBits != 0) return;
@@ -176,10 +177,11 @@ const AllocatorView::Owners& AllocatorView::ReadOwners(uint64_t address) {
   owners_ = {};
   owners_.address = address;
   constexpr uint32_t kMostBlocks = 1 << 16;
+  constexpr uint32_t kLeastBlockBytes = 8;
   const auto start = memory_.Read<uint64_t>(address + layout_.owners_start_at);
   const auto block_bytes = memory_.Read<uint32_t>(address + layout_.owners_block_at);
   const auto blocks = memory_.Read<uint32_t>(address + layout_.owners_blocks_at);
-  if (start && block_bytes && blocks && *block_bytes != 0 && *blocks <= kMostBlocks) {
+  if (start && *start < RemoteMemory::kAddressEnd && block_bytes && blocks && *block_bytes >= kLeastBlockBytes && *blocks <= kMostBlocks) {
     owners_.start = *start;
     owners_.block_bytes = *block_bytes;
     owners_.marks = memory_.ReadArray<uint16_t>(address + layout_.owners_array_at, *blocks);

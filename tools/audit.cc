@@ -8,6 +8,7 @@
 
 #include "accounting/task_book.h"
 #include "tools/allocator_view.h"
+#include "tools/audit_layout_check.h"
 #include "tools/claims.h"
 #include "tools/jvm_parts.h"
 #include "tools/mapped_ranges.h"
@@ -24,12 +25,11 @@ constexpr char kPagesLabel[] = "pages";
 
 class Auditor {
  public:
-  // `mapped_before`: as of before the ranges were read.
   Auditor(const ProcessBooks& books, const MappedRanges& mapped_before,
-          std::vector<MemoryRange> ranges)
+          std::vector<MemoryRange> ranges, const RemoteMemory& memory)
       : books_(books),
         ranges_(std::move(ranges)),
-        memory_(books.pid),
+        memory_(memory),
         allocator_(memory_, books.layout),
         modules_(FindModules(ranges_, memory_)),
         mapped_(ReadMappedRanges(memory_, books.layout)) {
@@ -54,8 +54,9 @@ class Auditor {
                        return a.resident_bytes > b.resident_bytes;
                      });
     NameTasks();
-    audit_.sites = ReadSites(memory_, books_.layout.sites, &allocator_, mapped_);
+    audit_.sites = ReadSites(memory_, books_.layout.sites, &allocator_, mapped_, ranges_);
     audit_.modules = modules_;
+    audit_.is_cut_short = memory_.IsTimeUp();
     return std::move(audit_);
   }
 
@@ -71,8 +72,15 @@ class Auditor {
   // The kernel joins neighbours whoever they are: cuts a range where its claims begin and end.
   // What of it is resident is divided; the sum stays the kernel's.
   void Split(const MemoryRange& range) {
-    const std::vector<Claim> claims =
+    std::vector<Claim> claims =
         range.resident_bytes != 0 ? claims_.In(range.start, range.end) : std::vector<Claim>();
+    // Each piece of a file has its name.
+    constexpr size_t kMostPieces = 1 << 20;
+    constexpr size_t kMostNameBytes = size_t{64} << 20;
+    const size_t more = 2 * claims.size() + 1;
+    if (pieces_.size() + more > kMostPieces || more * range.name.size() > kMostNameBytes) {
+      claims.clear();
+    }
     const size_t first = pieces_.size();
     uint64_t at = range.start;
     const auto add = [&](uint64_t end, const Claim& claim) {
@@ -170,7 +178,7 @@ class Auditor {
 
   const ProcessBooks& books_;
   const std::vector<MemoryRange> ranges_;
-  const RemoteMemory memory_;
+  const RemoteMemory& memory_;
   AllocatorView allocator_;
   const std::vector<Module> modules_;
   const MappedRanges mapped_;
@@ -187,23 +195,31 @@ class Auditor {
 };
 
 // One look.
-std::optional<Audit> Look(const ProcessBooks& books, std::string* error) {
-  const RemoteMemory memory(books.pid);
+std::optional<Audit> Look(const ProcessBooks& books, const RemoteMemory& memory,
+                          std::string* error) {
   const MappedRanges mapped = ReadMappedRanges(memory, books.layout);
   auto ranges = ReadSmaps(books.pid);
   if (!ranges || ranges->empty()) {
-    *error = fmt::format("cannot read /proc/{}/smaps ({}): be the owner of the process, or root",
-                         books.pid, ranges ? "it has ended" : strerror(errno));
+    const bool has_ended = ranges || errno == ENOENT || errno == ESRCH;
+    *error = has_ended
+                 ? fmt::format("process {} has ended", books.pid)
+                 : fmt::format(
+                       "cannot read /proc/{}/smaps ({}): be the owner of the process, or root",
+                       books.pid, strerror(errno));
     return std::nullopt;
   }
   if (!memory.Read<uint32_t>(books.layout.own_range_count)) {
+    if (errno == ESRCH) {
+      *error = fmt::format("process {} has ended", books.pid);
+      return std::nullopt;
+    }
     *error = fmt::format(
         "cannot read the memory of process {} ({}): be its owner or root; where "
         "/proc/sys/kernel/yama/ptrace_scope is not 0, root",
         books.pid, strerror(errno));
     return std::nullopt;
   }
-  return Auditor(books, mapped, *std::move(ranges)).Run();
+  return AuditMemory(books, mapped, *std::move(ranges), memory);
 }
 
 bool IsMuchUnknown(const Audit& audit) {
@@ -219,14 +235,24 @@ bool HaveSameUnknown(const Audit& a, const Audit& b) {
 
 }  // namespace
 
+Audit AuditMemory(const ProcessBooks& books, const MappedRanges& mapped_before,
+                  std::vector<MemoryRange> ranges, const RemoteMemory& memory) {
+  return Auditor(books, mapped_before, std::move(ranges), memory).Run();
+}
+
 std::optional<Audit> TakeAudit(const ProcessBooks& books, std::string* error) {
   // What was given back between the kernel's figures and the tables is claimed by nobody. It is
   // gone at the next look; what is unknown indeed is there again.
   constexpr int kMostLooks = 4;
-  std::optional<Audit> audit = Look(books, error);
-  for (int i = 1; i < kMostLooks && audit && IsMuchUnknown(*audit); ++i) {
-    std::optional<Audit> again = Look(books, error);
-    if (!again) break;  // it has ended
+  if (!IsPlausible(books.layout)) {
+    *error = fmt::format("process {} says nothing of its tables that can be true", books.pid);
+    return std::nullopt;
+  }
+  const RemoteMemory memory(books.pid);
+  std::optional<Audit> audit = Look(books, memory, error);
+  for (int i = 1; i < kMostLooks && audit && IsMuchUnknown(*audit) && !memory.IsTimeUp(); ++i) {
+    std::optional<Audit> again = Look(books, memory, error);
+    if (!again || again->is_cut_short) break;  // it has ended, or takes too long
     const bool is_settled = HaveSameUnknown(*audit, *again);
     audit = std::move(again);
     if (is_settled) break;

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "accounting/ledger.h"
+#include "tools/mapped_ranges.h"
 #include "tools/modules.h"
+#include "tools/remote_memory.h"
 #include "tools/site_estimates.h"
 #include "tools/smaps.h"
 #include "tools/stats_reader.h"
@@ -44,13 +46,19 @@ struct Audit {
   std::vector<TaskAudit> tasks;      // the largest first
   SiteEstimates sites;
   std::vector<Module> modules;  // for the symbols of sites
+  bool is_cut_short = false;    // the time was up before all tables were read
 
   uint64_t Bytes(LedgerClass ledger_class) const {
     return classes[static_cast<size_t>(ledger_class)];
   }
 };
 
-// Looks at a live process. Where that is not possible: nothing, and in `error` a line that
+// What `memory` is of, and what of it the kernel says is there: never throws for what is found
+// there. `mapped_before`: as of before the ranges were read. The layout is plausible.
+Audit AuditMemory(const ProcessBooks& books, const MappedRanges& mapped_before,
+                  std::vector<MemoryRange> ranges, const RemoteMemory& memory);
+
+// Looks at a live process, at most 20 s. Where that is not possible: nothing, and in `error` a line that
 // says why and what to do. The process is not stopped, and nothing of it is changed.
 std::optional<Audit> TakeAudit(const ProcessBooks& books, std::string* error);
 

@@ -50,7 +50,7 @@ int AuditCommand(const AuditRequest& request) {
   if (request.by_module) sites = SitesByModule(sites);
   std::string text;
   if (request.as_json) {
-    text = AuditJson(*audit, sites).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+    text = AuditJson(*audit, sites).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
     text += '\n';
   } else {
     if (sites.size() > request.sites) sites.resize(request.sites);

@@ -8,6 +8,7 @@
 
 #include "tools/audit_report.h"
 #include "tools/protobuf_writer.h"
+#include "tools/units.h"
 
 namespace taskmem {
 namespace {
@@ -56,7 +57,8 @@ class Profile {
   const std::string& bytes() const { return profile_.bytes(); }
 
  private:
-  uint64_t Text(const std::string& text) {
+  uint64_t Text(const std::string& raw) {
+    const std::string text = Printable(raw);  // readers want UTF-8
     const auto [found, is_new] = text_ids_.try_emplace(text, texts_.size());
     if (is_new) texts_.push_back(text);
     return found->second;

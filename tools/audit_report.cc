@@ -56,7 +56,7 @@ std::string FormatClasses(const Audit& audit) {
     for (const auto& [key, kind_bytes] : audit.kinds) {
       if (key.first != ledger_class) continue;
       ++count;
-      kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", key.second,
+      kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", Printable(key.second),
                            HumanBytes(kind_bytes));
     }
     if (count > 1 || (count == 1 && ShowsKind(ledger_class))) text += ": " + kinds;
@@ -90,7 +90,7 @@ std::string FormatUnknown(const Audit& audit) {
     const MemoryRange& range = audit.unknown[i];
     text += fmt::format("  {:>10}  {:x}-{:x} {} of {} {}\n", HumanBytes(range.resident_bytes),
                         range.start, range.end, range.Permissions(), HumanBytes(range.bytes()),
-                        range.name);
+                        Printable(range.name));
   }
   if (audit.unknown.size() > kMostUnknown) {
     text += fmt::format("              … {} more ranges\n", audit.unknown.size() - kMostUnknown);
@@ -103,7 +103,7 @@ std::string FrameText(const NamedFrame& frame) {
   if (!frame.symbol.file.empty()) {
     text += fmt::format(" {}:{}", frame.symbol.file, frame.symbol.line);
   }
-  return text;
+  return Printable(text);
 }
 
 std::string FormatSites(const std::vector<NamedSite>& sites) {
@@ -142,8 +142,9 @@ Json FrameJson(const NamedFrame& frame) {
 std::string FormatAudit(const Audit& audit, const std::vector<NamedSite>& sites) {
   std::string text = fmt::format(
       "taskmem: audit of {}, pid {}\n",
-      Printable(std::filesystem::path(audit.program).filename(), kNameColumns), audit.pid);
+      Printable(std::filesystem::path(audit.program).filename().string(), kNameColumns), audit.pid);
   text += FormatClasses(audit);
+  if (audit.is_cut_short) text += "cut short after 20 s: not all of its tables were read\n";
   if (!audit.tasks.empty()) text += "tasks, resident:\n" + FormatTasks(audit.tasks);
   if (!audit.unknown.empty()) text += "unknown:\n" + FormatUnknown(audit);
   if (!audit.sites.is_on) {
@@ -165,6 +166,7 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
   json["pid"] = audit.pid;
   json["program"] = audit.program;
   json["resident_bytes"] = audit.resident_bytes;
+  if (audit.is_cut_short) json["cut_short"] = true;
   for (size_t i = 0; i < kLedgerClasses; ++i) {
     json["classes"][LedgerClassKey(static_cast<LedgerClass>(i))] = audit.classes[i];
   }
@@ -220,7 +222,7 @@ std::string FormatCollapsed(const std::vector<NamedSite>& sites) {
   const auto clean = [](std::string name) {
     std::replace(name.begin(), name.end(), ';', ':');
     std::replace(name.begin(), name.end(), '\n', ' ');
-    return name;
+    return Printable(name);
   };
   for (const NamedSite& site : sites) {
     text += clean(TaskText(site.task));

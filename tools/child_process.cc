@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,10 +65,37 @@ class SignalTaker {
   struct sigaction old_child_action_;
 };
 
+// The one that continues us; it signals nobody else.
+pid_t g_continuer = 0;
+
+// Stops this process as its child is stopped: whoever waits for us is to see it, and who
+// continues us is forwarded. Where somebody continues or kills the child alone, a process that
+// looks at it continues us.
+void StopLike(pid_t child) {
+  const pid_t self = getpid();
+  const pid_t continuer = fork();
+  if (continuer == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    syscall(SYS_close_range, 0u, ~0u, 0u);
+    constexpr useconds_t kIntervalUs = 20'000;
+    for (;; usleep(kIntervalUs)) {
+      if (getppid() != self) _exit(0);
+      // Again and again: we may not have stopped yet.
+      if (!IsStopped(child)) kill(self, SIGCONT);
+    }
+  }
+  g_continuer = continuer;
+  raise(SIGSTOP);
+  if (continuer < 0) return;
+  kill(continuer, SIGKILL);
+  while (waitpid(continuer, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 bool WasSentByAnotherProcess(const siginfo_t& info, pid_t child) {
   const bool was_sent =
       info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
-  return was_sent && info.si_pid != child;
+  return was_sent && info.si_pid != child && info.si_pid != g_continuer;
 }
 
 // Collects what happened to the child. True when it has ended.
@@ -76,8 +104,7 @@ bool Reap(ChildResult* result) {
   struct rusage usage;
   while (wait4(result->pid, &status, WNOHANG | WUNTRACED, &usage) == result->pid) {
     if (WIFSTOPPED(status)) {
-      // Whoever waits for us is to see it; who continues us is forwarded.
-      raise(SIGSTOP);
+      StopLike(result->pid);
       continue;
     }
     result->wait_status = status;

@@ -78,11 +78,18 @@ void Claims::AddOwnRanges(const RemoteMemory& memory, const AuditLayout& layout)
   static_assert(sizeof(Range) == sizeof(OwnRange));
   constexpr uint32_t kMostRanges = 1 << 20;
   const uint32_t count = memory.Read<uint32_t>(layout.own_range_count).value_or(0);
-  for (const Range& range :
-       memory.ReadArray<Range>(layout.own_ranges, std::min(count, kMostRanges))) {
-    if (range.start >= range.end) continue;  // free, or being filled in
+  auto ranges = memory.ReadArray<Range>(layout.own_ranges, std::min(count, kMostRanges));
+  // In order and each address once: adding them costs no more than their number.
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range& a, const Range& b) { return a.start < b.start; });
+  uint64_t added_end = 0;
+  for (const Range& range : ranges) {
+    if (range.end > RemoteMemory::kAddressEnd) continue;
+    const uint64_t start = std::max(range.start, added_end);
+    if (start >= range.end) continue;  // free, or being filled in
     const uint64_t end = (range.end + kPageBytes - 1) / kPageBytes * kPageBytes;
-    Add(range.start, end, LedgerClass::kOwn, kUntrackedSlot, "tables");
+    Add(start, end, LedgerClass::kOwn, kUntrackedSlot, "tables");
+    added_end = end;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace taskmem {
@@ -13,12 +14,14 @@ namespace {
 
 constexpr size_t kMostTextBytes = 1 << 20;
 
-// Addresses of the symbols that a module exports, by what the loader has of it.
-std::map<std::string, uint64_t> ExportedSymbols(const Module& module,
-                                                const RemoteMemory& memory) {
+// Addresses of the symbols that a module exports and whose names begin so, by what the loader
+// has of it.
+std::map<std::string, uint64_t> ExportedSymbols(const Module& module, const RemoteMemory& memory,
+                                                std::string_view prefix) {
   std::map<std::string, uint64_t> symbols;
   const auto header = memory.Read<Elf64_Ehdr>(module.start);
   if (!header || header->e_phentsize != sizeof(Elf64_Phdr)) return symbols;
+  constexpr size_t kMostNameBytes = 64;
   uint64_t dynamic = 0;
   size_t dynamic_count = 0;
   for (const Elf64_Phdr& part :
@@ -47,7 +50,10 @@ std::map<std::string, uint64_t> ExportedSymbols(const Module& module,
   names.back() = '\0';
   for (const Elf64_Sym& symbol : memory.ReadArray<Elf64_Sym>(table, count)) {
     if (symbol.st_shndx == SHN_UNDEF || symbol.st_name >= names.size()) continue;
-    symbols[&names[symbol.st_name]] = module.start + symbol.st_value;
+    const char* const name = &names[symbol.st_name];
+    const size_t most = std::min(kMostNameBytes, names.size() - symbol.st_name);
+    const std::string_view text(name, strnlen(name, most));
+    if (text.starts_with(prefix)) symbols[std::string(text)] = module.start + symbol.st_value;
   }
   return symbols;
 }
@@ -56,7 +62,7 @@ std::map<std::string, uint64_t> ExportedSymbols(const Module& module,
 class VmStructs {
  public:
   VmStructs(const Module& module, const RemoteMemory& memory) : memory_(memory) {
-    const auto symbols = ExportedSymbols(module, memory);
+    const auto symbols = ExportedSymbols(module, memory, "gHotSpotVMStruct");
     const auto read = [&](const char* name) -> uint64_t {
       const auto symbol = symbols.find(name);
       return symbol != symbols.end() ? memory.Read<uint64_t>(symbol->second).value_or(0) : 0;
@@ -119,6 +125,7 @@ class VmStructs {
 };
 
 void AddPart(uint64_t start, uint64_t end, const char* label, std::vector<JvmPart>* parts) {
+  if (start >= RemoteMemory::kAddressEnd || end > RemoteMemory::kAddressEnd) return;
   const uint64_t first = start / kPageBytes * kPageBytes;
   const uint64_t last = (end + kPageBytes - 1) / kPageBytes * kPageBytes;
   if (start != 0 && first < last) parts->push_back({first, last, label});

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/audit_layout_check.h"
+
 namespace taskmem {
 namespace {
 
@@ -18,18 +20,20 @@ struct Row {
 constexpr int kMostReadings = 8;
 
 std::vector<Row> ReadRows(const RemoteMemory& memory, const RegionMapLayout& layout) {
-  constexpr uint32_t kMostChunks = 1 << 22;
-  constexpr uint32_t kMostRegions = 4096;
+  constexpr uint32_t kMostChunks = 1 << 16;
+  constexpr uint32_t kMostRegions = 4096;  // of a chunk
+  constexpr size_t kMostRows = 1 << 20;
   std::vector<Row> rows;
   const auto directory = memory.Read<uint64_t>(layout.map + layout.directory_at);
   const auto chunks = memory.Read<uint32_t>(layout.map + layout.chunk_count_at);
   if (!directory || !chunks || *chunks > kMostChunks) return rows;
   const auto entries = memory.ReadArray<unsigned char>(*directory, *chunks * layout.entry_bytes);
-  for (size_t at = 0; at < entries.size(); at += layout.entry_bytes) {
+  for (size_t at = 0; at + layout.entry_bytes <= entries.size(); at += layout.entry_bytes) {
     uint64_t chunk = 0;
     memcpy(&chunk, &entries[at + layout.entry_chunk_at], sizeof(chunk));
     const uint32_t count = memory.Read<uint32_t>(chunk + layout.region_count_at).value_or(0);
     if (count > kMostRegions) continue;
+    if (rows.size() + count > kMostRows || memory.IsTimeUp()) break;
     const auto regions = memory.ReadArray<Row>(chunk + layout.regions_at, count);
     rows.insert(rows.end(), regions.begin(), regions.end());
   }
@@ -41,10 +45,11 @@ std::vector<MappingLibrary> ReadLibraries(const RemoteMemory& memory, const Audi
   const auto bytes = memory.ReadArray<char>(
       layout.libraries, std::min(count, MappingTag::kMaxLibraries) * layout.library_bytes);
   std::vector<MappingLibrary> libraries;
-  for (size_t at = 0; at < bytes.size(); at += layout.library_bytes) {
+  for (size_t at = 0; at + layout.library_bytes <= bytes.size(); at += layout.library_bytes) {
     MappingLibrary& library = libraries.emplace_back();
     library.name.assign(&bytes[at], strnlen(&bytes[at], layout.library_name_bytes));
-    library.allocator = static_cast<Allocator>(bytes[at + layout.library_allocator_at]);
+    const auto allocator = static_cast<unsigned char>(bytes[at + layout.library_allocator_at]);
+    if (allocator < kAllocators) library.allocator = static_cast<Allocator>(allocator);
   }
   return libraries;
 }
@@ -60,7 +65,8 @@ const MappingLibrary& MappedRanges::LibraryOf(const MappingTag& tag) const {
 
 MappedRanges ReadMappedRanges(const RemoteMemory& memory, const AuditLayout& layout) {
   MappedRanges mapped;
-  if (layout.mappings.map == 0 || layout.mappings.entry_bytes == 0 || layout.library_bytes == 0) {
+  if (layout.mappings.map == 0 || !IsPlausible(layout.mappings) ||
+      !HasPlausibleLibraries(layout)) {
     return mapped;
   }
   std::vector<Row> rows = ReadRows(memory, layout.mappings);
@@ -75,7 +81,7 @@ MappedRanges ReadMappedRanges(const RemoteMemory& memory, const AuditLayout& lay
   uint64_t end = 0;
   for (const Row& row : rows) {
     const uint64_t start = std::max(row.start, end);
-    if (start >= row.end || row.start % kPageBytes != 0 || row.end % kPageBytes != 0) continue;
+    if (start >= row.end || row.end > RemoteMemory::kAddressEnd || row.start % kPageBytes != 0 || row.end % kPageBytes != 0) continue;
     mapped.ranges.push_back({start, row.end, MappingTag::Unpack(row.tag)});
     end = row.end;
   }

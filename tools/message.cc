@@ -10,6 +10,8 @@
 #include <exception>
 #include <new>
 
+#include "tools/units.h"
+
 namespace taskmem {
 
 void ReserveStandardStreams() {
@@ -45,7 +47,7 @@ int WriteText(int fd, std::string_view text) noexcept {
 void SayText(std::string_view text) noexcept {
   try {
     std::string line = "taskmem: ";
-    line += text;
+    line += Printable(text);
     line += '\n';
     WriteText(STDERR_FILENO, line);
   } catch (...) {

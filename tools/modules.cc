@@ -18,11 +18,16 @@ uint64_t ModuleBytes(const RemoteMemory& memory, uint64_t start) {
   if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof(Elf64_Phdr)) {
     return 0;
   }
+  constexpr uint16_t kMostParts = 1024;
+  if (header->e_phnum > kMostParts || header->e_phoff > RemoteMemory::kAddressEnd) return 0;
   uint64_t low = UINT64_MAX;
   uint64_t high = 0;
   for (const Elf64_Phdr& part :
        memory.ReadArray<Elf64_Phdr>(start + header->e_phoff, header->e_phnum)) {
     if (part.p_type != PT_LOAD) continue;
+    if (part.p_vaddr > RemoteMemory::kAddressEnd || part.p_memsz > RemoteMemory::kAddressEnd) {
+      return 0;
+    }
     low = std::min(low, part.p_vaddr / kPageBytes * kPageBytes);
     high = std::max(high, part.p_vaddr + part.p_memsz);
   }
@@ -43,7 +48,10 @@ std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
     // The first pages of the file again, as data: inside what is known already.
     if (!modules.empty() && range.start < modules.back().end) continue;
     const uint64_t bytes = ModuleBytes(memory, range.start);
-    if (bytes != 0) modules.push_back({range.start, range.start + bytes, range.name});
+    if (bytes != 0 && range.start < RemoteMemory::kAddressEnd) {
+      modules.push_back({range.start, std::min(range.start + bytes, RemoteMemory::kAddressEnd),
+                         range.name});
+    }
   }
   return modules;
 }

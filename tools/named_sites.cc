@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "accounting/site_table.h"
@@ -20,17 +22,31 @@ bool AllocatesForOthers(const Symbol& symbol) {
 
 }  // namespace
 
-std::vector<NamedSite> NameSites(const Audit& audit, size_t most) {
-  Symboliser symboliser(audit.modules);
+std::vector<NamedSite> NameSites(const Audit& audit, size_t most, NameAddresses name) {
+  // Frames with names are large. Beyond so many, the smallest sites have none.
+  constexpr size_t kMostNamedFrames = 1 << 18;
+  std::set<uint64_t> addresses;
+  size_t frames = 0;
+  size_t named = 0;
+  for (const SiteEstimate& estimate : audit.sites.sites) {
+    frames += estimate.frames.size();
+    if (frames > kMostNamedFrames) break;
+    ++named;
+    addresses.insert(estimate.frames.begin(), estimate.frames.end());
+  }
+  const SymbolTable symbols = name(audit.modules, {addresses.begin(), addresses.end()});
+  std::unordered_map<uint32_t, const TaskAudit*> tasks;
+  for (const TaskAudit& task : audit.tasks) tasks.try_emplace(task.slot, &task);
   std::vector<NamedSite> sites;
   std::vector<double> variances;
   std::map<SiteKey, size_t> index;
   for (const SiteEstimate& estimate : audit.sites.sites) {
     NamedSite site;
     SiteKey key = {{}, estimate.slot};
-    for (size_t i = 0; i < estimate.frames.size(); ++i) {
+    const bool has_names = static_cast<size_t>(&estimate - audit.sites.sites.data()) < named;
+    for (size_t i = 0; has_names && i < estimate.frames.size(); ++i) {
       const uint64_t address = estimate.frames[i];
-      const Symbol& symbol = symboliser.OfReturnAddress(address);
+      const Symbol& symbol = symbols.at(address);
       // Between the program's function and libc's, where a thread begins.
       if (symbol.module == "libtaskmem.so") continue;
       site.frames.push_back({symbol, address});
@@ -39,9 +55,8 @@ std::vector<NamedSite> NameSites(const Audit& audit, size_t most) {
     const auto [found, is_new] = index.try_emplace(key, sites.size());
     if (is_new) {
       site.is_cut = estimate.flags == kSiteCut;
-      const auto task = std::find_if(audit.tasks.begin(), audit.tasks.end(),
-                                     [&](const TaskAudit& t) { return t.slot == estimate.slot; });
-      site.task = task != audit.tasks.end() ? &*task : nullptr;
+      const auto task = tasks.find(estimate.slot);
+      site.task = task != tasks.end() ? task->second : nullptr;
       sites.push_back(std::move(site));
       variances.push_back(0);
     }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tools/audit.h"
-#include "tools/symboliser.h"
+#include "tools/symbols_apart.h"
 
 namespace taskmem {
 
@@ -27,7 +27,8 @@ struct NamedSite {
 
 // In the order of the audit, which outlives them; `most` of them, the largest. The process need
 // not be there any more.
-std::vector<NamedSite> NameSites(const Audit& audit, size_t most);
+std::vector<NamedSite> NameSites(const Audit& audit, size_t most,
+                                 NameAddresses name = NamesOfReturnAddresses);
 
 // The same summed up by the module that called malloc: one frame each, without a function.
 std::vector<NamedSite> SitesByModule(const std::vector<NamedSite>& sites);

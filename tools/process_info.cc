@@ -92,6 +92,11 @@ bool IsAlive(pid_t pid, uint64_t start_time) {
   return stat && stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
 }
 
+bool IsStopped(pid_t pid) {
+  const std::optional<ProcessStat> stat = ReadStat(pid);
+  return !stat || stat->state == 'T' || stat->state == 't';
+}
+
 ResidentBytes ReadResidentBytes(pid_t pid) {
   ResidentBytes resident;
   // A line as far as it matters: that of the groups may be very long.

@@ -21,6 +21,9 @@ std::optional<uint64_t> StartTime(pid_t pid);
 // reaped does not.
 bool IsAlive(pid_t pid, uint64_t start_time);
 
+// Whether it is stopped by a signal; also where that cannot be known.
+bool IsStopped(pid_t pid);
+
 struct ResidentBytes {
   uint64_t now = 0;
   uint64_t peak = 0;

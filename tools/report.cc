@@ -44,7 +44,7 @@ std::string FormatRows(const std::vector<Row>& rows, const std::vector<Align>& a
 }
 
 std::string Program(const ProcessStats& process) {
-  return Printable(std::filesystem::path(process.program).filename(), kNameColumns);
+  return Printable(std::filesystem::path(process.program).filename().string(), kNameColumns);
 }
 
 std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }

@@ -87,8 +87,8 @@ Json ProcessJson(const ProcessStats& process) {
 std::string FormatJson(const ProcessStats& process, const std::vector<ProcessStats>& children) {
   Json result = ProcessJson(process);
   for (const ProcessStats& child : children) result["children"].push_back(ProcessJson(child));
-  // Names are whatever bytes the program chose.
-  return result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  // Names are whatever bytes the program chose: what is beyond ASCII is escaped.
+  return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace taskmem

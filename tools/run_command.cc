@@ -194,7 +194,7 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
                                       : watcher.error());
   }
   if (file == "-") return;
-  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
   if (const int error = WriteOutputFile(file, text + "\n")) {
     Say("cannot write {}: {}", file, strerror(error));
   }

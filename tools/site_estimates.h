@@ -9,6 +9,7 @@
 #include "tools/allocator_view.h"
 #include "tools/mapped_ranges.h"
 #include "tools/remote_memory.h"
+#include "tools/smaps.h"
 
 namespace taskmem {
 
@@ -28,16 +29,17 @@ struct SiteEstimate {
 struct SiteEstimates {
   bool is_on = false;
   uint64_t interval_bytes = 0;
-  uint64_t lost_samples = 0;  // there was no room for
+  uint64_t lost_samples = 0;  // there was no room for, there or here
   uint64_t lost_bytes = 0;
   std::vector<SiteEstimate> sites;  // the largest first
 
   uint64_t Bytes() const;
 };
 
-// `head` is the address of a SiteTableHead in the process, or 0.
+// `head` is the address of a SiteTableHead in the process, or 0; `ranges` is what the kernel says
+// is mapped.
 SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head, AllocatorView* allocator,
-                        const MappedRanges& mapped);
+                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges);
 
 }  // namespace taskmem
 

@@ -10,6 +10,8 @@
 namespace taskmem {
 namespace {
 
+constexpr uint64_t kPageBytes = 4096;
+
 // Takes a number and the one character behind it off the front. False: there is none.
 bool TakeNumber(std::string_view* text, int base, char behind, uint64_t* number) {
   const char* const end = text->data() + text->size();
@@ -50,7 +52,7 @@ uint64_t KibibytesOf(std::string_view value) {
   if (digits == std::string_view::npos) return 0;
   uint64_t kib = 0;
   std::from_chars(value.data() + digits, value.data() + value.size(), kib);
-  return kib * 1024;
+  return kib > UINT64_MAX / 1024 ? 0 : kib * 1024;
 }
 
 void ParseField(std::string_view line, MemoryRange* range) {
@@ -80,7 +82,9 @@ std::vector<MemoryRange> ParseSmaps(std::string_view text) {
     // Field names begin with a capital letter, addresses never do.
     if (!line.empty() && line[0] >= 'A' && line[0] <= 'Z') {
       if (!ranges.empty()) ParseField(line, &ranges.back());
-    } else if (ParseHeading(line, &range)) {
+    } else if (ParseHeading(line, &range) && range.start < range.end &&
+               range.start % kPageBytes == 0 && range.end % kPageBytes == 0 &&
+               (ranges.empty() || range.start >= ranges.back().end)) {
       ranges.push_back(range);
     }
   }
@@ -92,13 +96,14 @@ std::optional<std::vector<MemoryRange>> ReadSmaps(pid_t pid) {
   if (fd < 0) return std::nullopt;
   std::string text;
   constexpr size_t kStep = 1 << 20;
+  constexpr size_t kMostBytes = size_t{512} << 20;
   ssize_t got = 0;
   do {
     const size_t used = text.size();
     text.resize(used + kStep);
     got = read(fd, text.data() + used, kStep);
     text.resize(used + static_cast<size_t>(got > 0 ? got : 0));
-  } while (got > 0 || (got < 0 && errno == EINTR));
+  } while ((got > 0 && text.size() < kMostBytes) || (got < 0 && errno == EINTR));
   const int error = errno;
   close(fd);
   errno = error;

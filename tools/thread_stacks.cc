@@ -32,7 +32,7 @@ uint64_t FindDescriptor(const RemoteMemory& memory, const MemoryRange& range) {
 }
 
 std::set<uint64_t> LiveThreads(const RemoteMemory& memory, const AuditLayout& layout) {
-  constexpr uint32_t kMostContexts = 1 << 20;
+  constexpr uint32_t kMostContexts = 1 << 17;
   std::set<uint64_t> tops;
   const uint32_t count = memory.Read<uint32_t>(layout.context_count).value_or(0);
   if (count > kMostContexts) return tops;

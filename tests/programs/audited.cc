@@ -12,6 +12,7 @@
 //   cached         3 cached blocks of 8 MiB
 //   mapped         a task maps 50 MiB, by three functions, and unmaps 10 MiB in the middle; so
 //                  does a thread with 20 MiB in pieces of 64 KiB
+//   waits          some of all that, for ever
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -228,6 +229,16 @@ void Mapped() {
   }).join();
 }
 
+void Wait() {
+  for (int i = 0; i < 8; ++i) g_kept[g_kept_count++] = LeakFirst(kMiB);
+  for (int i = 0; i < 50'000; ++i) g_kept[g_kept_count++] = LeakFirst(16 + i % 2000);
+  Mapped();
+  std::thread([] {
+    for (;;) pause();
+  }).detach();
+  for (;;) pause();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -243,5 +254,6 @@ int main(int argc, char** argv) {
   if (how == "cached") Cached();
   if (how == "itself") Itself(argv[2]);
   if (how == "mapped") Mapped();
+  if (how == "waits") Wait();
   return 0;
 }
