@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "tools/process_info.h"
@@ -25,10 +27,23 @@ uint64_t NowNs() {
                                std::chrono::nanoseconds(1));
 }
 
+// Of the folder, of a stats file or smaps, and of pagemap. A program that waits for its audit
+// would wait in vain for who cannot open these.
+void CheckDescriptors() {
+  constexpr int kNeeded = 4;
+  int fds[kNeeded];
+  int opened = 0;
+  while (opened < kNeeded && (fds[opened] = dup(STDERR_FILENO)) >= 0) ++opened;
+  const int error = errno;
+  for (int i = 0; i < opened; ++i) close(fds[i]);
+  if (opened < kNeeded) throw std::system_error(error, std::generic_category());
+}
+
 }  // namespace
 
 AuditWatcher::AuditWatcher(std::vector<std::string> stats_dirs, std::string session)
     : stats_dirs_(std::move(stats_dirs)), session_(std::move(session)) {
+  CheckDescriptors();
   // Signals are the main thread's, which forwards them.
   sigset_t all;
   sigset_t before;

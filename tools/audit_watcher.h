@@ -17,7 +17,7 @@ namespace taskmem {
 // Audits take at most about a tenth of the time of a processor.
 class AuditWatcher {
  public:
-  // Throws where there can be no thread.
+  // Throws where there can be no thread, or no descriptors are left.
   AuditWatcher(std::vector<std::string> stats_dirs, std::string session);
   ~AuditWatcher();
   AuditWatcher(const AuditWatcher&) = delete;

@@ -250,7 +250,10 @@ std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) 
     ProcessBooks books;
     books.pid = pid;
     books.start_time = header.start_time;
-    books.path = entry.path();
+    // As the kernel names it where it is mapped: the folder may have been found by a descriptor.
+    std::error_code no_such;
+    const fs::path named = fs::canonical(entry.path(), no_such);
+    books.path = no_such ? entry.path() : named;
     books.program = FieldText(header.program);
     books.layout = header.audit;
     for (uint32_t slot = 0; slot < snapshot->slots(); ++slot) {
