@@ -135,6 +135,17 @@ bool SiteTable::Forget(uint64_t block) {
   return true;
 }
 
+SiteTable::Sample SiteTable::Remove(uint64_t block) {
+  SiteSample* const sample = Find(block);
+  if (sample == nullptr) return {};
+  const Sample removed = {
+      reinterpret_cast<const SiteStack*>(sample->stack.load(std::memory_order_relaxed)),
+      sample->bytes.load(std::memory_order_relaxed),
+      sample->weight.load(std::memory_order_relaxed)};
+  sample->block.store(kFree, std::memory_order_release);
+  return removed;
+}
+
 void SiteTable::Resize(uint64_t block, uint64_t bytes) {
   SiteSample* const sample = Find(block);
   if (sample == nullptr) return;

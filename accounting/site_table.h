@@ -82,6 +82,14 @@ class SiteTable {
   // The block was resized in place: what it stands for grows with it. As Forget.
   void Resize(uint64_t block, uint64_t bytes);
 
+  // As Forget, of a block that goes to another address: what Remember takes for it there.
+  struct Sample {
+    const SiteStack* stack;  // nullptr: it had none
+    uint64_t bytes;
+    uint64_t weight;
+  };
+  Sample Remove(uint64_t block);
+
   const SiteTableHead& head() const { return head_; }
 
  private:

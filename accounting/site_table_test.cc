@@ -98,8 +98,14 @@ TEST(SiteTable, KeepsWhatIsLive) {
   table.Resize(4096, 200);
   table.Resize(16, 200);
   EXPECT_EQ(Live(table)[stack], 1250u);
-  EXPECT_TRUE(table.Forget(4096));
+  // To another address: what stood for it there does.
+  const SiteTable::Sample removed = table.Remove(4096);
+  EXPECT_EQ(Live(table)[stack], 50u);
+  EXPECT_TRUE(table.Remember(12288, removed.stack, removed.bytes, removed.weight));
+  EXPECT_EQ(table.Remove(16).stack, nullptr);
+  EXPECT_EQ(Live(table)[stack], 1250u);
   EXPECT_FALSE(table.Forget(4096));
+  EXPECT_TRUE(table.Forget(12288));
   EXPECT_EQ(Live(table)[stack], 50u);
 }
 

@@ -127,6 +127,7 @@ struct ThreadState {
   bool exempt;            // nothing is refused to this thread
   bool in_hook;           // inside a HookScope (heap.h)
   bool signals_at_start;  // SIGSEGV was blocked when the thread began
+  bool gives_room;        // large blocks it takes get room to grow (grow.inc)
   int64_t unposted_bytes; // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
   const struct ThreadBirth* birth;  // threads.h; while the thread begins

@@ -56,6 +56,9 @@ void PurgeOwnIfDue(Context* context);
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
 }
 
+void* MapHugeSegment(size_t bytes, size_t alignment, size_t align_offset);
+void UnmapHugeSegment(void* start, size_t bytes);
+
 uint8_t g_segment_map[kSegments];
 
 void NoteSegment(const mi_segment_t* segment, bool taken) {
@@ -67,6 +70,16 @@ void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool
                         bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
                         size_t* memory_id, mi_os_tld_t* tld) {
   if (__builtin_expect(arena != kOverflowArena, 1)) {
+    // Ordinary segments are kept for later; no other is as large as they are, unless by chance.
+    void* start = size != MI_SEGMENT_SIZE || align_offset != 0
+                      ? MapHugeSegment(size, alignment, align_offset)
+                      : nullptr;
+    if (start != nullptr) {
+      *commit = *is_zero = true;
+      *large = *is_pinned = false;
+      *memory_id = kHugeMemory;
+      return start;
+    }
     return _mi_arena_alloc_aligned(size, alignment, align_offset, commit, large, is_pinned, is_zero,
                                    arena, memory_id, tld);
   }
@@ -82,6 +95,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
   if (__builtin_expect(memory_id == kOverflowMemory, 0)) {
     return ReleaseOverflowSegment(start, size);
   }
+  if (memory_id == kHugeMemory) return UnmapHugeSegment(start, size);
   _mi_arena_free(start, size, alignment, align_offset, memory_id, all_committed, stats);
 }
 
@@ -94,11 +108,14 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/purge.inc"
 #include "shim/collect.inc"
 #include "shim/overflow_heap.inc"
+#include "shim/huge_segment.inc"
+#include "shim/grow.inc"
 #include "shim/aligned.inc"
 #include "shim/slow_path.inc"
 #include "shim/decay.inc"
 #include "shim/limit.inc"
 #include "shim/mapping_limit.inc"
+#include "shim/realloc.inc"
 #include "shim/malloc.inc"
 #include "shim/thread_stacks.inc"
 #include "shim/hook_thread.inc"

@@ -5,7 +5,8 @@
 //              thread context, so that heaps outlive their threads
 //   segments   every segment taken from or given back to the system passes
 //              NoteSegment, which keeps the map that free() tests
-//   memory     heaps of kOverflowArena take their segments from the overflow file
+//   memory     heaps of kOverflowArena take their segments from the overflow file; huge
+//              segments are mapped where the system wants them
 //   cache      free segments pass CacheSegment and UncacheSegment, which count what of them
 //              is still in memory
 //   pages      every page given back passes ReleasePage, which credits it
@@ -40,6 +41,8 @@ namespace taskmem {
 // memory of the other alone, and ordinary heaps by none of it.
 inline constexpr mi_arena_id_t kOverflowArena = 0x7f;
 inline constexpr size_t kOverflowMemory = 0xff;
+// The memory id of a mapping that is a huge segment and nothing else.
+inline constexpr size_t kHugeMemory = 0x7e;
 void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
                         bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
                         size_t* memory_id, mi_os_tld_t* tld);

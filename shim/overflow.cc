@@ -142,6 +142,19 @@ void ReleaseOverflowSegment(void* start, size_t bytes) {
   OverflowShrinks(start, bytes);
 }
 
+bool ExtendOverflowSegment(void* start, size_t old_bytes, size_t bytes) {
+  const OverflowStatus status = g_file.Extend(start, bytes);
+  if (status != OverflowStatus::kOk) return false;
+  OverflowGrows(static_cast<char*>(start) + old_bytes, bytes - old_bytes);
+  return true;
+}
+
+void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes) {
+  g_file.Shrink(start, bytes);
+  g_failed_bytes.store(UINT64_MAX, std::memory_order_relaxed);
+  OverflowShrinks(static_cast<char*>(start) + bytes, old_bytes - bytes);
+}
+
 void NoteTakenInOverflow(uint64_t bytes) { OverflowTakes(bytes); }
 
 void OverflowBeforeFork() {

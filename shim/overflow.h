@@ -69,6 +69,10 @@ inline uint64_t OrdinaryShare(uint64_t quota_bytes) {
 // file does not give it; where that is news one line says why.
 void* TakeOverflowSegment(size_t bytes, size_t alignment, size_t align_offset);
 void ReleaseOverflowSegment(void* start, size_t bytes);
+// One that grows where it is (false: the file does not give it, or others are behind it), and
+// one that gives back its end. `bytes`: the new size.
+bool ExtendOverflowSegment(void* start, size_t old_bytes, size_t bytes);
+void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes);
 
 // A block, or a page of blocks, has been taken in it.
 void NoteTakenInOverflow(uint64_t bytes);

@@ -37,7 +37,7 @@ bool PageMap::SetLarge(const void* start, size_t slices, uint64_t entry) {
   for (size_t i = slices; i-- > 0;) {
     std::atomic<uint64_t>* place = FindOrMake(--slice);
     if (place == nullptr) return false;
-    const uint64_t later = entry == 0 ? 0 : (uint64_t{i} << 3) | kLater;
+    const uint64_t later = entry == 0 ? 0 : Later(i);
     place->store(i == 0 ? entry : later, std::memory_order_release);
   }
   return true;

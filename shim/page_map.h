@@ -35,6 +35,8 @@ class PageMap {
   static uint64_t Large(uint32_t slot, uint64_t bytes) {
     return (bytes / kUnitBytes << 19) | (uint64_t{slot} << 3) | kLarge;
   }
+  // Of the slice that is `distance` slices behind the first.
+  static uint64_t Later(uint64_t distance) { return distance << 3 | kLater; }
   static uint64_t Shared(const void* owners) {
     return reinterpret_cast<uint64_t>(owners) | kShared;
   }

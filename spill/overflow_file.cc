@@ -338,18 +338,23 @@ bool OverflowFile::FindRun(uint32_t units, size_t alignment, size_t align_offset
   return false;
 }
 
+// The units from `from` to `to` of the run that begins at `first`. With mutex_ held.
+void OverflowFile::MarkTail(uint32_t first, uint32_t from, uint32_t to, UnitState state) {
+  for (uint32_t i = from; i < to; ++i) {
+    units_[first + i].distance = i;
+    units_[first + i].state.store(state, std::memory_order_release);
+  }
+  if (first + to > high_units_.load(std::memory_order_relaxed)) {
+    high_units_.store(first + to, std::memory_order_relaxed);
+  }
+}
+
 // With mutex_ held.
 void OverflowFile::MarkRun(uint32_t first, size_t bytes, UnitState state) {
   const auto units = static_cast<uint32_t>(RoundUp(bytes, kUnitBytes) / kUnitBytes);
   units_[first].bytes = bytes;
-  for (uint32_t i = 1; i < units; ++i) {
-    units_[first + i].distance = i;
-    units_[first + i].state.store(state == kFree ? kFree : kTail, std::memory_order_release);
-  }
+  MarkTail(first, 1, units, state == kFree ? kFree : kTail);
   units_[first].state.store(state, std::memory_order_release);
-  if (first + units > high_units_.load(std::memory_order_relaxed)) {
-    high_units_.store(first + units, std::memory_order_relaxed);
-  }
 }
 
 void OverflowFile::FreeRun(uint32_t first) {
@@ -357,6 +362,11 @@ void OverflowFile::FreeRun(uint32_t first) {
   const size_t bytes = units_[first].bytes;
   MarkRun(first, bytes, kFree);
   used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  LowerHighUnits();
+}
+
+// With mutex_ held.
+void OverflowFile::LowerHighUnits() {
   uint32_t high = high_units_.load(std::memory_order_relaxed);
   while (high > 0 && units_[high - 1].state.load(std::memory_order_relaxed) == kFree) --high;
   high_units_.store(high, std::memory_order_relaxed);
@@ -407,6 +417,74 @@ void OverflowFile::Release(void* start) {
   if (unit.file != 0) Advise(address, unit.bytes, MADV_REMOVE);
   // Where the system has no mapping left to split, the run stays what it was, unused.
   if (MapNothing(address, unit.bytes)) FreeRun(first);
+}
+
+OverflowStatus OverflowFile::Extend(void* start, size_t bytes) {
+  const ErrnoKeeper keeper;
+  bytes = RoundUp(bytes, kPageBytes);
+  const auto first =
+      static_cast<uint32_t>((reinterpret_cast<uintptr_t>(start) - begin_) / kUnitBytes);
+  Unit& unit = units_[first];
+  const size_t old_bytes = unit.bytes;
+  const size_t more = bytes - old_bytes;
+  const auto old_units = static_cast<uint32_t>(RoundUp(old_bytes, kUnitBytes) / kUnitBytes);
+  const auto units = static_cast<uint32_t>(RoundUp(bytes, kUnitBytes) / kUnitBytes);
+  // What lies in another file than the present one, or in none, stays as long as it is.
+  const File file = CurrentFile();
+  if (unit.file != file.number || !IsOpen(file)) return OverflowStatus::kNoFile;
+  {
+    MutexLock lock(mutex_);
+    const uint64_t used = used_bytes_.load(std::memory_order_relaxed);
+    if (more > limit_bytes_ || used > limit_bytes_ - more) return OverflowStatus::kOverLimit;
+    if (units > unit_count_ - first) return OverflowStatus::kNoAddresses;
+    for (uint32_t i = old_units; i < units; ++i) {
+      if (units_[first + i].state.load(std::memory_order_relaxed) != kFree) {
+        return OverflowStatus::kNoAddresses;
+      }
+    }
+    // Nobody looks at them before the run is known to be longer.
+    for (uint32_t i = old_units; i < units; ++i) units_[first + i].bytes = 0;
+    MarkTail(first, old_units, units, kChanging);
+    used_bytes_.store(used + more, std::memory_order_relaxed);
+  }
+  const uint64_t offset = uint64_t{first} * kUnitBytes + old_bytes;
+  OverflowStatus status = Back(file, offset, more);
+  if (status == OverflowStatus::kOk && !Map(begin_ + offset, more, file.fd, offset)) {
+    fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+              static_cast<off_t>(more));
+    status = OverflowStatus::kFailed;
+  }
+  if (status == OverflowStatus::kOk) {
+    MutexLock lock(mutex_);
+    unit.bytes = bytes;
+    MarkTail(first, old_units, units, kTail);
+    return status;
+  }
+  MutexLock lock(mutex_);
+  MarkTail(first, old_units, units, kFree);
+  used_bytes_.fetch_sub(more, std::memory_order_relaxed);
+  LowerHighUnits();
+  return status;
+}
+
+void OverflowFile::Shrink(void* start, size_t bytes) {
+  const ErrnoKeeper keeper;
+  bytes = RoundUp(bytes, kPageBytes);
+  const auto address = reinterpret_cast<uintptr_t>(start);
+  const auto first = static_cast<uint32_t>((address - begin_) / kUnitBytes);
+  Unit& unit = units_[first];
+  const size_t old_bytes = unit.bytes;
+  if (bytes == 0 || bytes >= old_bytes) return;
+  const size_t less = old_bytes - bytes;
+  if (unit.file != 0) Advise(address + bytes, less, MADV_REMOVE);
+  if (!MapNothing(address + bytes, less)) return;
+  const auto old_units = static_cast<uint32_t>(RoundUp(old_bytes, kUnitBytes) / kUnitBytes);
+  const auto units = static_cast<uint32_t>(RoundUp(bytes, kUnitBytes) / kUnitBytes);
+  MutexLock lock(mutex_);
+  unit.bytes = bytes;
+  MarkTail(first, units, old_units, kFree);
+  used_bytes_.fetch_sub(less, std::memory_order_relaxed);
+  LowerHighUnits();
 }
 
 bool OverflowFile::RunAt(uint32_t unit, Run* run) const {
@@ -501,10 +579,11 @@ bool OverflowFile::CopyRun(uint32_t first, const File& from, const File& to) {
              return ReadAt(from.fd, reinterpret_cast<char*>(begin_ + at), bytes, at);
            });
   }
-  void* copy = MapZeroed(unit.bytes);
+  const size_t bytes = unit.bytes;
+  void* copy = MapZeroed(bytes);
   if (copy == nullptr) return false;
-  __builtin_memcpy(copy, reinterpret_cast<const void*>(start), unit.bytes);
-  return syscall(SYS_mremap, copy, unit.bytes, unit.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) !=
+  __builtin_memcpy(copy, reinterpret_cast<const void*>(start), bytes);
+  return syscall(SYS_mremap, copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) !=
          -1;
 }
 

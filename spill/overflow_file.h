@@ -78,6 +78,14 @@ class OverflowFile {
   // Gives a whole run back: its addresses, and its space on disk.
   void Release(void* start);
 
+  // Makes the run that begins at `start` longer, up to `bytes` in all, zeroed behind its old end.
+  // kNoAddresses: what is behind it belongs to others. Only by whoever owns the run; on an
+  // error the run is what it was.
+  OverflowStatus Extend(void* start, size_t bytes);
+
+  // Gives the end of a run back, down to `bytes`; rounded up as above.
+  void Shrink(void* start, size_t bytes);
+
   // The run that unit `unit` belongs to. False: none. What it says may be over already.
   struct Run {
     uintptr_t start;
@@ -109,7 +117,7 @@ class OverflowFile {
     uint32_t distance;  // kTail: to the run's first unit
     // Of the run, in its first unit.
     uint32_t file;      // File::number; 0: private memory
-    uint64_t bytes;
+    std::atomic<uint64_t> bytes;
   };
 
   // The descriptor of the file, and what tells it from one that got its number since.
@@ -129,8 +137,10 @@ class OverflowFile {
   static bool MapPrivate(uintptr_t start, size_t bytes);
   static bool MapNothing(uintptr_t start, size_t bytes);
   bool FindRun(uint32_t units, size_t alignment, size_t align_offset, uint32_t* first) const;
+  void MarkTail(uint32_t first, uint32_t from, uint32_t to, UnitState state);
   void MarkRun(uint32_t first, size_t bytes, UnitState state);
   void FreeRun(uint32_t first);
+  void LowerHighUnits();
   bool CopyRun(uint32_t first, const File& from, const File& to);
 
   uintptr_t begin_ = 0;

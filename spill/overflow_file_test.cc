@@ -166,6 +166,56 @@ TEST_F(OverflowFileTest, AnOffsetCanBeAligned) {
   EXPECT_EQ((reinterpret_cast<uintptr_t>(start) + kUnit) % kAlignment, 0u);
 }
 
+TEST_F(OverflowFileTest, ARunGrowsAndShrinksWhereItIs) {
+  auto* const run = Take(kMiB);
+  ASSERT_NE(run, nullptr);
+  memset(run, 7, kMiB);
+  ASSERT_EQ(file_.Extend(run, kUnit + 3 * kMiB), OverflowStatus::kOk);
+  EXPECT_EQ(file_.used_bytes(), kUnit + 3 * kMiB);
+  EXPECT_EQ(run[kMiB - 1], 7);
+  for (size_t at = kMiB; at < kUnit + 3 * kMiB; at += 512) ASSERT_EQ(run[at], 0);
+  memset(run, 8, kUnit + 3 * kMiB);
+  OverflowFile::Run found;
+  ASSERT_TRUE(file_.RunAt(1, &found));
+  EXPECT_EQ(found.start, reinterpret_cast<uintptr_t>(run));
+  EXPECT_EQ(found.bytes, kUnit + 3 * kMiB);
+
+  // What comes behind it is in its way.
+  void* const next = Take(kMiB);
+  ASSERT_EQ(next, run + 2 * kUnit);
+  EXPECT_EQ(file_.Extend(run, 2 * kUnit + kMiB), OverflowStatus::kNoAddresses);
+  EXPECT_EQ(file_.Extend(run, 2 * kUnit), OverflowStatus::kOk);
+  file_.Release(next);
+  EXPECT_EQ(file_.used_bytes(), 2 * kUnit);
+
+  file_.Shrink(run, 2 * kMiB);
+  EXPECT_EQ(file_.used_bytes(), 2 * kMiB);
+  EXPECT_FALSE(file_.RunAt(1, &found));
+  EXPECT_EQ(run[2 * kMiB - 1], 8);
+  EXPECT_DEATH(*static_cast<volatile char*>(run + 2 * kMiB) = 1, "");
+  // What it gave back is another's, and zero.
+  auto* const other = Take(kMiB);
+  EXPECT_EQ(other, run + kUnit);
+  ASSERT_EQ(file_.Extend(run, 4 * kMiB), OverflowStatus::kOk);
+  for (size_t at = 2 * kMiB; at < 4 * kMiB; at += 512) ASSERT_EQ(run[at], 0);
+  file_.Release(run);
+  file_.Release(other);
+  EXPECT_EQ(file_.used_bytes(), 0u);
+  EXPECT_EQ(file_.high_bytes(), 0u);
+}
+
+TEST_F(OverflowFileTest, AFullDiskExtendsNothing) {
+  auto* const run = Take(kMiB);
+  ASSERT_NE(run, nullptr);
+  fallocate_error = ENOSPC;
+  EXPECT_EQ(file_.Extend(run, 2 * kUnit), OverflowStatus::kNoSpace);
+  fallocate_error = 0;
+  EXPECT_EQ(file_.used_bytes(), kMiB);
+  EXPECT_EQ(file_.high_bytes(), kUnit);
+  EXPECT_EQ(file_.Extend(run, 2 * kUnit), OverflowStatus::kOk);
+  file_.Release(run);
+}
+
 TEST_F(OverflowFileTest, TheLimitHolds) {
   char* most = Take(500 * kMiB);
   void* start = nullptr;
