@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <tuple>
 
 #include "accounting/stats_layout.h"
 #include "tests/support/audit_run.h"
@@ -107,8 +108,11 @@ TEST_F(CommandTest, SignalsAndStopsAreTheProgramsOwn) {
   ExpectStatus(137, "$T run --quiet -- sh -c 'kill -s KILL $$'", 1);
   // Stopped, and continued or killed by somebody who knows nothing of the command.
   const std::string await = "(until grep -q 'T (stopped)' /proc/$$/status; do :; done; ";
-  ExpectStatus(7, "$T run --quiet -- sh -c \"" + Escaped(await + "kill -s CONT $$) & kill -s STOP $$; exit 7") + "\"");
-  ExpectStatus(137, "$T run --quiet -- sh -c \"" + Escaped(await + "kill -s KILL $$) & kill -s STOP $$; exit 7") + "\"", 1);
+  for (const auto& [signal, status, lines] :
+       {std::tuple("CONT", 7, 0), std::tuple("KILL", 137, 1)}) {
+    const std::string script = await + "kill -s " + signal + " $$) & kill -s STOP $$; exit 7";
+    ExpectStatus(status, "$T run --quiet -- sh -c \"" + Escaped(script) + "\"", lines);
+  }
   ExpectStatus(7, "$T run --quiet -- bash -c 'exec 0<&- 1>&- 2>&- 3>&-; exit 7'");
 }
 
@@ -239,8 +243,10 @@ TEST_F(DamageTest, NoDamageMakesACommandFail) {
     std::string what = "round " + std::to_string(round);
     for (uint64_t i = random() % 4 + 1; i > 0; --i) {
       const size_t word = random() % (sizeof(AuditLayout) / 8 - 1) + 1;
-      const uint64_t value = random() % 2 == 0 ? some[random() % std::size(some)]
-                             : random() % 2 == 0 ? random() : header->audit.page_map_root + random() % 65536;
+      const uint64_t candidates[] = {some[random() % std::size(some)],
+                                     some[random() % std::size(some)], random(),
+                                     header->audit.page_map_root + random() % 65536};
+      const uint64_t value = candidates[random() % std::size(candidates)];
       memcpy(reinterpret_cast<char*>(&header->audit) + word * 8, &value, 8);
       what += ", word " + std::to_string(word) + " = " + std::to_string(value);
     }

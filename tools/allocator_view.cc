@@ -181,7 +181,8 @@ const AllocatorView::Owners& AllocatorView::ReadOwners(uint64_t address) {
   const auto start = memory_.Read<uint64_t>(address + layout_.owners_start_at);
   const auto block_bytes = memory_.Read<uint32_t>(address + layout_.owners_block_at);
   const auto blocks = memory_.Read<uint32_t>(address + layout_.owners_blocks_at);
-  if (start && *start < RemoteMemory::kAddressEnd && block_bytes && blocks && *block_bytes >= kLeastBlockBytes && *blocks <= kMostBlocks) {
+  if (start && *start < RemoteMemory::kAddressEnd && block_bytes &&
+      *block_bytes >= kLeastBlockBytes && blocks && *blocks <= kMostBlocks) {
     owners_.start = *start;
     owners_.block_bytes = *block_bytes;
     owners_.marks = memory_.ReadArray<uint16_t>(address + layout_.owners_array_at, *blocks);

@@ -58,8 +58,8 @@ struct Audit {
 Audit AuditMemory(const ProcessBooks& books, const MappedRanges& mapped_before,
                   std::vector<MemoryRange> ranges, const RemoteMemory& memory);
 
-// Looks at a live process, at most 20 s. Where that is not possible: nothing, and in `error` a line that
-// says why and what to do. The process is not stopped, and nothing of it is changed.
+// Looks at a live process, at most 20 s. Where that is not possible: nothing, and in `error` a
+// line that says why and what to do. The process is not stopped, and nothing of it is changed.
 std::optional<Audit> TakeAudit(const ProcessBooks& books, std::string* error);
 
 }  // namespace taskmem

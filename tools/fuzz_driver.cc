@@ -114,7 +114,7 @@ void RunOne(const std::string& input) {
   alarm(0);
 }
 
-// As 2 ^ n + 1 inputs are done: what the process has taken in memory so far.
+// No input may have taken more.
 void CheckResident() {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);

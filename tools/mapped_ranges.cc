@@ -81,7 +81,8 @@ MappedRanges ReadMappedRanges(const RemoteMemory& memory, const AuditLayout& lay
   uint64_t end = 0;
   for (const Row& row : rows) {
     const uint64_t start = std::max(row.start, end);
-    if (start >= row.end || row.end > RemoteMemory::kAddressEnd || row.start % kPageBytes != 0 || row.end % kPageBytes != 0) continue;
+    if (start >= row.end || row.end > RemoteMemory::kAddressEnd) continue;
+    if (row.start % kPageBytes != 0 || row.end % kPageBytes != 0) continue;
     mapped.ranges.push_back({start, row.end, MappingTag::Unpack(row.tag)});
     end = row.end;
   }

@@ -118,7 +118,8 @@ struct Collected {
 
 // Reads what the processes of the session left and removes what is left of
 // those that have ended.
-Collected Collect(const std::vector<std::string>& dirs, const std::string& session, const ChildResult& child) {
+Collected Collect(const std::vector<std::string>& dirs, const std::string& session,
+                  const ChildResult& child) {
   Collected collected;
   collected.program.pid = child.pid;
   for (const StatsFile& file : ReadStatsDirs(dirs)) {

@@ -158,7 +158,8 @@ void AddMappings(const RemoteMemory& memory, const Head& head, const MappedRange
                              ? 1
                              : static_cast<double>(SampleWeight(length, head.interval_bytes)) /
                                    static_cast<double>(length);
-    const double weight = std::min(times * static_cast<double>(bytes), static_cast<double>(kMostBytes));
+    const double weight =
+        std::min(times * static_cast<double>(bytes), static_cast<double>(kMostBytes));
     sum->Add(stacks[tag.site - 1], tag.slot, bytes,
              std::max(static_cast<uint64_t>(std::llround(weight)), bytes));
   }

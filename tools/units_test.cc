@@ -35,7 +35,8 @@ TEST(Printable, HasNoControlCharacters) {
 }
 
 TEST(Printable, IsUtf8) {
-  EXPECT_EQ(Printable("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
+  const char* const text = "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+  EXPECT_EQ(Printable(text), text);
   EXPECT_EQ(Printable("\xff\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xe2\x82"), "????????????");
 }
 
