@@ -33,6 +33,9 @@ inline uint8_t HotThreshold(size_t block_size) {
 
 struct Pair {
   uint64_t id;          // the task's
+  struct Context* context;
+  Pair* next_of_slot;   // all pairs of the slot's tasks, under a mutex (contexts_of.h)
+  Pair** place_of_slot; // what points to this one in that list; nullptr: it is not on it
   uint32_t slot;
   uint32_t generation;  // TaskSlot::generation when the pair was made
   mi_heap_t* heap;      // nullptr until the pair is hot in some class

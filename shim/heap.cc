@@ -15,6 +15,7 @@
 #include "shim/borrow.h"
 #include "shim/charge.h"
 #include "shim/context.h"
+#include "shim/contexts_of.h"
 #include "shim/debug.h"
 #include "shim/fast_path.h"
 #include "shim/fold.h"
@@ -44,8 +45,10 @@
 namespace taskmem {
 
 void CollectContext(Context* context, bool force);
-void CollectParked();
-void CollectSleepers();
+// Of contexts that may have something for the slot's task (ContextsOf): those that no thread
+// has, and those whose threads sleep. Return how many were looked at. Inside the allocator.
+uint32_t CollectParked(uint32_t slot);
+uint32_t CollectSleepers(uint32_t slot);
 void CollectOrphan();
 
 namespace {

@@ -10,6 +10,13 @@ TASKMEM_CONTRACT_TESTS(EndedThreads, ({
     {.name = "ends_by_system_call"},
 }));
 
+void ExpectManyRefused(Environment environment) {
+  const Result result = RunProgram({"many_refused", "1500"}, std::move(environment));
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(result.out.rfind("1500 refused, ", 0), 0u) << result.out;
+}
+
 TEST(Lending, ThreadsThatEndByTheSystemCallAreNoticed) {
   ExpectSuccess({"ends_by_system_call"}, {{"TASKMEM_QUOTA", "64M"}});
 }
@@ -22,6 +29,14 @@ TEST(Lending, ARealTimeThreadDoesNotWaitForWhoItKeepsFromRunning) {
 TEST(Lending, ContextsDoNotMultiplyAtTheLimit) {
   ExpectSuccess({"births_at_limit"},
                 {{"TASKMEM_QUOTA", "64M"}, {"TASKMEM_REFUSAL_BUDGET", "1000000000"}});
+}
+
+TEST(Lending, ManyRefusedThreadsDoNotLookAtEachOther) {
+  ExpectManyRefused({{"TASKMEM_TASK_BY", "thread"}, {"TASKMEM_QUOTA", "1M"}});
+}
+
+TEST(Lending, ManyRefusedThreadsOfOneTaskLookAtEachOtherRarely) {
+  ExpectManyRefused({{"TASKMEM_QUOTA", "1M"}});
 }
 
 // The debug library aborts where its rules (shim/borrow.h) are broken, and delays threads at
@@ -48,7 +63,7 @@ TEST_P(LendingWithDelays, KeepsContentsAndBooks) {
 
 INSTANTIATE_TEST_SUITE_P(, LendingWithDelays,
                          ::testing::Values(Delays{"none", ""}, Delays{"rare_and_long", "2:3000:1"},
-                                           Delays{"often_and_short", "100:100:2"},
+                                           Delays{"often_and_short", "100:300:2"}, Delays{"everywhere", "50:500:6"},
                                            Delays{"of_collectors", "300:1000:3:len"},
                                            Delays{"of_owners", "20:1000:4:inside"},
                                            Delays{"heap_put_back", "200:1000:5:put"}),

@@ -1,6 +1,7 @@
 // Threads that allocate, free each other's blocks, change tasks and sleep, while others at
 // their quota have every sleeping thread's heap collected: no block loses its content, and the
 // books are right. The arguments are how long, in milliseconds, and the seed.
+#include <malloc.h>
 #include <time.h>
 
 #include <atomic>
@@ -48,7 +49,8 @@ void Drop(Block* block) {
 }
 
 void Nap(uint64_t* random) {
-  const timespec nap = {0, static_cast<long>(NextRandom(random) % 200'000)};
+  const uint64_t most_ns = NextRandom(random) % 2 == 0 ? 50'000 : 1'000'000;
+  const timespec nap = {0, static_cast<long>(NextRandom(random) % most_ns)};
   nanosleep(&nap, nullptr);
 }
 
@@ -88,9 +90,13 @@ void WorkInTurns(uint64_t seed) {
   }
 }
 
+// At its limit, and by asking for all that is free.
 void Collect() {
   Attach(kFull);
-  while (!g_stop.load()) REQUIRE(malloc(HideSize(8 * kMiB)) == nullptr);
+  while (!g_stop.load()) {
+    REQUIRE(malloc(HideSize(8 * kMiB)) == nullptr);
+    malloc_trim(0);
+  }
 }
 
 }  // namespace
