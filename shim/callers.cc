@@ -56,6 +56,7 @@ bool EndsWith(const char* text, size_t length, const char* suffix) {
 class MappedFile {
  public:
   explicit MappedFile(const char* path) {
+    if (os::IsSealed()) return;
     const long fd =
         os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
     if (os::Failed(fd)) return;

@@ -82,6 +82,7 @@ struct Context {
   struct ThreadState* thread;
   mi_heap_t** default_heap;  // &_mi_heap_default of that thread
   uintptr_t stack_top;       // an address near the base of its stack
+  uint64_t known_stack_bytes;  // below it, that are surely the stack's
   std::atomic<int> tid;      // 0: parked
   // Its thread was not started through pthread_create (glibc's own are not): its
   // end is noticed only by looking for it.

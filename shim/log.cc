@@ -47,7 +47,9 @@ int FormatTime(char* text, size_t text_bytes) {
 
 class FileLog final : public MemoryLog {
  public:
-  bool Wants(LogLevel level) const override { return g_file[0] != '\0' && level >= g_level; }
+  bool Wants(LogLevel level) const override {
+    return g_file[0] != '\0' && level >= g_level && !os::IsSealed();
+  }
 
   void Write(LogLevel level, const char* text) override {
     if (!Wants(level)) return;

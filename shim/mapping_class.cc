@@ -16,6 +16,7 @@ namespace {
 
 // A file without a name, in memory: memfd_create, or an unlinked one of a tmpfs.
 bool IsMemoryFile(int fd) {
+  if (os::IsSealed()) return false;
   struct stat status = {};
   if (os::Call(SYS_fstat, fd, reinterpret_cast<long>(&status)) != 0) return false;
   constexpr dev_t kZeroDevice = 1 << 8 | 5;

@@ -100,6 +100,10 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #undef munmap
 #undef mprotect
 #undef madvise
+// Memory goes back to the system after a while, of which none passes where the program's
+// system calls are filtered.
+#define _mi_clock_now() (taskmem::os::IsSealed() ? 0 : _mi_clock_now())
+#define mi_option_get(option) (mi_option_get(option) | long{taskmem::os::IsSealed()})
 #include "bitmap.c"
 #include "arena.c"
 // Nothing is ever abandoned, so nobody reads it: what stands there is the note that a cached
@@ -120,6 +124,8 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #undef _mi_segment_cache_pop
 #undef _mi_segment_map_allocated_at
 #undef _mi_segment_map_freed_at
+#undef _mi_clock_now
+#undef mi_option_get
 #define _mi_segment_page_free(page, force, tld) taskmem::ReleasePage(page, force, tld)
 #include "page.c"
 #include "heap.c"

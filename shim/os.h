@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -30,6 +31,23 @@ inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
 
 inline bool Failed(long result) { return result < 0 && result > -4096; }
 
+// Whether system calls of this process are filtered (seccomp), which may kill it for one that
+// the program would not make.
+enum class CallFilter : uint8_t {
+  kNone,
+  kInherited,  // since before the program began: a container's, most often
+  kInstalled,  // by the program: from then on the library makes those calls alone that an
+               // allocator cannot do without
+};
+inline std::atomic<CallFilter> g_call_filter{CallFilter::kNone};
+inline bool IsFiltered() {
+  return __builtin_expect(g_call_filter.load(std::memory_order_relaxed) != CallFilter::kNone, 0);
+}
+inline bool IsSealed() {
+  return __builtin_expect(
+      g_call_filter.load(std::memory_order_relaxed) == CallFilter::kInstalled, 0);
+}
+
 // Zeroed private memory, or nullptr. Rounded up to 4 KiB by the kernel.
 inline void* Map(size_t bytes, int extra_flags = 0) {
   const long result = Call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
@@ -41,18 +59,45 @@ inline void Unmap(void* start, size_t bytes) {
   Call(SYS_munmap, reinterpret_cast<long>(start), static_cast<long>(bytes));
 }
 
+// The kernel's strict filter forbids the clock as well.
+inline std::atomic<bool> g_has_clock{true};
+
 inline uint64_t MonotonicNs() {
+  if (!g_has_clock.load(std::memory_order_relaxed)) return 0;
   struct timespec now = {};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-inline int ThreadId() { return static_cast<int>(Call(SYS_gettid)); }
+// glibc keeps a thread's id in its control block. Where that was seen at the start, no system
+// call is needed in a process whose calls are filtered.
+inline int ThreadIdOfControlBlock() {
+  constexpr size_t kPlace = 0x2d0;
+  int tid;
+  __builtin_memcpy(&tid, static_cast<const char*>(__builtin_thread_pointer()) + kPlace,
+                   sizeof(tid));
+  return tid;
+}
+inline std::atomic<bool> g_knows_thread_id{false};
+
+inline int ThreadId() {
+  if (IsSealed() && g_knows_thread_id.load(std::memory_order_relaxed)) {
+    return ThreadIdOfControlBlock();
+  }
+  return static_cast<int>(Call(SYS_gettid));
+}
 inline int ProcessId() { return static_cast<int>(Call(SYS_getpid)); }
-inline void Yield() { Call(SYS_sched_yield); }
+inline void Yield() {
+  if (IsSealed()) {
+    __builtin_ia32_pause();
+  } else {
+    Call(SYS_sched_yield);
+  }
+}
 
 // How many of the signals that end a process by a fault this thread blocks.
 inline int BlockedFatalSignals() {
+  if (IsSealed()) return 0;
   uint64_t blocked = 0;
   Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
   constexpr auto bit = [](int signal) { return uint64_t{1} << (signal - 1); };

@@ -69,6 +69,7 @@ void* OwnAllocate(size_t bytes) {
 void OwnFree(void* memory, size_t bytes, bool is_zero) {
   if (bytes > kChunkBytes) {
     // Not unmapped (see the header), but its pages go back.
+    if (os::IsSealed()) return;
     os::Call(SYS_madvise, reinterpret_cast<long>(memory), static_cast<long>(bytes), MADV_DONTNEED);
     return;
   }

@@ -28,7 +28,7 @@ void* Run(void* packed) {
   const Start start = *static_cast<Start*>(packed);
   OwnFree(packed, sizeof(Start));
   os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>(start.name));
-  const ThreadBirth birth = {{UINT64_MAX, kUntrackedSlot, 0}, /*is_taskmems=*/true};
+  const ThreadBirth birth = {{UINT64_MAX, kUntrackedSlot, 0}, 0, /*is_taskmems=*/true};
   EnterHeap(&birth);
   ExemptThread();
   pthread_cleanup_push([](void*) { LeaveHeap(); }, nullptr);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shim/block_store.h"
+#include "shim/call_filter.h"
 #include "shim/environment.h"
 #include "shim/exit_audit.h"
 #include "shim/heap.h"
@@ -65,6 +66,7 @@ __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return;  // no memory at all: the program will find out
   if (IsPrivileged()) ForgetVariables();
+  OpenCallFilter();
   Options options;
   char error[512];
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {

@@ -42,10 +42,13 @@ int RunMain(int argc, char** argv, char** environment) {
 
 // In a vfork child the memory is the parent's, who goes on.
 bool IsOwnProcess() {
+  if (os::IsSealed()) return g_stats != nullptr;
   return g_stats != nullptr && g_stats->pid == static_cast<uint32_t>(os::ProcessId());
 }
 
 void CloseBooks() {
+  // As after SIGKILL: readers find the books of a process that is gone.
+  if (os::IsSealed()) return;
   if (IsOwnProcess()) {
     SampleResidency();
     PublishMappings(/*with_stacks=*/true);

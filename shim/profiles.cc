@@ -67,6 +67,7 @@ bool MayRefuseMappings() { return g_profile == nullptr || g_profile->refuses_map
 
 void ExemptIfRuntimeThread() {
   if (g_profile == nullptr || g_profile->runtime_threads[0] == nullptr) return;
+  if (os::IsSealed()) return;
   char name[16] = {};
   os::Call(SYS_prctl, PR_GET_NAME, reinterpret_cast<long>(name));
   for (const char* prefix : g_profile->runtime_threads) {

@@ -212,6 +212,7 @@ void LookAtMapsFile(const Looked& looked) {
 
 void SampleResidency() {
   if (g_stats == nullptr || IsInsideMappings() || !HasResidencyToSample()) return;
+  if (os::IsSealed()) return;
   if (g_is_looking.exchange(true, std::memory_order_acquire)) return;
   const uint64_t start = os::MonotonicNs();
   const Looked looked = LookAtPrivateRanges();

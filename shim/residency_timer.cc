@@ -26,7 +26,7 @@ std::atomic<uint32_t> g_never{0};  // waited for
 void Sample(void*) {
   for (;;) {
     AwaitNonZero(g_never, DeadlineIn(ResidencyIntervalNs()));
-    if (!HasResidencyToSample() || g_process_is_dying.load(std::memory_order_relaxed)) break;
+    if (os::IsSealed() || !HasResidencyToSample() || g_process_is_dying.load(std::memory_order_relaxed)) break;
     // A program whose own threads but one are gone is left alone: some calls work only without
     // threads.
     if (ThreadCount() <= 2) {
@@ -39,6 +39,7 @@ void Sample(void*) {
 }
 
 void StartSampler() {
+  if (os::IsSealed()) return;
   if (g_is_running.exchange(true, std::memory_order_acq_rel)) return;
   if (!StartOwnThread("taskmem-sampler", Sample, nullptr)) {
     g_is_running.store(false, std::memory_order_release);

@@ -20,9 +20,9 @@ void OpenSites(const Options& options) {
 
 namespace {
 
-const SiteStack* CurrentStack(uint64_t stack_top, SiteScratch* scratch) {
+const SiteStack* CurrentStack(StackTop stack, SiteScratch* scratch) {
   uint32_t flags = 0;
-  PrepareToUnwind(stack_top, &scratch->unwind);
+  PrepareToUnwind(stack.address, stack.known_bytes, &scratch->unwind);
   const uint32_t count =
       Unwind(HereOnStack(), &scratch->unwind, scratch->frames, kMaxFrames, &flags);
   return g_site_table.Intern(scratch->frames, count, flags);
@@ -30,14 +30,14 @@ const SiteStack* CurrentStack(uint64_t stack_top, SiteScratch* scratch) {
 
 }  // namespace
 
-bool RecordSite(uint64_t stack_top, SiteScratch* scratch, uint64_t block, uint64_t bytes,
+bool RecordSite(StackTop stack, SiteScratch* scratch, uint64_t block, uint64_t bytes,
                 uint64_t weight) {
-  return g_site_table.Remember(block, CurrentStack(stack_top, scratch), bytes, weight);
+  return g_site_table.Remember(block, CurrentStack(stack, scratch), bytes, weight);
 }
 
-uint32_t SiteNumber(uint64_t stack_top, SiteScratch* scratch) {
-  const SiteStack* const stack = CurrentStack(stack_top, scratch);
-  return stack != nullptr ? stack->number : 0;
+uint32_t SiteNumber(StackTop stack, SiteScratch* scratch) {
+  const SiteStack* const found = CurrentStack(stack, scratch);
+  return found != nullptr ? found->number : 0;
 }
 
 }  // namespace taskmem

@@ -26,13 +26,19 @@ struct SiteScratch {
   uint64_t frames[kMaxFrames];
 };
 
-// Remembers the block at `block`: the calling thread's stack, which ends at `stack_top`, the
+// Where the calling thread's own stack ends, and how much below that is known to be readable.
+struct StackTop {
+  uint64_t address;
+  uint64_t known_bytes;
+};
+
+// Remembers the block at `block`: the calling thread's stack, which ends at `stack`, the
 // `bytes` asked for, and what the block stands for. Takes no lock. False: no room.
-bool RecordSite(uint64_t stack_top, SiteScratch* scratch, uint64_t block, uint64_t bytes,
+bool RecordSite(StackTop stack, SiteScratch* scratch, uint64_t block, uint64_t bytes,
                 uint64_t weight);
 
 // The number of the calling thread's stack, as of SiteStack. 0: no room.
-uint32_t SiteNumber(uint64_t stack_top, SiteScratch* scratch);
+uint32_t SiteNumber(StackTop stack, SiteScratch* scratch);
 
 // Whether a mapping of `bytes` that is being made is remembered by its stack: where it is as
 // large as the interval always, else by chance. The stack's number, or 0. The calling thread

@@ -27,7 +27,7 @@ void Decay(void*) {
   bool was_alone = false;
   for (int idle = 0; idle < kMostIdleTicks;) {
     AwaitNonZero(g_never, DeadlineIn(tick));
-    if (g_process_is_dying.load(std::memory_order_relaxed)) break;
+    if (os::IsSealed() || g_process_is_dying.load(std::memory_order_relaxed)) break;
     // Some calls work only without threads: a program that is down to one of its own gets rid of
     // this one soon. The last of the others may be on its way to its end: there is a second look.
     const bool is_alone = ThreadCount() <= 2;
@@ -46,7 +46,7 @@ void Decay(void*) {
 
 void NoteSlackAtRest() {
   if (g_slack_bytes.load(std::memory_order_relaxed) < static_cast<int64_t>(kLeastBytes)) return;
-  if (g_process_is_dying.load(std::memory_order_relaxed)) return;
+  if (os::IsSealed() || g_process_is_dying.load(std::memory_order_relaxed)) return;
   if (g_is_running.load(std::memory_order_relaxed)) return;
   if (g_is_running.exchange(true, std::memory_order_acq_rel)) return;
   if (!StartOwnThread("taskmem-decay", Decay, nullptr)) {

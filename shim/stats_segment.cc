@@ -136,7 +136,7 @@ bool ReserveThroughMapping(size_t offset, size_t bytes) {
 // Backs [offset, offset + bytes) of the file with space, or, where there is
 // none, the same part of the segment with private memory.
 void Back(size_t offset, size_t bytes) {
-  const long fd = OpenFile();
+  const long fd = os::IsSealed() ? -EPERM : OpenFile();
   if (!os::Failed(fd)) {
     const bool has_space = ReserveSpace(fd, offset, bytes);
     os::Call(SYS_close, fd);

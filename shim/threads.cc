@@ -1,6 +1,7 @@
 #include "shim/threads.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <regex.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 
 #include "accounting/mutex.h"
 #include "shim/block_pins.h"
+#include "shim/call_filter.h"
 #include "shim/libc.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
@@ -34,6 +36,7 @@ uint64_t ImplicitId(int process_or_thread) {
 
 Options g_options;
 bool g_started = false;
+size_t g_default_stack_bytes = 0;
 regex_t g_name_regex;
 // glibc's own lock in a regex_t would be left held in a forked child.
 Mutex g_match_mutex;
@@ -195,9 +198,29 @@ int RunC11Thread(void* packed) {
   return result;
 }
 
-StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument) {
+// Of the stack that a thread with these attributes gets: its guard, glibc's control block and
+// thread-local storage take the rest.
+uint64_t StackBytes(const pthread_attr_t* attributes) {
+  constexpr uint64_t kOthersBytes = 32 * 1024;
+  size_t stack_bytes = g_default_stack_bytes;
+  size_t guard_bytes = 0;
+  if (attributes != nullptr) {
+    size_t set_bytes = 0;
+    // 0 where the program left it as it is.
+    if (pthread_attr_getstacksize(attributes, &set_bytes) != 0) return 0;
+    if (set_bytes != 0) stack_bytes = set_bytes;
+    if (pthread_attr_getguardsize(attributes, &guard_bytes) != 0) return 0;
+  }
+  const uint64_t others = guard_bytes + kOthersBytes;
+  return stack_bytes > others ? stack_bytes - others : 0;
+}
+
+StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument,
+                 const pthread_attr_t* attributes = nullptr) {
   auto* block = static_cast<StartBlock*>(OwnAllocate(sizeof(StartBlock)));
-  if (block != nullptr) *block = {start, start_c11, argument, {GetCurrentTask(), false}};
+  if (block != nullptr) {
+    *block = {start, start_c11, argument, {GetCurrentTask(), StackBytes(attributes), false}};
+  }
   return block;
 }
 
@@ -245,6 +268,11 @@ void ThreadEntered() {
 
 void StartTasks(const Options& options) {
   g_options = options;
+  pthread_attr_t defaults;
+  if (pthread_getattr_default_np(&defaults) == 0) {
+    pthread_attr_getstacksize(&defaults, &g_default_stack_bytes);
+    pthread_attr_destroy(&defaults);
+  }
   if (options.task_by == TaskBy::kThreadName) {
     // Checked when the options were parsed.
     regcomp(&g_name_regex, options.thread_name_regex, REG_EXTENDED);
@@ -278,7 +306,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                           void* (*start)(void*), void* argument) noexcept {
   static std::atomic<void*> cache;
   auto* next = Next<decltype(&pthread_create)>(cache, "pthread_create");
-  StartBlock* block = Pack(start, nullptr, argument);
+  StartBlock* block = Pack(start, nullptr, argument, attributes);
   if (block == nullptr) return EAGAIN;
   const int error = next(thread, attributes, RunThread, block);
   if (error != 0) OwnFree(block, sizeof(StartBlock));
@@ -317,10 +345,13 @@ EXPORT int prctl(int option, ...) noexcept {
   unsigned long arguments[4];
   for (unsigned long& argument : arguments) argument = va_arg(list, unsigned long);
   va_end(list);
+  const FilterWatch watch(option == PR_SET_SECCOMP,
+                          option == PR_SET_SECCOMP && arguments[0] == SECCOMP_MODE_STRICT);
   const long result =
       os::Call(SYS_prctl, option, static_cast<long>(arguments[0]), static_cast<long>(arguments[1]),
                static_cast<long>(arguments[2]), static_cast<long>(arguments[3]));
   if (os::Failed(result)) {
+    watch.NoteFailure();
     errno = static_cast<int>(-result);
     return -1;
   }

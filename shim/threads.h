@@ -10,6 +10,7 @@ namespace taskmem {
 // What a new thread gets from its creator.
 struct ThreadBirth {
   CurrentTask task;
+  uint64_t stack_bytes = 0;  // that its stack surely has
   bool is_taskmems = false;  // a thread of the library: of no task, whatever the options say
 };
 

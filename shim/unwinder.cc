@@ -82,6 +82,7 @@ constexpr uint64_t kPage = 4096;
 
 // Reads one word of each page of [start, end) through the kernel: whether all are readable.
 bool IsReadable(uint64_t start, uint64_t end) {
+  if (os::IsFiltered()) return false;
   constexpr uint64_t kAtOnce = 32;
   uint8_t bytes[kAtOnce];
   for (uint64_t at = start / kPage * kPage; at < end;) {
@@ -102,6 +103,7 @@ bool IsReadable(uint64_t start, uint64_t end) {
 
 // Copies what follows `address` into the window.
 bool MoveWindow(UnwindScratch* scratch, uint64_t address) {
+  if (os::IsFiltered()) return false;
   // To the end of a page, and then further: beyond, nothing may be mapped.
   constexpr uint64_t kMost = sizeof(scratch->window);
   const uint64_t in_page = kPage - address % kPage;
@@ -221,9 +223,16 @@ Step Move(uint64_t code, UnwindScratch* scratch, StackPlace* place, bool* was_si
 
 }  // namespace
 
-void PrepareToUnwind(uint64_t stack_top, UnwindScratch* scratch) {
+void PrepareToUnwind(uint64_t stack_top, uint64_t known_bytes, UnwindScratch* scratch) {
   constexpr uint64_t kMostChecked = 1 << 20;
   const uint64_t sp = HereOnStack().sp;
+  if (os::IsFiltered()) {
+    // Of other stacks this page alone can be read.
+    const bool is_known = sp < stack_top && stack_top - sp <= known_bytes;
+    scratch->stack_top = is_known ? stack_top : (sp / kPage + 1) * kPage;
+    scratch->readable_start = sp / kPage * kPage;
+    return;
+  }
   if (scratch->stack_top == stack_top && sp >= scratch->readable_start && sp < stack_top) return;
   if (scratch->stack_top != stack_top) {
     scratch->stack_top = stack_top;

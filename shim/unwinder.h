@@ -44,8 +44,10 @@ struct UnwindScratch {
 };
 
 // Says where the calling thread's own stack ends, so that it is read without system calls.
-// Others, of signal handlers and fibers, are read through the kernel.
-void PrepareToUnwind(uint64_t stack_top, UnwindScratch* scratch);
+// Others, of signal handlers and fibers, are read through the kernel; where system calls are
+// filtered, they are cut at the end of the page. `known_bytes` below `stack_top` are readable,
+// if the thread runs there.
+void PrepareToUnwind(uint64_t stack_top, uint64_t known_bytes, UnwindScratch* scratch);
 
 // The stack from `place` on, the innermost first, without the frames of the library itself at
 // its beginning. At most `most` frames; the first may be an instruction's own address, all

@@ -192,7 +192,7 @@ TEST(Unwinder, ReadsTheThreadsOwnStackItself) {
     const Trace by_kernel = g_trace;
     auto scratch = std::make_unique<UnwindScratch>();
     const auto top = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
-    PrepareToUnwind(top, scratch.get());
+    PrepareToUnwind(top, 0, scratch.get());
     EXPECT_EQ(scratch->stack_top, top);
     EXPECT_LE(scratch->readable_start, HereOnStack().sp);
     uint64_t frames[kMaxFrames];
@@ -203,9 +203,9 @@ TEST(Unwinder, ReadsTheThreadsOwnStackItself) {
     EXPECT_EQ(scratch->window_bytes, 0u);
     EXPECT_EQ(frames[count - 1], by_kernel.frames[by_kernel.count - 1]);
     // A place above or far from it is not taken for the thread's.
-    PrepareToUnwind(HereOnStack().sp - 4096, scratch.get());
+    PrepareToUnwind(HereOnStack().sp - 4096, 0, scratch.get());
     EXPECT_EQ(scratch->readable_start, scratch->stack_top);
-    PrepareToUnwind(uint64_t{1} << 46, scratch.get());
+    PrepareToUnwind(uint64_t{1} << 46, 0, scratch.get());
     EXPECT_EQ(scratch->readable_start, scratch->stack_top);
   }).join();
 }

@@ -35,7 +35,7 @@ const std::set<std::string>& Expected() {
       "_ZdaPvmSt11align_val_t", "_ZdlPvSt11align_val_tRKSt9nothrow_t",
       "_ZdaPvSt11align_val_tRKSt9nothrow_t",
       // threads and their names
-      "pthread_create", "thrd_create", "pthread_setname_np", "prctl",
+      "pthread_create", "thrd_create", "pthread_setname_np", "prctl", "syscall",
       // mappings
       "mmap", "mmap64", "munmap", "mremap", "mprotect", "pkey_mprotect", "madvise", "brk", "sbrk",
       "shmat", "shmdt",
