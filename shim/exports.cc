@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "shim/heap.h"
+#include "shim/message.h"
 #include "shim/operator_new.h"
 #include "shim/stats_segment.h"
 
@@ -97,9 +98,9 @@ EXPORT int malloc_info(int options, FILE* stream) noexcept {
           static_cast<unsigned long long>(ChargedBytes()));
   return 0;
 }
+// Past stdio, whose writes are cancellation points; this is none.
 EXPORT void malloc_stats(void) noexcept {
-  fprintf(stderr, "taskmem: %llu bytes charged\n",
-          static_cast<unsigned long long>(ChargedBytes()));
+  taskmem::Message("%llu bytes charged", static_cast<unsigned long long>(ChargedBytes()));
 }
 
 // operator new, by mangled name: n/a = plain/array, m = size_t, St11align_val_t =

@@ -6,6 +6,7 @@ namespace {
 
 TASKMEM_CONTRACT_TESTS(Threads, ({
     {.name = "c11_threads"},
+    {.name = "cancelled_calls", .writes_errors = true, .data_limit_bytes = 0},
     {.name = "detached_threads"},
     {.name = "hand_over"},
     {.name = "key_count"},
