@@ -14,6 +14,7 @@
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/own_ranges.h"
+#include "shim/run_notice.h"
 #include "shim/user_directory.h"
 
 namespace taskmem {
@@ -32,6 +33,7 @@ constexpr size_t kThreadStepBytes = 16 * 1024;
 
 std::atomic<uint64_t> g_own_bytes_before_open{0};
 char g_dir[256];
+bool g_tells_run = false;  // at the start of the program, not of a forked child
 bool g_is_users_dir = false;  // g_dir is the user's directory in StatsParent(); else it was named
 char g_path[320];  // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
@@ -219,6 +221,7 @@ const char* Publish() {
                                  MAP_SHARED | MAP_FIXED, fd, 0))) {
     failed = "map";
   }
+  if (failed == nullptr && g_tells_run) TellRun(g_stats->session, static_cast<int>(fd));
   os::Call(SYS_close, fd);
   if (failed != nullptr) os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(name), 0);
   os::Call(SYS_close, dir);
@@ -292,7 +295,11 @@ void StatsPublish(const Options& options) {
   if (!MayPublish()) return;
   snprintf(g_dir, sizeof(g_dir), "%s", options.stats_dir);
   g_is_users_dir = g_dir[0] == '\0';
-  if (const char* failed = Publish()) {
+  g_tells_run = true;
+  const char* const failed = Publish();
+  g_tells_run = false;
+  if (failed != nullptr) {
+    TellRun(g_stats->session, -1);
     Message("cannot %s the stats file in %s: this process is not shown by ps, stats and run",
             failed, g_dir);
   }

@@ -27,7 +27,7 @@ std::vector<ProcessStats> LiveProcesses() {
   RemoveStaleFiles(files);
   std::vector<ProcessStats> processes;
   for (const StatsFile& file : files) {
-    if (file.process.is_alive) processes.push_back(file.process);
+    if (file.process.is_alive && !file.process.has_left) processes.push_back(file.process);
   }
   return processes;
 }
@@ -46,6 +46,11 @@ int Execute(const StatsRequest& request) {
     if (process.pid != request.pid) continue;
     PrintOrFail(request.as_json ? FormatJson(process, {})
                                 : FormatTables({process}, PoolLines::kAll));
+    return EXIT_SUCCESS;
+  }
+  if (const auto process = ReadStatsElsewhere(request.pid)) {
+    PrintOrFail(request.as_json ? FormatJson(*process, {})
+                                : FormatTables({*process}, PoolLines::kAll));
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

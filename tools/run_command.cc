@@ -24,6 +24,7 @@
 #include "tools/named_sites.h"
 #include "tools/output_file.h"
 #include "tools/report.h"
+#include "tools/run_listener.h"
 #include "tools/stats_reader.h"
 
 namespace taskmem {
@@ -116,14 +117,44 @@ struct Collected {
   bool has_program = false;
 };
 
+// What is needed to start the program, and to find its books afterwards.
+struct Preparation {
+  Options options;
+  std::string program;  // its path
+  std::vector<std::string> stats_dirs;  // none: nothing can be read
+  std::string session;
+  std::unique_ptr<RunListener> listener;
+  bool can_be_interposed = true;
+};
+
+// The books that the program said are its own, wherever they are. Nothing where it said nothing,
+// or has removed them since: by an exec that gave it others, or at its end.
+std::optional<ProcessStats> ReadToldBooks(int file, const ChildResult& child) {
+  struct stat status;
+  if (file < 0 || fstat(file, &status) != 0 || status.st_nlink == 0) return std::nullopt;
+  const auto snapshot = StatsSnapshot::Read(file, StatsParts::kAll);
+  if (!snapshot) return std::nullopt;
+  ProcessStats process = ReadProcessStats(*snapshot);
+  if (process.pid != child.pid || process.start_time != child.start_time) return std::nullopt;
+  // In another root it is not met in any folder of ours.
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", file), error);
+  struct stat named;
+  if (!error && lstat(path.c_str(), &named) == 0 && named.st_dev == status.st_dev &&
+      named.st_ino == status.st_ino) {
+    unlink(path.c_str());
+  }
+  return process;
+}
+
 // Reads what the processes of the session left and removes what is left of
 // those that have ended.
-Collected Collect(const std::vector<std::string>& dirs, const std::string& session,
-                  const ChildResult& child) {
+Collected Collect(const Preparation& run, const ChildResult& child) {
   Collected collected;
   collected.program.pid = child.pid;
-  for (const StatsFile& file : ReadStatsDirs(dirs)) {
-    if (file.process.session != session) continue;
+  const auto told = ReadToldBooks(run.listener->stats_file(), child);
+  for (const StatsFile& file : ReadStatsDirs(run.stats_dirs)) {
+    if (file.process.session != run.session || file.process.has_left) continue;
     if (file.process.pid == child.pid && file.process.start_time == child.start_time) {
       collected.program = file.process;
       collected.has_program = true;
@@ -131,6 +162,10 @@ Collected Collect(const std::vector<std::string>& dirs, const std::string& sessi
       collected.children.push_back(file.process);
     }
     if (!file.process.is_alive) unlink(file.path.c_str());
+  }
+  if (told) {
+    collected.program = *told;
+    collected.has_program = true;
   }
   // A process that was killed could not write this down.
   uint64_t& peak = collected.program.peak_resident_bytes;
@@ -201,15 +236,6 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
   }
 }
 
-// What is needed to start the program, and to find its books afterwards.
-struct Preparation {
-  Options options;
-  std::string program;  // its path
-  std::vector<std::string> stats_dirs;  // none: nothing can be read
-  std::string session;
-  bool can_be_interposed = true;
-};
-
 void CheckOutput(const std::string& path) {
   if (const int error = CheckOutputFile(path)) {
     Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
@@ -231,6 +257,7 @@ Preparation Prepare(const RunRequest& request) {
   }
   run.session = NewSession();
   setenv("TASKMEM_SESSION", run.session.c_str(), 1);
+  run.listener = std::make_unique<RunListener>(run.session);
   PrependPreload(library);
   unsetenv(kExitAuditVariable);
   return run;
@@ -250,9 +277,13 @@ std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
 
 void ReportAll(const RunRequest& request, const Preparation& run, const ChildResult& child,
                const AuditWatcher* watcher) {
-  Collected collected = Collect(run.stats_dirs, run.session, child);
+  run.listener->Hear(child.pid);
+  Collected collected = Collect(run, child);
   if (!collected.has_program) collected.program.program = run.program;
-  if (!collected.has_program && run.can_be_interposed) {
+  if (!collected.has_program && run.listener->has_no_books()) {
+    Say("{} left no tables, as there was no place for them; its limits were enforced",
+        request.program.front());
+  } else if (!collected.has_program && run.can_be_interposed) {
     Say("{} left no books: it could not be interposed, and nothing was enforced",
         request.program.front());
   }

@@ -20,6 +20,7 @@
 
 #include "accounting/stats_layout.h"
 #include "shim/user_directory.h"
+#include "tools/mapped_books.h"
 #include "tools/process_info.h"
 #include "tools/stats_snapshot.h"
 
@@ -208,12 +209,49 @@ std::vector<std::string> MakeStatsDirs(const Options& options, std::string* erro
   return StatsDirs(options);
 }
 
+namespace {
+
+// What the live process has mapped instead of the file that it has a name from. Nothing where it
+// cannot be read.
+std::optional<ProcessStats> ReadOtherBooks(pid_t pid, const FoundBooks& found) {
+  if (found.fd < 0) return std::nullopt;
+  const auto snapshot = StatsSnapshot::Read(found.fd, StatsParts::kAll);
+  close(found.fd);
+  // In a pid name space of its own the process has another number for itself.
+  if (!snapshot || snapshot->Header().pid != static_cast<uint32_t>(pid)) return std::nullopt;
+  return ReadProcessStats(*snapshot);
+}
+
+// In place of what was read from `path`: what the process has now.
+void FollowExec(const std::string& path, ProcessStats* process) {
+  if (!process->is_alive) return;
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0) return;
+  const FoundBooks found = FindMappedBooks(process->pid, &status, path);
+  if (found.which == MappedBooks::kNone) process->has_left = true;
+  if (found.which != MappedBooks::kOthers) return;
+  auto others = ReadOtherBooks(process->pid, found);
+  if (others) {
+    *process = *std::move(others);
+  } else {
+    process->has_left = true;
+  }
+}
+
+}  // namespace
+
+std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid) {
+  const FoundBooks found = FindMappedBooks(pid, nullptr, "");
+  return found.which == MappedBooks::kOthers ? ReadOtherBooks(pid, found) : std::nullopt;
+}
+
 std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
   std::vector<StatsFile> files;
   std::error_code error;
   for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
     const fs::directory_entry& entry = *at;
     if (auto process = ReadStatsFile(entry.path())) {
+      FollowExec(entry.path(), &*process);
       files.push_back({entry.path(), *std::move(process)});
     }
   }
@@ -237,6 +275,37 @@ std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs) {
 
 namespace {
 
+ProcessBooks BooksOf(const StatsSnapshot& snapshot, const std::string& path) {
+  const StatsHeader& header = snapshot.Header();
+  ProcessBooks books;
+  books.pid = static_cast<pid_t>(header.pid);
+  books.start_time = header.start_time;
+  books.path = path;
+  books.program = FieldText(header.program);
+  books.layout = header.audit;
+  for (uint32_t slot = 0; slot < snapshot.slots(); ++slot) {
+    const SlotIdentity& identity = snapshot.Identity(slot);
+    ProcessBooks::Slot& known = books.slots.emplace_back();
+    if (slot >= kFirstTaskSlot) known.id = identity.id;
+    known.name = identity.name;
+    known.has_ended = identity.state == TaskState::kEnded || slot == kEndedTasksSlot;
+    known.charged_bytes = snapshot.Book(slot).charged_bytes.load();
+  }
+  return books;
+}
+
+// The file that the process has in another root or mount name space.
+std::optional<ProcessBooks> ReadOtherProcessBooks(pid_t pid, const FoundBooks& found) {
+  if (found.fd < 0) return std::nullopt;
+  const auto snapshot = StatsSnapshot::Read(found.fd, StatsParts::kIdentities);
+  close(found.fd);
+  if (!snapshot || snapshot->Header().pid != static_cast<uint32_t>(pid) ||
+      snapshot->Header().audit.version != kAuditVersion) {
+    return std::nullopt;
+  }
+  return BooksOf(*snapshot, found.path);
+}
+
 std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) {
   std::error_code error;
   const std::string prefix = fmt::format("{}-", pid);
@@ -245,26 +314,17 @@ std::optional<ProcessBooks> ReadProcessBooks(const std::string& dir, pid_t pid) 
     if (!entry.path().filename().string().starts_with(prefix)) continue;
     const auto snapshot = StatsSnapshot::Read(entry.path(), StatsParts::kIdentities);
     if (!snapshot || !IsAlive(pid, snapshot->Header().start_time)) continue;
-    const StatsHeader& header = snapshot->Header();
-    if (header.audit.version != kAuditVersion) continue;
-    ProcessBooks books;
-    books.pid = pid;
-    books.start_time = header.start_time;
+    struct stat status;
+    if (stat(entry.path().c_str(), &status) == 0) {
+      const FoundBooks found = FindMappedBooks(pid, &status, entry.path());
+      if (found.which == MappedBooks::kOthers) return ReadOtherProcessBooks(pid, found);
+      if (found.which == MappedBooks::kNone) continue;
+    }
+    if (snapshot->Header().audit.version != kAuditVersion) continue;
     // As the kernel names it where it is mapped: the folder may have been found by a descriptor.
     std::error_code no_such;
     const fs::path named = fs::canonical(entry.path(), no_such);
-    books.path = no_such ? entry.path() : named;
-    books.program = FieldText(header.program);
-    books.layout = header.audit;
-    for (uint32_t slot = 0; slot < snapshot->slots(); ++slot) {
-      const SlotIdentity& identity = snapshot->Identity(slot);
-      ProcessBooks::Slot& known = books.slots.emplace_back();
-      if (slot >= kFirstTaskSlot) known.id = identity.id;
-      known.name = identity.name;
-      known.has_ended = identity.state == TaskState::kEnded || slot == kEndedTasksSlot;
-      known.charged_bytes = snapshot->Book(slot).charged_bytes.load();
-    }
-    return books;
+    return BooksOf(*snapshot, no_such ? entry.path() : named);
   }
   return std::nullopt;
 }
@@ -293,7 +353,7 @@ std::optional<ProcessBooks> ReadProcessBooks(const std::vector<std::string>& dir
   for (const std::string& dir : dirs) {
     if (auto books = ReadProcessBooks(dir, pid)) return books;
   }
-  return std::nullopt;
+  return ReadOtherProcessBooks(pid, FindMappedBooks(pid, nullptr, ""));
 }
 
 std::optional<WatchedProcess> FindChildOf(const std::vector<std::string>& dirs,

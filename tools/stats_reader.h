@@ -74,6 +74,8 @@ struct ProcessStats {
   pid_t pid = 0;
   uint64_t start_time = 0;
   bool is_alive = false;
+  // These are the books of what it executed before; what runs now has none that can be read.
+  bool has_left = false;
   std::string session;
   std::string program;
   uint64_t charged_bytes = 0;  // of all books
@@ -91,6 +93,10 @@ struct ProcessStats {
 std::optional<ProcessStats> ReadStatsFile(const std::string& path);
 
 ProcessStats ReadProcessStats(const StatsSnapshot& snapshot);  // of StatsParts::kAll
+
+// The books of a live process that are in none of the folders, as it is in another root or mount
+// name space. Nothing where it has none, or they cannot be read.
+std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid);
 
 struct StatsFile {
   std::string path;
