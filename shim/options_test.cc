@@ -211,6 +211,8 @@ TEST(Options, BadValuesChangeNothing) {
       {"spill-compress", "zip"},
       {"overflow", "yes"},
       {"overflow-size", "0"},
+      {"overflow-size", "4M"},
+      {"overflow-size", "33554431"},
       {"at-thrashing", "stop"},
       {"log", "relative"},
       {"log-level", "loud"},

@@ -52,7 +52,8 @@ void NoteFailure(OverflowStatus status, uint64_t bytes) {
   g_failed_bytes.store(bytes, std::memory_order_relaxed);
   const uint32_t bit = uint32_t{1} << static_cast<uint32_t>(status);
   if ((g_told.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
-  Message("overflow: %s; %s of %s are in use in %s", OverflowStatusText(status),
+  Message("overflow: %s; %s do not fit, %s of %s are in use in %s", OverflowStatusText(status),
+          SizeText(static_cast<int64_t>(bytes)).c_str(),
           SizeText(static_cast<int64_t>(g_file.used_bytes())).c_str(),
           SizeText(static_cast<int64_t>(g_file.limit_bytes())).c_str(), SpillFiles()->path());
 }

@@ -131,8 +131,8 @@ long OpenFile() {
 // Where the file is out of reach: the process has entered another root, or is another user's.
 bool ReserveThroughMapping(size_t offset, size_t bytes) {
   constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
-  return !os::Failed(os::Call(SYS_madvise, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
-                              static_cast<long>(bytes), kPopulateWrite));
+  const long start = reinterpret_cast<long>(g_stats) + static_cast<long>(offset);
+  return !os::Failed(os::Call(SYS_madvise, start, static_cast<long>(bytes), kPopulateWrite));
 }
 
 // Backs [offset, offset + bytes) of the file with space, or, where there is

@@ -30,13 +30,28 @@ TEST_F(RunOptionsTest, OthersAreRefusedInOneLine) {
        {"--overflow=5x", "--overflow=2", "--overflow=-1", "--overflow=true", "--overflow=",
         "--overflow={}", "--task-per-rename=x", "--task-per-rename=", "--quiet=0", "--quiet=5x",
         "--spill-fsync=", "--spill-fsync=1", "--redirect-libc=5x", "--quota=", "--sites=yes",
-        "--overflow-size=0", "--no-overflow"}) {
+        "--overflow-size=0", "--overflow-size=16M", "--no-overflow"}) {
     const Result result = Run(option);
     EXPECT_EQ(result.exit_status, 2) << option << ' ' << result.Describe();
     EXPECT_EQ(result.out, "") << option;
     EXPECT_TRUE(result.err.starts_with("taskmem: ")) << option << ' ' << result.Describe();
     EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << option << ' ' << result.Describe();
   }
+}
+
+// A program that is killed cannot remove its directory in the spill directory; run does.
+TEST_F(RunOptionsTest, DirectoriesOfKilledProcessesGo) {
+  const std::string left = At("spill/taskmem-4000000-1");
+  std::filesystem::create_directories(left);
+  folder_.Write("spill/taskmem-4000000-1/block-0123456789abcdef-7", "x");
+  folder_.Write("spill/taskmem-4000000-1/lock", "");
+  folder_.Write("spill/somebody's", "x");
+  Copy(ProgramPath("static_program"), "program");
+  const Result result = Shell("taskmem run --quiet --spill-dir $FOLDER/spill $FOLDER/program",
+                              {{"TASKMEM_STATS_DIR", At("stats")}});
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_TRUE(std::filesystem::exists(At("spill/somebody's")));
 }
 
 TEST_F(RunOptionsTest, WhatFollowsTheProgramIsTheProgramsOwn) {

@@ -26,7 +26,7 @@ struct FoundBooks {
   std::string path;
 };
 
-// `expected` is the status of an open stats file, and `expected_path` its path. A null `expected`: none is.
+// `expected`: the status of the stats file `expected_path`. Null: none is expected.
 FoundBooks FindMappedBooks(pid_t pid, const struct stat* expected,
                            const std::string& expected_path);
 

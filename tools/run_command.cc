@@ -1,5 +1,6 @@
 #include "tools/run_command.h"
 
+#include <fcntl.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 
 #include "accounting/exit_audit.h"
 #include "shim/options.h"
+#include "shim/user_directory.h"
+#include "spill/file_ops.h"
+#include "spill/left_overs.h"
 #include "tools/audit_command.h"
 #include "tools/audit_report.h"
 #include "tools/audit_watcher.h"
@@ -275,6 +279,25 @@ std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
   }
 }
 
+// Removes what processes that were killed left in the spill directory.
+void TidySpillDir(const Options& options) {
+  if (options.spill_dir[0] != '\0') {
+    const int fd = open(options.spill_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    RemoveLeftOvers(SystemFileOps(), fd, options.spill_dir, nullptr);
+    close(fd);
+  } else if (options.overflow == Overflow::kOn) {
+    ForEachUserDirectory(
+        kSpillParent,
+        [](void*, const char* path, int fd) {
+          RemoveLeftOvers(SystemFileOps(), fd, path, nullptr);
+          // Unless there is something in it. Who needs it makes it again.
+          rmdir(path);
+        },
+        nullptr);
+  }
+}
+
 void ReportAll(const RunRequest& request, const Preparation& run, const ChildResult& child,
                const AuditWatcher* watcher) {
   run.listener->Hear(child.pid);
@@ -287,6 +310,7 @@ void ReportAll(const RunRequest& request, const Preparation& run, const ChildRes
     Say("{} left no books: it could not be interposed, and nothing was enforced",
         request.program.front());
   }
+  TidySpillDir(run.options);
   Report(request, run.options, collected);
   if (watcher != nullptr) ReportAudit(request.audit_file, *watcher);
 }
