@@ -160,8 +160,8 @@ void AttachByOptions() {
 
 void ThreadEnded(void*) {
   EndOwnTask();
-  NoteSlackAtRest();
   LeaveHeap();
+  NoteSlackAtRest();
 }
 
 struct StartBlock {
