@@ -31,9 +31,8 @@ inline int64_t DeadlineIn(int64_t timeout_ns) {
   return timeout_ns > INT64_MAX - now ? kNoDeadline : now + timeout_ns;
 }
 
-// Blocks while the word is `value`, until the deadline. May return early.
-inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,
-                      int64_t deadline_ns = kNoDeadline) {
+// Blocks while the 32-bit word is `value`, until the deadline. May return early.
+inline void FutexWait(const void* word, uint32_t value, int64_t deadline_ns = kNoDeadline) {
   const int saved_errno = errno;
   timespec until = {};
   const bool is_bounded = deadline_ns != kNoDeadline;
@@ -41,18 +40,24 @@ inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,
     until.tv_sec = deadline_ns / 1'000'000'000;
     until.tv_nsec = deadline_ns % 1'000'000'000;
   }
-  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value, is_bounded ? &until : nullptr,
+  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, is_bounded ? &until : nullptr,
           nullptr, FUTEX_BITSET_MATCH_ANY);
   errno = saved_errno;
+}
+inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,
+                      int64_t deadline_ns = kNoDeadline) {
+  FutexWait(&word, value, deadline_ns);
 }
 
 // Wakes up to `threads`. The word may be gone already: waking an address nobody waits at
 // is harmless.
-inline void FutexWake(std::atomic<uint32_t>& word, int threads) {
+inline void FutexWake(const void* word, int threads) {
   const int saved_errno = errno;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
   errno = saved_errno;
 }
+
+inline void FutexWake(std::atomic<uint32_t>& word, int threads) { FutexWake(&word, threads); }
 
 inline void FutexWakeAll(std::atomic<uint32_t>& word) { FutexWake(word, INT_MAX); }
 

@@ -10,7 +10,9 @@
 
 namespace taskmem {
 
-// Not recursive. Preserves errno.
+// Not recursive. Preserves errno. Says at every moment which thread holds it, so that a signal
+// handler can tell whether the thread it interrupted does. A thread is known by its control
+// block, which it keeps in a child that it forks.
 class Mutex {
  public:
   constexpr Mutex() = default;
@@ -18,77 +20,80 @@ class Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   bool TryLock() {
-    uint32_t expected = kFree;
-    return state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire);
+    uintptr_t expected = kFree;
+    return state_.compare_exchange_strong(expected, ThisThread(), std::memory_order_acquire);
   }
 
   void Lock() {
-    if (!TryLock()) LockSlow();
+    if (!TryLock()) LockSlow(ThisThread(), kNoDeadline);
   }
 
   void Unlock() {
-    if (state_.exchange(kFree, std::memory_order_release) == kContended) {
-      FutexWake(state_, 1);
-    }
+    if ((state_.exchange(kFree, std::memory_order_release) & kContended) != 0) Wake();
   }
 
-  // In a fork child only, where the thread that held it does not exist.
-  void ResetAfterFork() { state_.store(kFree, std::memory_order_relaxed); }
+  bool IsHeldByThisThread() const {
+    return (state_.load(std::memory_order_relaxed) & ~kFlags) == ThisThread();
+  }
+
+  // The next three are for a thread that forks, perhaps in a signal handler that interrupted it
+  // where it held this mutex: then they leave it alone. False: others had it all the time.
+  bool LockForFork(int64_t patience_ns) {
+    if (IsHeldByThisThread()) return true;
+    uintptr_t expected = kFree;
+    return state_.compare_exchange_strong(expected, ThisThread() | kForFork,
+                                          std::memory_order_acquire) ||
+           LockSlow(ThisThread() | kForFork, DeadlineIn(patience_ns));
+  }
+  void UnlockAfterFork() {
+    const uintptr_t state = state_.load(std::memory_order_relaxed);
+    if ((state & ~kContended) == (ThisThread() | kForFork)) Unlock();
+  }
+  // In the child, where no other thread exists.
+  void ResetAfterFork() {
+    const uintptr_t state = state_.load(std::memory_order_relaxed);
+    if (state != kFree && (state & ~kContended) != ThisThread()) {
+      state_.store(kFree, std::memory_order_relaxed);
+    }
+  }
 
  private:
-  static constexpr uint32_t kFree = 0;
-  static constexpr uint32_t kHeld = 1;
-  static constexpr uint32_t kContended = 2;
+  // The holder's control block, which is aligned to 64 bytes, and flags.
+  static constexpr uintptr_t kFree = 0;
+  static constexpr uintptr_t kContended = 1;
+  static constexpr uintptr_t kForFork = 2;
+  static constexpr uintptr_t kFlags = 63;
 
-  __attribute__((noinline)) void LockSlow() {
-    while (state_.exchange(kContended, std::memory_order_acquire) != kFree) {
-      FutexWait(state_, kContended);
-    }
+  static uintptr_t ThisThread() {
+    return reinterpret_cast<uintptr_t>(__builtin_thread_pointer());
   }
 
-  std::atomic<uint32_t> state_{kFree};
-};
+  // A futex compares the lower half: the flags, and enough of the holder.
+  static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-// A mutex that says at every moment who holds it, so that a signal handler can tell
-// whether the thread it interrupted does. `tid` is the calling thread's, above 0.
-class OwnedMutex {
- public:
-  constexpr OwnedMutex() = default;
-  OwnedMutex(const OwnedMutex&) = delete;
-  OwnedMutex& operator=(const OwnedMutex&) = delete;
+  __attribute__((noinline)) void Wake() { FutexWake(static_cast<const void*>(&state_), 1); }
 
-  bool IsHeldBy(uint32_t tid) const {
-    return (state_.load(std::memory_order_relaxed) & ~kContended) == tid;
-  }
-
-  void Lock(uint32_t tid) {
-    uint32_t seen = kFree;
-    if (state_.compare_exchange_strong(seen, tid, std::memory_order_acquire)) return;
+  // False: the deadline came first.
+  __attribute__((noinline)) bool LockSlow(uintptr_t holder, int64_t deadline_ns) {
+    uintptr_t seen = state_.load(std::memory_order_relaxed);
     for (;;) {
       if (seen == kFree) {
         // Others may wait as well.
-        if (state_.compare_exchange_strong(seen, tid | kContended, std::memory_order_acquire)) {
-          return;
+        if (state_.compare_exchange_strong(seen, holder | kContended,
+                                           std::memory_order_acquire)) {
+          return true;
         }
       } else if ((seen & kContended) != 0 ||
                  state_.compare_exchange_strong(seen, seen | kContended)) {
-        FutexWait(state_, seen | kContended);
+        if (deadline_ns != kNoDeadline && MonotonicNs() >= deadline_ns) return false;
+        FutexWait(static_cast<const void*>(&state_), static_cast<uint32_t>(seen | kContended),
+                  deadline_ns);
         seen = state_.load(std::memory_order_relaxed);
       }
     }
   }
 
-  void Unlock() {
-    if ((state_.exchange(kFree, std::memory_order_release) & kContended) != 0) {
-      FutexWake(state_, 1);
-    }
-  }
-
- private:
-  static constexpr uint32_t kFree = 0;
-  static constexpr uint32_t kContended = uint32_t{1} << 31;
-
-  std::atomic<uint32_t> state_{kFree};
+  std::atomic<uintptr_t> state_{kFree};
 };
 
 class MutexLock {

@@ -78,12 +78,49 @@ TEST(Mutex, LeavesErrnoAlone) {
   waiter.join();
 }
 
-TEST(Mutex, IsFreeAfterAReset) {
+TEST(Mutex, SaysWhoHoldsIt) {
   Mutex mutex;
+  EXPECT_FALSE(mutex.IsHeldByThisThread());
   mutex.Lock();
+  EXPECT_TRUE(mutex.IsHeldByThisThread());
+  std::thread([&] { EXPECT_FALSE(mutex.IsHeldByThisThread()); }).join();
+  mutex.Unlock();
+  EXPECT_FALSE(mutex.IsHeldByThisThread());
+}
+
+TEST(Mutex, OfAnotherThreadIsFreeAfterAReset) {
+  Mutex mutex;
+  std::thread([&] { mutex.Lock(); }).join();
+  EXPECT_FALSE(mutex.TryLock());
   mutex.ResetAfterFork();
   EXPECT_TRUE(mutex.TryLock());
+  // What a signal handler interrupted goes on.
+  mutex.ResetAfterFork();
+  EXPECT_TRUE(mutex.IsHeldByThisThread());
   mutex.Unlock();
+}
+
+TEST(Mutex, IsGivenBackByTheForkThatTookIt) {
+  Mutex mutex;
+  EXPECT_TRUE(mutex.LockForFork(kNoDeadline));
+  EXPECT_FALSE(mutex.TryLock());
+  mutex.UnlockAfterFork();
+  mutex.Lock();
+  EXPECT_TRUE(mutex.LockForFork(kNoDeadline));
+  mutex.UnlockAfterFork();
+  EXPECT_TRUE(mutex.IsHeldByThisThread());
+  mutex.Unlock();
+  EXPECT_TRUE(mutex.LockForFork(kNoDeadline));
+  mutex.ResetAfterFork();
+  EXPECT_TRUE(mutex.TryLock());
+}
+
+TEST(Mutex, OfAnotherThreadIsWaitedForWhilePatienceLasts) {
+  Mutex mutex;
+  std::thread([&] { mutex.Lock(); }).join();
+  EXPECT_FALSE(mutex.LockForFork(1));
+  mutex.UnlockAfterFork();
+  EXPECT_FALSE(mutex.TryLock());
 }
 
 }  // namespace

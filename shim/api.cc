@@ -3,6 +3,7 @@
 #include "shim/taskmem.h"
 
 #include "accounting/page_table.h"
+#include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/callers.h"
 #include "shim/heap.h"
@@ -58,6 +59,7 @@ uint64_t IdOfSlot(uint32_t slot) {
 
 // Finds a live task and what tells it apart from a later one in its slot.
 bool FindLive(uint64_t id, CurrentTask* task) {
+  EnsureSettledBooks();
   const uint32_t slot = FindTask(id);
   if (slot == kUntrackedSlot) return false;
   *task = {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
@@ -74,6 +76,7 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
   if (options != nullptr && options->size < sizeof(taskmem_options)) return EINVAL;
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;
+  ListBooks();
   const uint64_t quota = options != nullptr && options->quota_bytes != 0 ? options->quota_bytes
                                                                           : DefaultQuota();
   uint32_t slot = 0;
@@ -83,6 +86,7 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
 int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
   CurrentTask task;
   if (usage != nullptr && FindLive(id, &task)) ReadUsage(task.slot, usage);
+  EnsureSettledBooks();
   uint32_t slot = 0;
   if (const int error = EndTask(id, &slot)) return error;
   PokeThreadsOf(slot);
@@ -128,7 +132,7 @@ int taskmem_task_set_quota(uint64_t id, uint64_t bytes) {
   if (bytes == 0) return EINVAL;
   if (!FindLive(id, &task)) return ENOENT;
   TaskBook& book = g_books[task.slot];
-  book.quota_bytes.store(bytes);
+  SetTaskQuota(task.slot, bytes);
   TaskBook::RaisePeak(book.peak_overdraft_bytes, book.Overdraft());
   return 0;
 }
@@ -136,12 +140,14 @@ int taskmem_task_set_quota(uint64_t id, uint64_t bytes) {
 int taskmem_owner_of(const void* address, uint64_t* id) {
   uint32_t slot = 0;
   if (id == nullptr) return EINVAL;
+  EnsureSettledBooks();
   if (!OwnerOf(address, &slot) && !OwnerOfMapping(address, &slot)) return ENOENT;
   *id = IdOfSlot(slot);
   return 0;
 }
 
 int taskmem_sample_residency(void) {
+  ListBooks();
   SampleResidencyNow();
   PublishMappings(/*with_stacks=*/true);
   return 0;
@@ -149,6 +155,7 @@ int taskmem_sample_residency(void) {
 
 int taskmem_next_mapping(const void* address, taskmem_mapping* mapping) {
   if (mapping == nullptr) return EINVAL;
+  EnsureSettledBooks();
   MappedRange range = {};
   if (ReadMappings(reinterpret_cast<uint64_t>(address), &range, 1) == 0) return ENOENT;
   *mapping = {};
@@ -215,6 +222,7 @@ const char* taskmem_version(void) { return kVersion; }
 int taskmem_walk_heaps(uint64_t* charged_bytes, uint64_t* walked_bytes) {
   if (charged_bytes == nullptr || walked_bytes == nullptr) return EINVAL;
   *charged_bytes = *walked_bytes = 0;
+  EnsureSettledBooks();
   static uint64_t walked[kMaxTaskSlots];  // the caller sees to it that it is alone
   static uint64_t overflow[kMaxTaskSlots];
   for (uint64_t& bytes : walked) bytes = 0;

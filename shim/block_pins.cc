@@ -178,7 +178,6 @@ void EndTaskInBlocks(uint32_t slot) {
           book.name, names.text());
 }
 
-void BlockPinsBeforeFork() { g_mutex.Lock(); }
-void BlockPinsAfterFork() { g_mutex.Unlock(); }
+void AddBlockPinLocks(ForkLocks* locks) { locks->Add(g_mutex); }
 
 }  // namespace taskmem

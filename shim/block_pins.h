@@ -41,9 +41,8 @@ bool DropPin(const PinHandle& handle);
 // No lock is held.
 void EndTaskInBlocks(uint32_t slot);
 
-// Around fork(), outside of the store's.
-void BlockPinsBeforeFork();
-void BlockPinsAfterFork();
+// For fork(), in front of the store's.
+void AddBlockPinLocks(ForkLocks* locks);
 
 }  // namespace taskmem
 

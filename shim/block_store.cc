@@ -4,6 +4,7 @@
 #include <new>
 
 #include "accounting/mutex.h"
+#include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/heap.h"
 #include "shim/log.h"
@@ -126,6 +127,7 @@ BlockManager* BlockStore() { return g_blocks.load(std::memory_order_acquire); }
 BlockManager* OpenBlockStore() {
   BlockManager* blocks = BlockStore();
   if (blocks != nullptr || Pools() == nullptr) return blocks;
+  EnsureSettledBooks();
   {
     const MutexLock lock(g_mutex);
     blocks = BlockStore();
@@ -157,26 +159,24 @@ LockWait StoreCall::Wait() {
 Callback::Callback() { ++t_callbacks; }
 Callback::~Callback() { --t_callbacks; }
 
-void BlockStoreBeforeFork() {
-  g_mutex.Lock();
-  BlockPinsBeforeFork();
-  if (BlockManager* const blocks = BlockStore()) blocks->LockForFork();
-  if (g_disk != nullptr) g_disk->LockForFork();
-}
-
-void BlockStoreAfterForkInParent() {
-  if (g_disk != nullptr) g_disk->UnlockAfterFork();
-  if (BlockManager* const blocks = BlockStore()) blocks->UnlockAfterFork();
-  BlockPinsAfterFork();
-  g_mutex.Unlock();
+void AddBlockStoreLocks(ForkLocks* locks) {
+  locks->Add(g_mutex);
+  AddBlockPinLocks(locks);
+  if (BlockManager* const blocks = BlockStore()) {
+    blocks->AddLocks(locks);
+    if (g_disk != nullptr) g_disk->AddLocks(locks);
+  }
 }
 
 void BlockStoreAfterForkInChild() {
+  BlockManager* const blocks = BlockStore();
+  if (blocks == nullptr) return;
+  EnsureSettledBooks();
   const InsidePools inside;
+  // What a signal handler has interrupted goes on in the child as well.
+  if (!inside) return;
   if (g_disk != nullptr) g_disk->ResetInChild();
-  if (BlockManager* const blocks = BlockStore()) blocks->ResetInChild(t_callbacks > 0);
-  BlockPinsAfterFork();
-  g_mutex.Unlock();
+  blocks->ResetInChild(t_callbacks > 0);
 }
 
 }  // namespace taskmem

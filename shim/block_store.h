@@ -58,9 +58,8 @@ class Callback {
 MemorySource OwnMemory();
 MemorySource StorageMemory();
 
-// Around fork(), outside of SpillFiles'.
-void BlockStoreBeforeFork();
-void BlockStoreAfterForkInParent();
+// Around fork(): the store's locks, in front of SpillFiles', and what the child has of it.
+void AddBlockStoreLocks(ForkLocks* locks);
 void BlockStoreAfterForkInChild();
 
 }  // namespace taskmem

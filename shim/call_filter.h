@@ -3,6 +3,7 @@
 #ifndef TASKMEM_SHIM_CALL_FILTER_H_
 #define TASKMEM_SHIM_CALL_FILTER_H_
 
+#include "shim/after_fork.h"
 #include "shim/os.h"
 
 namespace taskmem {
@@ -11,12 +12,14 @@ namespace taskmem {
 void OpenCallFilter();
 
 // Around a call that may install a filter, for all threads at once: nothing that it may forbid
-// is begun from then on.
+// is begun from then on. A forked child makes its books before.
 class FilterWatch {
  public:
   FilterWatch(bool installs, bool is_strict)
       : installs_(installs), before_(os::g_call_filter.load(std::memory_order_relaxed)) {
-    if (installs_) os::g_call_filter.store(os::CallFilter::kInstalled);
+    if (!installs_) return;
+    ListBooks();
+    os::g_call_filter.store(os::CallFilter::kInstalled);
     if (is_strict) os::g_has_clock.store(false);
   }
   FilterWatch(const FilterWatch&) = delete;

@@ -3,6 +3,7 @@
 #define TASKMEM_SHIM_CHARGE_H_
 
 #include "accounting/task_grants.h"
+#include "shim/after_fork.h"
 #include "shim/context.h"
 #include "shim/overflow.h"
 #include "shim/pools.h"
@@ -28,14 +29,6 @@ inline void CountInTotal(int64_t bytes) {
 
 // kOverflow: memory of the overflow file, which no quota bounds.
 enum class ChargeMode : uint8_t { kWithinQuota, kOverQuota, kOverflow };
-
-// In a child made by any kind of fork, before it charges anything.
-inline void EnsureOwnBooks() {
-  if (__builtin_expect(g_books_are_ours->load(std::memory_order_relaxed) == 0, 0)) {
-    StatsAfterFork();
-    PoolsAfterFork();
-  }
-}
 
 // False: the quota or the pools do not allow it (kWithinQuota only).
 inline bool Charge(uint32_t slot, uint64_t bytes, ChargeMode mode) {
@@ -84,6 +77,7 @@ inline void CreditAt(const void* address, uint32_t slot, uint64_t bytes) {
 }
 
 inline void CountPage(uint32_t slot, int64_t change) {
+  EnsureOwnBooks();
   g_books[slot].pages.fetch_add(static_cast<uint64_t>(change), std::memory_order_relaxed);
 }
 

@@ -203,10 +203,7 @@ void BuryThread(Context* context);
 // The thread has ended. False where that cannot be told.
 bool IsGone(int tid);
 
-// Around fork().
-void ContextsLock();
-void ContextsUnlock();
-// In the child: the contexts of threads that do not exist here are left alone.
+// In a forked child: the contexts of threads that do not exist here are left alone.
 void ContextsAfterFork();
 
 }  // namespace taskmem

@@ -10,8 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/mutex.h"
+#include "accounting/fork_locks.h"
 #include "accounting/size_text.h"
+#include "shim/after_fork.h"
 #include "shim/borrow.h"
 #include "shim/charge.h"
 #include "shim/context.h"
@@ -20,6 +21,7 @@
 #include "shim/fast_path.h"
 #include "shim/fold.h"
 #include "shim/foreign.h"
+#include "shim/fork.h"
 #include "shim/heap.h"
 #include "shim/log.h"
 #include "shim/mapping_limit.h"
@@ -123,5 +125,6 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/thread_stacks.inc"
 #include "shim/hook_thread.inc"
 #include "shim/walk.inc"
+#include "shim/after_fork.inc"
 #include "shim/audit_layout.inc"
 #include "shim/exports.inc"

@@ -161,8 +161,10 @@ void PublishAuditLayout();
 // Writes the largest size classes of a task to standard error.
 void ReportSizeClasses(uint32_t slot);
 
-// Around fork(): no thread is inside the library's locks.
+// Around fork(). The first, which waits for a thread that collects this thread's context, comes
+// before the locks are taken.
 void HeapBeforeFork();
+void AddHeapLocks(class ForkLocks* locks);
 void HeapAfterForkInParent();
 void HeapAfterForkInChild();
 

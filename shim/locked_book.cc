@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "accounting/fork_locks.h"
+#include "shim/after_fork.h"
 #include "shim/book_pieces.h"
 #include "shim/heap.h"
 #include "shim/mapping_limit.h"
@@ -29,15 +31,18 @@ void MakeBook() { new (g_book_place.book) MappingBook(g_pieces.Source()); }
 
 // A child of a fork that ran no handlers (a raw system call) begins here, too.
 void CheckFork() {
-  std::atomic<uint32_t>& is_ours = g_books_are_ours[1];
+  std::atomic<uint32_t>& is_ours = g_fork_page->has_mapping_book;
   if (__builtin_expect(is_ours.load(std::memory_order_relaxed) != 0, 1)) return;
+  // A signal handler amid it: what it interrupted is finished first.
+  if (t_inside_book) return;
   is_ours.store(1, std::memory_order_relaxed);
+  ResidencyAfterForkInChild();
   if (!g_book_place.is_made) return;
   const bool was_amid = !g_book_place.mutex.TryLock();
   g_book_place.mutex.ResetAfterFork();
+  if (!was_amid) g_book_place.mutex.Unlock();
   // Torn. What was mapped before stays charged as it was.
   if (was_amid) MakeBook();
-  ResidencyAfterForkInChild();
   MappingsTableAfterFork();
   UnmappingsAfterFork();
   LengthChanges changes(ApplyLength);
@@ -80,6 +85,7 @@ void ApplyLength(uint32_t slot, int64_t bytes) {
 bool HasBooks() {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return false;
+  EnsureSettledBooks();
   CheckFork();
   return true;
 }
@@ -128,23 +134,9 @@ void OpenMappings(int64_t residency_interval_ns) {
   CheckFork();
 }
 
-void MappingsBeforeFork() {
-  t_inside_book = true;
-  g_book_place.mutex.Lock();
-}
+void AddMappingLocks(ForkLocks* locks) { locks->Add(g_book_place.mutex); }
 
-void MappingsAfterForkInParent() {
-  g_book_place.mutex.Unlock();
-  t_inside_book = false;
-  CatchUpWithNotes();
-}
-
-void MappingsAfterForkInChild() {
-  g_book_place.mutex.Unlock();
-  t_inside_book = false;
-  // As after a fork without handlers, but that nobody was amid anything.
-  if (g_stats != nullptr) CheckFork();
-}
+void AdaptMappingsAfterFork() { CheckFork(); }
 
 uint64_t LostMappingEvents() {
   return g_lost_notes.load(std::memory_order_relaxed) + LockedBook()->lost_events();

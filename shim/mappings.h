@@ -45,10 +45,11 @@ void OpenMappings(int64_t residency_interval_ns);
 void* MapStorage(uint64_t bytes);
 void UnmapStorage(void* start, uint64_t bytes);
 
-// Around fork(), the last lock that is taken.
-void MappingsBeforeFork();
-void MappingsAfterForkInParent();
-void MappingsAfterForkInChild();
+// For fork(): the last lock that is taken.
+void AddMappingLocks(class ForkLocks* locks);
+// In a forked child, once: what it has not inherited is no more, and shared memory is the
+// parent's. Not from inside the lock.
+void AdaptMappingsAfterFork();
 
 // The slots of `from` are given to others: what they map belongs to `to`.
 void FoldMappings(const SlotSet& from, uint32_t to);

@@ -105,6 +105,24 @@ inline int BlockedFatalSignals() {
       blocked & (bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGABRT)));
 }
 
+// While it lives this thread runs no signal handler, libc's own ones included.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    const uint64_t all = ~uint64_t{0};
+    Call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&all),
+         reinterpret_cast<long>(&before_), sizeof(all));
+  }
+  ~SignalsBlocked() {
+    Call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&before_), 0, sizeof(before_));
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  uint64_t before_ = 0;
+};
+
 // Reads a small file whole into `buffer`, NUL-terminated. Returns its length,
 // or a negative number.
 inline long ReadFile(const char* path, char* buffer, size_t buffer_bytes) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "accounting/size_text.h"
+#include "shim/after_fork.h"
 #include "shim/log.h"
 #include "shim/message.h"
 #include "shim/os.h"
@@ -84,8 +85,8 @@ bool OpenFile() {
   return false;
 }
 
-// The vfork child's memory is the parent's, and its threads would not be.
-bool IsOwnProcess() { return g_stats->pid == static_cast<uint32_t>(os::ProcessId()); }
+// Its memory is the parent's, and its threads would not be.
+bool IsOwnProcess() { return !IsVforkChild(); }
 
 [[noreturn]] void DieInChild() {
   Message("overflow: a forked child finds neither disk space nor memory for its copy; ending it");
@@ -158,6 +159,8 @@ void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes) {
 
 void NoteTakenInOverflow(uint64_t bytes) { OverflowTakes(bytes); }
 
+void AddOverflowLocks(ForkLocks* locks) { g_file.AddLocks(locks); }
+
 void OverflowBeforeFork() {
   if (g_open_state.load(std::memory_order_acquire) != kOpen) return;
   g_is_pipe_needed = g_file.BeforeFork();
@@ -207,6 +210,7 @@ void OverflowRestoreInChild() {
 
 void OverflowRestartInChild() {
   if (g_open_state.load(std::memory_order_acquire) == kOpen && g_file.used_bytes() != 0) {
+    ListBooks();
     StartOverflowThreads();
   }
 }

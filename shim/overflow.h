@@ -77,6 +77,7 @@ void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes);
 // A block, or a page of blocks, has been taken in it.
 void NoteTakenInOverflow(uint64_t bytes);
 
+void AddOverflowLocks(class ForkLocks* locks);
 // Around fork(), with the allocator's locks held in the first two. The parent's fork() ends
 // when the child has copied what it inherits.
 void OverflowBeforeFork();

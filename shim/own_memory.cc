@@ -1,6 +1,5 @@
 #include "shim/own_memory.h"
 
-#include "accounting/mutex.h"
 #include "shim/os.h"
 #include "shim/stats_segment.h"
 
@@ -81,7 +80,6 @@ void OwnFree(void* memory, size_t bytes, bool is_zero) {
   list = block;
 }
 
-void OwnMemoryLock() { g_mutex.Lock(); }
-void OwnMemoryUnlock() { g_mutex.Unlock(); }
+Mutex& OwnMemoryMutex() { return g_mutex; }
 
 }  // namespace taskmem

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "accounting/mutex.h"
+
 namespace taskmem {
 
 // Zeroed, 64-byte aligned; nullptr when the system has no more.
@@ -15,9 +17,8 @@ void* OwnAllocate(size_t bytes);
 // where `is_zero` says so, which spares clearing it on reuse.
 void OwnFree(void* memory, size_t bytes, bool is_zero = false);
 
-// Around fork(): nobody else may be inside.
-void OwnMemoryLock();
-void OwnMemoryUnlock();
+// For fork().
+Mutex& OwnMemoryMutex();
 
 }  // namespace taskmem
 

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "accounting/task_book.h"
+#include "shim/after_fork.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/os.h"
@@ -62,6 +63,7 @@ void OpenOwnThreads() {
 }
 
 bool StartOwnThread(const char* name, void (*run)(void*), void* argument) {
+  ListBooks();
   auto* start = static_cast<Start*>(OwnAllocate(sizeof(Start)));
   if (start == nullptr || g_start_thread == nullptr) return false;
   *start = {name, run, argument};

@@ -191,12 +191,13 @@ void OpenPools(const Options& options) {
 }
 
 void PoolsAfterFork() {
-  if (g_grants == nullptr) return;
-  t_inside = false;
+  if (g_grants == nullptr || t_inside) return;
   g_manager->ResetAfterFork();
   const InsidePools inside;
   g_grants->Rebuild();
 }
+
+bool IsInsidePools() { return t_inside; }
 
 uint64_t GrantAtBegin() { return g_grants != nullptr ? 0 : kNoPool; }
 

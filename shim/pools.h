@@ -18,8 +18,12 @@ class UnifiedMemoryManager;
 // Once, before the first task begins. Until then nothing is limited.
 void OpenPools(const Options& options);
 
-// In a forked child: the books stand, and the pools begin anew with them.
+// In a forked child: the books stand, and the pools begin anew with them. Where a signal
+// handler has interrupted this thread inside the pools they stay as they are.
 void PoolsAfterFork();
+
+// This thread is inside the pools, amid what a signal handler has interrupted.
+bool IsInsidePools();
 
 // nullptr: before OpenPools.
 UnifiedMemoryManager* Pools();

@@ -1,13 +1,13 @@
 // The library's start: what happens between ld.so and the program's first line.
 //
 // Allocation works before this runs, untracked; from here on it belongs to tasks.
-#include <pthread.h>
 #include <unistd.h>
 
 #include "shim/block_store.h"
 #include "shim/call_filter.h"
 #include "shim/environment.h"
 #include "shim/exit_audit.h"
+#include "shim/fork.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/log.h"
@@ -30,37 +30,6 @@ namespace taskmem {
 namespace {
 
 constexpr int kBadOptionStatus = 2;
-
-void BeforeFork() {
-  BlockStoreBeforeFork();
-  SpillFilesBeforeFork();
-  ThreadsBeforeFork();
-  HeapBeforeFork();
-  SpillHooksBeforeFork();
-  MappingsBeforeFork();
-}
-
-void AfterForkInParent() {
-  MappingsAfterForkInParent();
-  SpillHooksAfterForkInParent();
-  HeapAfterForkInParent();
-  ThreadsAfterFork();
-  SpillFilesAfterForkInParent();
-  BlockStoreAfterForkInParent();
-  OverflowAwaitChild();
-}
-
-void AfterForkInChild() {
-  SpillFilesAfterForkInChild();
-  // Before anything is looked at that lies in the overflow file.
-  OverflowRestoreInChild();
-  MappingsAfterForkInChild();
-  SpillHooksAfterForkInChild();
-  HeapAfterForkInChild();
-  ThreadsAfterFork();
-  BlockStoreAfterForkInChild();
-  OverflowRestartInChild();
-}
 
 __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
@@ -90,7 +59,7 @@ __attribute__((constructor(101))) void Start() {
   OpenExitAudit();
   OpenSites(options);
   StatsPublish(options);
-  pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
+  RegisterForkHandlers();
   ResolveLibc();
   OpenOverflow(options);
   if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);

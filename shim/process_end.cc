@@ -43,18 +43,20 @@ int RunMain(int argc, char** argv, char** environment) {
 // In a vfork child the memory is the parent's, who goes on.
 bool IsOwnProcess() {
   if (os::IsSealed()) return g_stats != nullptr;
-  return g_stats != nullptr && g_stats->pid == static_cast<uint32_t>(os::ProcessId());
+  return g_stats != nullptr && !IsVforkChild();
 }
 
+// A forked child that has charged nothing has no books to close, and has written no files.
 void CloseBooks() {
   // As after SIGKILL: readers find the books of a process that is gone.
   if (os::IsSealed()) return;
-  if (IsOwnProcess()) {
+  if (g_stats == nullptr || !HasOwnBooks() || IsVforkChild()) return;
+  if (IsListed()) {
     SampleResidency();
     PublishMappings(/*with_stacks=*/true);
     AwaitExitAudit();
-    RemoveSpillFiles();
   }
+  RemoveSpillFiles();
   StatsAtExit();
 }
 

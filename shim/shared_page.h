@@ -88,9 +88,6 @@ void DropOwners(mi_page_t* page);
 // Calls visit(const PageOwners&) for every shared page, under the mutex.
 void ForEachShared(void (*visit)(PageOwners& owners, void* argument), void* argument);
 
-void SharedPagesLock();
-void SharedPagesUnlock();
-
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_SHARED_PAGE_H_

@@ -43,8 +43,7 @@ void RemoveSpillFiles() {
   if (g_dir.is_open()) g_dir.Remove();
 }
 
-void SpillFilesBeforeFork() { g_dir.LockForFork(); }
-void SpillFilesAfterForkInParent() { g_dir.UnlockAfterFork(); }
+void AddSpillFileLocks(ForkLocks* locks) { g_dir.AddLocks(locks); }
 
 void SpillFilesAfterForkInChild() { g_dir.ResetInChild(); }
 

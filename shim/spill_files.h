@@ -19,8 +19,7 @@ SpillDir* SpillFiles();
 void RemoveSpillFiles();
 
 // Around fork(), inside of what uses the directory.
-void SpillFilesBeforeFork();
-void SpillFilesAfterForkInParent();
+void AddSpillFileLocks(class ForkLocks* locks);
 void SpillFilesAfterForkInChild();
 
 }  // namespace taskmem

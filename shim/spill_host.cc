@@ -4,6 +4,7 @@
 
 #include "accounting/mutex.h"
 #include "accounting/reclaim_book.h"
+#include "shim/after_fork.h"
 #include "shim/fold.h"
 #include "shim/heap.h"
 #include "shim/log.h"
@@ -153,8 +154,7 @@ SpillHooks* Hooks(bool make) {
   if (hooks == nullptr && !make) return nullptr;
   const int pid = os::ProcessId();
   if (hooks != nullptr && g_pid.load(std::memory_order_relaxed) == pid) return hooks;
-  // In a vfork child all memory is the parent's.
-  if (g_stats == nullptr || g_stats->pid != static_cast<uint32_t>(pid)) return nullptr;
+  if (g_stats == nullptr || IsVforkChild()) return nullptr;
   if (hooks == nullptr) return MakeHooks();
   // A child that was made without fork's handlers.
   g_pid.store(pid, std::memory_order_relaxed);
@@ -214,27 +214,20 @@ void EndSpillConsumers(uint32_t slot, uint32_t generation) {
   if (hooks != nullptr) hooks->EndTask(SpillTaskOf(slot, generation));
 }
 
-void SpillHooksBeforeFork() {
-  g_make_mutex.Lock();
-  if (SpillHooks* const hooks = g_hooks.load(std::memory_order_acquire)) hooks->BeforeFork();
-}
-
-void SpillHooksAfterForkInParent() {
-  if (SpillHooks* const hooks = g_hooks.load(std::memory_order_acquire)) {
-    hooks->AfterForkInParent();
-  }
-  g_make_mutex.Unlock();
+void AddSpillHookLocks(ForkLocks* locks) {
+  locks->Add(g_make_mutex);
+  if (SpillHooks* const hooks = g_hooks.load(std::memory_order_acquire)) hooks->AddLocks(locks);
 }
 
 void SpillHooksAfterForkInChild() {
   if (SpillHooks* const hooks = g_hooks.load(std::memory_order_acquire)) {
-    hooks->AfterForkInChild();
+    EnsureOwnBooks();
+    hooks->ResetInChild();
     g_pid.store(os::ProcessId(), std::memory_order_relaxed);
     for (uint32_t slot = 0; slot < g_stats->task_slots.load(); ++slot) {
       g_soft_from_bytes[slot].store(0, std::memory_order_relaxed);
     }
   }
-  g_make_mutex.Unlock();
 }
 
 }  // namespace taskmem

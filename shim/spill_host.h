@@ -52,9 +52,8 @@ uint64_t SpillTaskOf(uint32_t slot, uint32_t generation);
 // The consumer this thread allocates for, 0: none.
 extern __thread uint64_t t_consumer __attribute__((tls_model("initial-exec")));
 
-// Around fork(), innermost.
-void SpillHooksBeforeFork();
-void SpillHooksAfterForkInParent();
+// Around fork(), behind the heap's.
+void AddSpillHookLocks(class ForkLocks* locks);
 void SpillHooksAfterForkInChild();
 
 }  // namespace taskmem

@@ -24,14 +24,20 @@ ThreadEntry* g_thread_entries = nullptr;
 TaskBook* g_books = nullptr;
 ReclaimBook* g_reclaim_books = nullptr;
 MappingsTable* g_mappings_table = nullptr;
-std::atomic<uint32_t>* g_books_are_ours = nullptr;
+
+namespace {
+constinit ForkPage g_settled_page = {Books::kSettled, 1, 0, nullptr};
+}  // namespace
+ForkPage* g_fork_page = &g_settled_page;
 
 namespace {
 
 constexpr size_t kTaskStepBytes = 64 * 1024;
 constexpr size_t kThreadStepBytes = 16 * 1024;
 
-std::atomic<uint64_t> g_own_bytes_before_open{0};
+// What the books say, which in a forked child are the parent's at first.
+std::atomic<uint64_t> g_own_bytes{0};
+bool g_is_to_be_listed = false;  // the parent's books were in a file
 char g_dir[256];
 bool g_tells_run = false;  // at the start of the program, not of a forked child
 bool g_is_users_dir = false;  // g_dir is the user's directory in StatsParent(); else it was named
@@ -239,14 +245,21 @@ const char* Publish() {
 
 namespace {
 
+void CountOwnBytes(uint64_t change) {
+  const uint64_t bytes = g_own_bytes.fetch_add(change, std::memory_order_relaxed) + change;
+  if (g_stats != nullptr && HasOwnBooks()) {
+    g_stats->own_bytes.store(bytes, std::memory_order_relaxed);
+  }
+}
+
 // What accounting/ and spill/ map for themselves.
 void ObserveMapping(const void* start, size_t bytes, bool is_mapped) {
   if (is_mapped) {
     NotePassingRange(start, bytes);
-    g_stats->own_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    CountOwnBytes(bytes);
   } else {
     ForgetOwnRange(start, bytes);
-    g_stats->own_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    CountOwnBytes(-bytes);
   }
 }
 
@@ -263,7 +276,7 @@ bool StatsOpen() {
   g_mappings_table = reinterpret_cast<MappingsTable*>(static_cast<char*>(segment) +
                                                       kMappingsOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
-  g_stats->own_bytes.store(g_own_bytes_before_open.load(), std::memory_order_relaxed);
+  g_stats->own_bytes.store(g_own_bytes.load(), std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
     g_books[slot].quota_bytes.store(kNoQuota, std::memory_order_relaxed);
     g_books[slot].granted_bytes.store(kNoPool, std::memory_order_relaxed);
@@ -279,10 +292,12 @@ bool StatsOpen() {
   name(kStorageSlot, "storage");
   NoteOwnRange(segment, kStatsBytes);
   NoteOwnRange(guard, 4096);
-  g_books_are_ours = static_cast<std::atomic<uint32_t>*>(guard);
-  g_books_are_ours->store(1, std::memory_order_relaxed);
-  g_mapping_observer = ObserveMapping;
+  g_stats->pid = static_cast<uint32_t>(os::ProcessId());
+  auto* const page = static_cast<ForkPage*>(guard);
+  page->books.store(Books::kSettled, std::memory_order_relaxed);
   os::Call(SYS_madvise, reinterpret_cast<long>(guard), 4096, MADV_WIPEONFORK);
+  g_fork_page = page;
+  g_mapping_observer = ObserveMapping;
   return true;
 }
 
@@ -305,13 +320,14 @@ void StatsPublish(const Options& options) {
   }
 }
 
-void StatsAfterFork() {
+bool StatsAfterFork() {
   const size_t thread_bytes = UsedThreadBytes();
   const size_t task_bytes = UsedTaskBytes();
   const size_t reclaim_bytes = UsedReclaimBytes();
-  const bool was_published = g_path[0] != '\0';
+  // A child of a child that was never listed is listed like that.
+  if (g_path[0] != '\0') g_is_to_be_listed = true;
   auto* copy = static_cast<char*>(os::Map(kStatsBytes, MAP_NORESERVE));
-  if (copy == nullptr) return;
+  if (copy == nullptr) return false;
   memcpy(copy, static_cast<void*>(g_stats), sizeof(*g_stats));
   memcpy(copy + kThreadsOffset, static_cast<void*>(g_thread_entries), thread_bytes);
   memcpy(copy + kTasksOffset, static_cast<void*>(g_books), task_bytes);
@@ -320,7 +336,7 @@ void StatsAfterFork() {
            static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
            reinterpret_cast<long>(g_stats));
   g_path[0] = '\0';
-  g_books_are_ours->store(1, std::memory_order_relaxed);
+  g_stats->own_bytes.store(g_own_bytes.load(), std::memory_order_relaxed);
 
   // What was inherited counts from here: peaks start anew, refusals were the parent's.
   g_stats->peak_charged_bytes.store(g_stats->charged_bytes.load());
@@ -336,20 +352,34 @@ void StatsAfterFork() {
     book.overdrafts.store(0);
     g_reclaim_books[slot].Reset();
   }
-  const int tid = os::ThreadId();
+  // Only the thread that forked exists here, which renews its entry (context.h).
   const uint32_t threads = g_stats->thread_entries.load();
-  for (uint32_t i = 0; i < threads; ++i) {
-    // Only the forking thread exists here; its entry still carries the tid it
-    // had in the parent, so the owner of the entry renews it (context.h).
-    if (g_thread_entries[i].tid.load() != static_cast<uint32_t>(tid)) {
-      g_thread_entries[i].slot_plus_one.store(0);
-    }
-  }
-  if (was_published) Publish();
+  for (uint32_t i = 0; i < threads; ++i) g_thread_entries[i].slot_plus_one.store(0);
+  const uint32_t pid = g_fork_page->pid.load(std::memory_order_relaxed);
+  g_stats->pid = pid != 0 ? pid : static_cast<uint32_t>(os::ProcessId());
+  return true;
+}
+
+void StatsList() {
+  if (!g_is_to_be_listed) return;
+  g_is_to_be_listed = false;
+  Publish();
+}
+
+void StatsKeepUnlisted() { g_is_to_be_listed = false; }
+
+bool IsListed() { return g_path[0] != '\0'; }
+
+bool IsVforkChild() {
+  if (g_stats == nullptr) return false;
+  const uint32_t pid = HasOwnBooks() ? g_stats->pid
+                                     : g_fork_page->pid.load(std::memory_order_relaxed);
+  // In the child of a fork that ran no handlers nobody knows.
+  return pid != 0 && pid != static_cast<uint32_t>(os::ProcessId());
 }
 
 void StatsAtExit() {
-  if (g_stats == nullptr || g_stats->pid != static_cast<uint32_t>(os::ProcessId())) return;
+  if (g_stats == nullptr || !HasOwnBooks() || !IsListed() || IsVforkChild()) return;
   struct rusage usage = {};
   if (os::Call(SYS_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage)) == 0) {
     g_stats->peak_resident_bytes.store(static_cast<uint64_t>(usage.ru_maxrss) * 1024);
@@ -362,7 +392,7 @@ void StatsAtExit() {
     }
   }
   g_stats->state.store(ProcessState::kExited, std::memory_order_release);
-  if (g_path[0] != '\0' && g_stats->session[0] == '\0') {
+  if (g_stats->session[0] == '\0') {
     const long dir = OpenDir(false);
     os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(FileName()), 0);
     os::Call(SYS_close, dir);
@@ -391,11 +421,7 @@ void StatsReserveMappings(uint32_t rows) {
 
 void NoteOwnBytes(const void* start, uint64_t bytes) {
   NoteOwnRange(start, bytes);
-  if (g_stats != nullptr) {
-    g_stats->own_bytes.fetch_add(bytes, std::memory_order_relaxed);
-  } else {
-    g_own_bytes_before_open.fetch_add(bytes, std::memory_order_relaxed);
-  }
+  CountOwnBytes(bytes);
 }
 
 }  // namespace taskmem

@@ -17,9 +17,30 @@ extern ThreadEntry* g_thread_entries;
 extern TaskBook* g_books;
 extern ReclaimBook* g_reclaim_books;
 extern MappingsTable* g_mappings_table;
-// A page the kernel clears in every forked child, however it was made: 0 means
-// these books are still the parent's.
-extern std::atomic<uint32_t>* g_books_are_ours;
+
+// Whose the books are. A child's are made when it first needs them (after_fork.h).
+enum class Books : uint32_t {
+  kParents,  // a forked child has done nothing yet that concerns them
+  kTaking,   // they are being copied
+  kUnlisted, // its own, in no file: nobody else sees them
+  kSettled,  // as in a process that nobody forked
+};
+
+// What a child of a fork begins without: a page that the kernel clears in every child, however
+// that was made. Until StatsOpen a page that says that all is settled.
+struct ForkPage {
+  std::atomic<Books> books;
+  std::atomic<uint32_t> has_mapping_book;  // it is adapted (locked_book.cc)
+  // The process, where fork's handlers have run in it.
+  std::atomic<uint32_t> pid;
+  // The context of the thread that forked, where they have run.
+  std::atomic<void*> context;
+};
+extern ForkPage* g_fork_page;
+
+inline bool HasOwnBooks() {
+  return g_fork_page->books.load(std::memory_order_relaxed) >= Books::kUnlisted;
+}
 
 // Maps the segment privately. Once, before anything is charged. False: no memory.
 bool StatsOpen();
@@ -28,9 +49,20 @@ bool StatsOpen();
 // one line says why.
 void StatsPublish(const Options& options);
 
-// In a forked child, before it charges anything: books of its own that start
-// with what it inherited, in a file of its own.
-void StatsAfterFork();
+// In a forked child, before it charges anything: books of its own that start with what the
+// parent's say, in no file. Called with the state kTaking, by one thread. False: no memory.
+bool StatsAfterFork();
+
+// Puts them into a file, where the parent's were in one. No other thread may use the books
+// meanwhile. I/O.
+void StatsList();
+// They stay what they are, in no file.
+void StatsKeepUnlisted();
+// A file, whose name others may find, holds them.
+bool IsListed();
+
+// The memory belongs to another process: the calling one is a child of vfork.
+bool IsVforkChild();
 
 // Records what only the process itself can know, and removes the file unless a
 // `taskmem run` waits for it. Does nothing in a vfork child.

@@ -134,12 +134,14 @@ TEST_F(StatsSegmentTest, AForkedChildHasBooksOfItsOwn) {
         Publish();
         const pid_t child = fork();
         if (child == 0) {
-          if (g_books_are_ours->load() != 0) _exit(2);
-          StatsAfterFork();
+          if (HasOwnBooks() || IsVforkChild()) _exit(2);
+          g_fork_page->books.store(Books::kTaking);
+          if (!StatsAfterFork()) _exit(3);
+          g_fork_page->books.store(Books::kUnlisted);
           g_books[0].ChargeOverQuota(6);
           _exit(g_books[0].charged_bytes == 11 &&
                         g_stats->pid == static_cast<uint32_t>(os::ProcessId()) &&
-                        g_books_are_ours->load() != 0
+                        !IsListed()
                     ? 0
                     : 1);
         }

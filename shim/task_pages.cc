@@ -239,7 +239,6 @@ void ForgetPages(uint32_t slot) {
   OwnFree(task, sizeof(*task));
 }
 
-void TaskPagesLock() { g_mutex.Lock(); }
-void TaskPagesUnlock() { g_mutex.Unlock(); }
+Mutex& TaskPagesMutex() { return g_mutex; }
 
 }  // namespace taskmem

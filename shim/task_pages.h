@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "accounting/mutex.h"
 #include "shim/heap.h"
 
 namespace taskmem {
@@ -33,9 +34,8 @@ int EncodeInPage(const BlockPlace& place, const void* address, uint64_t* encoded
 // nullptr: the task has no page of that number.
 char* DecodeInPages(uint32_t slot, uint64_t encoded);
 
-// Around fork().
-void TaskPagesLock();
-void TaskPagesUnlock();
+// For fork().
+Mutex& TaskPagesMutex();
 
 }  // namespace taskmem
 

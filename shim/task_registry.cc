@@ -26,27 +26,37 @@ uint32_t g_retained_oldest = kNone;
 uint32_t g_retained_newest = kNone;
 uint32_t g_retained = 0;
 uint32_t g_sweep_above = kMaxRetainedTasks;
+uint32_t g_slots = kFirstTaskSlot;  // ever used
 
 uint32_t& BucketOf(uint64_t id) {
   return g_buckets[(id * 0x9e3779b97f4a7c15u) >> 48];
 }
 
-void WriteIdentity(uint32_t slot, uint64_t id, const char* name, TaskState state) {
+void ShowIdentity(uint32_t slot) {
+  const TaskSlot& task = g_task_slots[slot];
   TaskBook& book = g_books[slot];
   book.sequence.fetch_add(1, std::memory_order_acq_rel);
-  book.task_id.store(id, std::memory_order_relaxed);
-  if (name != nullptr) {
-    size_t length = strnlen(name, TaskBook::kNameBytes - 1);
-    memset(book.name, 0, sizeof(book.name));
-    memcpy(book.name, name, length);
-  }
-  book.state.store(state, std::memory_order_relaxed);
+  book.task_id.store(task.id, std::memory_order_relaxed);
+  memcpy(book.name, task.name, sizeof(book.name));
+  book.state.store(task.state, std::memory_order_relaxed);
   book.sequence.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void WriteIdentity(uint32_t slot, uint64_t id, const char* name, TaskState state) {
+  TaskSlot& task = g_task_slots[slot];
+  task.id = id;
+  task.state = state;
+  if (name != nullptr) {
+    const size_t length = strnlen(name, TaskBook::kNameBytes - 1);
+    memset(task.name, 0, sizeof(task.name));
+    memcpy(task.name, name, length);
+  }
+  ShowIdentity(slot);
 }
 
 uint32_t FindLocked(uint64_t id) {
   for (uint32_t slot = BucketOf(id); slot != kNone; slot = g_task_slots[slot].next) {
-    if (g_books[slot].task_id.load(std::memory_order_relaxed) == id) return slot;
+    if (g_task_slots[slot].id == id) return slot;
   }
   return kNone;
 }
@@ -116,8 +126,9 @@ void SweepLocked(uint32_t keep) {
 
 uint32_t TakeSlotLocked() {
   if (g_free == kNone) {
-    const uint32_t slot = g_stats->task_slots.load(std::memory_order_relaxed);
+    const uint32_t slot = g_slots;
     if (slot < kMaxTaskSlots) {
+      g_slots = slot + 1;
       g_stats->task_slots.store(slot + 1, std::memory_order_release);
       return slot;
     }
@@ -152,6 +163,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   book.refusals.store(0, std::memory_order_relaxed);
   book.overdrafts.store(0, std::memory_order_relaxed);
   g_reclaim_books[slot].Reset();
+  task.quota_bytes = quota_bytes;
   book.quota_bytes.store(quota_bytes, std::memory_order_relaxed);
   book.granted_bytes.store(GrantAtBegin(), std::memory_order_relaxed);
   WriteIdentity(slot, id, name != nullptr ? name : "", TaskState::kLive);
@@ -191,11 +203,25 @@ uint32_t FindTask(uint64_t id) {
 
 void RenameTask(uint32_t slot, const char* name) {
   MutexLock lock(g_mutex);
-  const TaskBook& book = g_books[slot];
-  WriteIdentity(slot, book.task_id.load(), name, book.state.load());
+  const TaskSlot& task = g_task_slots[slot];
+  WriteIdentity(slot, task.id, name, task.state);
 }
 
-void TaskRegistryLock() { g_mutex.Lock(); }
-void TaskRegistryUnlock() { g_mutex.Unlock(); }
+void SetTaskQuota(uint32_t slot, uint64_t bytes) {
+  g_task_slots[slot].quota_bytes = bytes;
+  g_books[slot].quota_bytes.store(bytes);
+}
+
+Mutex& TaskRegistryMutex() { return g_mutex; }
+
+void TaskRegistryAfterFork() {
+  g_stats->task_slots.store(g_slots, std::memory_order_relaxed);
+  for (uint32_t slot = kFirstTaskSlot; slot < g_slots; ++slot) {
+    TaskBook& book = g_books[slot];
+    book.sequence.store(0, std::memory_order_relaxed);
+    book.quota_bytes.store(g_task_slots[slot].quota_bytes, std::memory_order_relaxed);
+    ShowIdentity(slot);
+  }
+}
 
 }  // namespace taskmem

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "accounting/mutex.h"
 #include "accounting/task_book.h"
 
 namespace taskmem {
@@ -35,6 +36,12 @@ struct TaskSlot {
   // of the process, where sharing pages gains nothing).
   bool always_hot = false;
   uint32_t next = 0;  // in a hash bucket, the free list or the retained list
+  // What the book says of the task, in memory that a forked child has as it was: the book is
+  // the parent's still when the child comes to need it.
+  uint64_t id = 0;
+  uint64_t quota_bytes = 0;
+  TaskState state = TaskState::kFree;
+  char name[TaskBook::kNameBytes] = {};
 };
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];
@@ -53,9 +60,13 @@ uint32_t FindTask(uint64_t id);
 // Changes the name of a live task's slot.
 void RenameTask(uint32_t slot, const char* name);
 
-// Around fork(): nobody else may be inside.
-void TaskRegistryLock();
-void TaskRegistryUnlock();
+// Changes the quota of a live task's slot.
+void SetTaskQuota(uint32_t slot, uint64_t bytes);
+
+// Around fork(). In the child the books of all slots say who they are of, as when it was made;
+// nothing else of them does.
+Mutex& TaskRegistryMutex();
+void TaskRegistryAfterFork();
 
 }  // namespace taskmem
 

@@ -11,7 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/mutex.h"
+#include "accounting/fork_locks.h"
+#include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/call_filter.h"
 #include "shim/libc.h"
@@ -65,6 +66,7 @@ CurrentTask Begin(uint64_t id, const char* name, bool always_hot) {
 
 void EndOwnTask() {
   if (t_own_task == kNoTask) return;
+  EnsureSettledBooks();
   uint32_t slot = kUntrackedSlot;
   if (EndTask(t_own_task, &slot) == 0) {
     PokeThreadsOf(slot);
@@ -228,6 +230,7 @@ void ThreadRenamed() {
   // While a name is matched that may allocate, and find that names are to be checked.
   if (!g_started || t_matching || t_is_taskmems) return;
   const int saved_errno = errno;
+  EnsureSettledBooks();
   ExemptIfRuntimeThread();
   if (g_options.task_by == TaskBy::kThreadName) {
     AttachByName();
@@ -287,8 +290,7 @@ void StartTasks(const Options& options) {
   AttachByOptions();
 }
 
-void ThreadsBeforeFork() { g_match_mutex.Lock(); }
-void ThreadsAfterFork() { g_match_mutex.Unlock(); }
+void AddThreadLocks(ForkLocks* locks) { locks->Add(g_match_mutex); }
 
 uint64_t DefaultQuota() { return g_options.quota_bytes; }
 
@@ -306,6 +308,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                           void* (*start)(void*), void* argument) noexcept {
   static std::atomic<void*> cache;
   auto* next = Next<decltype(&pthread_create)>(cache, "pthread_create");
+  ListBooks();
   StartBlock* block = Pack(start, nullptr, argument, attributes);
   if (block == nullptr) return EAGAIN;
   const int error = next(thread, attributes, RunThread, block);
@@ -317,6 +320,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
 EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
   static std::atomic<void*> cache;
   auto* next = Next<decltype(&thrd_create)>(cache, "thrd_create");
+  ListBooks();
   StartBlock* block = Pack(nullptr, start, argument);
   if (block == nullptr) return thrd_nomem;
   const int error = next(thread, RunC11Thread, block);
@@ -333,6 +337,7 @@ EXPORT int pthread_setname_np(pthread_t thread, const char* name) noexcept {
     if (pthread_equal(thread, pthread_self())) {
       ThreadRenamed();
     } else {
+      EnsureSettledBooks();
       AskThreadsToCheckTheirNames();
     }
   }

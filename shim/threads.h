@@ -25,8 +25,7 @@ void RecheckThreadName();
 void StartTasks(const Options& options);
 
 // Around fork(): nobody is matching a name.
-void ThreadsBeforeFork();
-void ThreadsAfterFork();
+void AddThreadLocks(class ForkLocks* locks);
 
 // --quota: of tasks that bring none of their own.
 uint64_t DefaultQuota();

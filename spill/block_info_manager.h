@@ -15,6 +15,7 @@
 
 #include "accounting/compatibility.h"
 #include "accounting/memory_allocator.h"
+#include "accounting/fork_locks.h"
 #include "accounting/mutex.h"
 #include "accounting/unified_memory_manager.h"
 #include "spill/block_id.h"
@@ -123,8 +124,7 @@ class BlockInfoManager {
   // Around fork(): nobody else may be inside. In the child nobody waits, no other thread has a
   // block locked for writing, and tasks keep what they have locked for reading. Blocks that
   // `is_kept`(id, context) denies are no more.
-  void LockForFork() { mutex_.Lock(); }
-  void UnlockAfterFork() { mutex_.Unlock(); }
+  void AddLocks(ForkLocks* locks) { locks->Add(mutex_); }
   void ResetInChild(bool (*is_kept)(const BlockId& id, void* context), void* context);
 
   // False: there is no such block.

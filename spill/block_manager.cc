@@ -153,14 +153,9 @@ StoreResult<StorageLevel> BlockManager::DropFromMemory(MemoryStore& store, const
   return is_on_disk ? StorageLevel::DiskOnly() : StorageLevel::None();
 }
 
-void BlockManager::LockForFork() {
-  memory_.LockForFork();
-  infos_.LockForFork();
-}
-
-void BlockManager::UnlockAfterFork() {
-  infos_.UnlockAfterFork();
-  memory_.UnlockAfterFork();
+void BlockManager::AddLocks(ForkLocks* locks) {
+  memory_.AddLocks(locks);
+  infos_.AddLocks(locks);
 }
 
 void BlockManager::ResetInChild(bool is_inside) {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "accounting/fork_locks.h"
 #include "accounting/memory_allocator.h"
 #include "accounting/unified_memory_manager.h"
 #include "spill/block_eviction_handler.h"
@@ -126,8 +127,7 @@ class BlockManager final : public BlockEvictionHandler {
   // Around fork(): nobody else may be inside; outside of the disk store's. In the child, after
   // that of the disk store: blocks that were in memory are there, others are no more.
   // `is_inside`: the thread that forks is amid a call itself.
-  void LockForFork();
-  void UnlockAfterFork();
+  void AddLocks(ForkLocks* locks);
   void ResetInChild(bool is_inside);
 
   MemoryStore& memory() { return memory_; }

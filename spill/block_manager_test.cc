@@ -696,9 +696,11 @@ TEST_F(BlockManagerTest, ChildHasWhatWasInMemory) {
   EXPECT_TRUE(Put("a", 600));
   EXPECT_TRUE(Put("b", 600));  // a is on disk
   BlockPin pin = Pin("b", 7);
-  blocks_->LockForFork();
-  disk_->LockForFork();
-  dir_.LockForFork();
+  ForkLocks locks;
+  blocks_->AddLocks(&locks);
+  disk_->AddLocks(&locks);
+  dir_.AddLocks(&locks);
+  locks.LockAll(kNoDeadline);
   const pid_t child = fork();
   if (child == 0) {
     dir_.ResetInChild();
@@ -713,9 +715,7 @@ TEST_F(BlockManagerTest, ChildHasWhatWasInMemory) {
     dir_.Remove();
     _exit(0);
   }
-  dir_.UnlockAfterFork();
-  disk_->UnlockAfterFork();
-  blocks_->UnlockAfterFork();
+  locks.UnlockAll();
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "accounting/memory_allocator.h"
+#include "accounting/fork_locks.h"
 #include "accounting/mutex.h"
 #include "spill/block_bytes.h"
 #include "spill/block_codec.h"
@@ -80,8 +81,7 @@ class DiskStore {
 
   // Around fork(), outside of SpillDir's. Blocks that were put before it are the parent's: the
   // child's store is empty. ResetInChild frees memory.
-  void LockForFork() { mutex_.Lock(); }
-  void UnlockAfterFork() { mutex_.Unlock(); }
+  void AddLocks(ForkLocks* locks) { locks->Add(mutex_); }
   void ResetInChild();
 
  private:

@@ -288,8 +288,10 @@ TEST_F(DiskStoreTest, AVanishedDirectoryLosesBlocksAndIsMadeAgain) {
 TEST_F(DiskStoreTest, AChildsStoreIsEmptyAndItsOwn) {
   DiskStore store(dir_, Options(), ops_);
   ASSERT_FALSE(Put(store, "block", "parent"));
-  store.LockForFork();
-  dir_.LockForFork();
+  ForkLocks locks;
+  store.AddLocks(&locks);
+  dir_.AddLocks(&locks);
+  locks.LockAll(kNoDeadline);
   const pid_t child = fork();
   if (child == 0) {
     dir_.ResetInChild();
@@ -302,8 +304,7 @@ TEST_F(DiskStoreTest, AChildsStoreIsEmptyAndItsOwn) {
     if (Put(store, "left", "over")) _exit(4);
     _exit(0);
   }
-  dir_.UnlockAfterFork();
-  store.UnlockAfterFork();
+  locks.UnlockAll();
   int status;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0) << WEXITSTATUS(status);

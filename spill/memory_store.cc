@@ -288,14 +288,9 @@ void MemoryStore::ReleaseAllUnrollMemoryForTask(int64_t task) {
   ReleaseUnrollMemoryForTask(MemoryMode::kOffHeap, task);
 }
 
-void MemoryStore::LockForFork() {
-  unroll_.LockForFork();
-  mutex_.Lock();
-}
-
-void MemoryStore::UnlockAfterFork() {
-  mutex_.Unlock();
-  unroll_.UnlockAfterFork();
+void MemoryStore::AddLocks(ForkLocks* locks) {
+  unroll_.AddLocks(locks);
+  locks->Add(mutex_);
 }
 
 void MemoryStore::ResetInChild(bool is_inside) {

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "accounting/block_evictor.h"
+#include "accounting/fork_locks.h"
 #include "accounting/memory_allocator.h"
 #include "accounting/mutex.h"
 #include "accounting/unified_memory_manager.h"
@@ -149,8 +150,7 @@ class MemoryStore final : public BlockEvictor {
   // Around fork(): nobody else may be inside; outside of BlockInfoManager's. In the child no
   // other thread goes on with a put or an eviction. What those had charged is released,
   // unless `is_inside`: the thread that forked is amid one itself.
-  void LockForFork();
-  void UnlockAfterFork();
+  void AddLocks(ForkLocks* locks);
   void ResetInChild(bool is_inside);
 
   // visit(const MemoryEntry&) from the least to the most recently used block, under the

@@ -531,7 +531,6 @@ bool OverflowFile::WriteAndDrop(uintptr_t start, size_t bytes) {
 // A run whose file has no descriptor any more is inherited, and copied from the mapping.
 bool OverflowFile::BeforeFork() {
   const ErrnoKeeper keeper;
-  mutex_.Lock();
   const bool is_open_now = IsOpen(file_);
   bool any = false;
   for (uint32_t i = 0; i < high_units_.load(std::memory_order_relaxed); ++i) {
@@ -552,7 +551,6 @@ void OverflowFile::AfterForkInParent() {
     if (unit.state.load(std::memory_order_relaxed) != kUsed || unit.file == 0) continue;
     Advise(begin_ + i * kUnitBytes, unit.bytes, MADV_DONTFORK);
   }
-  mutex_.Unlock();
 }
 
 // Puts the run `first` of the parent's into a file or memory of this process.

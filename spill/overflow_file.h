@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/fork_locks.h"
 #include "accounting/mutex.h"
 
 namespace taskmem {
@@ -101,7 +102,8 @@ class OverflowFile {
   // cache unless the process maps it. I/O. False: it could not be done.
   bool WriteAndDrop(uintptr_t start, size_t bytes);
 
-  // Around fork(). Whether there is anything to copy.
+  // Around fork(), under its lock. Whether there is anything to copy.
+  void AddLocks(ForkLocks* locks) { locks->Add(mutex_); }
   bool BeforeFork();
   void AfterForkInParent();
   // In the child, before anything in the range is touched. Copies the parent's runs; the parent

@@ -22,6 +22,7 @@
 #include <string_view>
 
 #include "accounting/memory_log.h"
+#include "accounting/fork_locks.h"
 #include "accounting/mutex.h"
 #include "spill/disk_error.h"
 #include "spill/file_ops.h"
@@ -79,10 +80,9 @@ class SpillDir {
   // is made after that: kClosed.
   void Remove();
 
-  // Before fork() in the thread that calls it, after it in the parent, after it in the child.
+  // Around fork(): in the thread that calls it, and after it in the child.
   // The child has no directory until it needs one, and never touches the parent's.
-  void LockForFork() { mutex_.Lock(); }
-  void UnlockAfterFork() { mutex_.Unlock(); }
+  void AddLocks(ForkLocks* locks) { locks->Add(mutex_); }
   void ResetInChild();
 
  private:

@@ -164,7 +164,8 @@ void SpillDir::Remove() {
 
 void SpillDir::ResetInChild() {
   mutex_.ResetAfterFork();
-  if (!is_open()) return;
+  // A signal handler that interrupted this thread amid it: what it finds is half changed.
+  if (!is_open() || mutex_.IsHeldByThisThread()) return;
   const FileOpsGuard guard;
   // The lock stays the parent's, which has the same open file.
   CloseLock(home_);

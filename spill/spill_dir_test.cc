@@ -312,7 +312,9 @@ TEST(SpillDir, AChildHasItsOwn) {
   uint64_t generation;
   ASSERT_FALSE(Use(dir, &generation));
   WriteFile(test / OwnName() + "/block-0123456789abcdef-1");
-  dir.LockForFork();
+  ForkLocks locks;
+  dir.AddLocks(&locks);
+  locks.LockAll(kNoDeadline);
   const pid_t child = fork();
   if (child == 0) {
     dir.ResetInChild();
@@ -325,7 +327,7 @@ TEST(SpillDir, AChildHasItsOwn) {
     dir.Remove();
     _exit(NamesIn(test.path()).size() == 1 ? 0 : 5);
   }
-  dir.UnlockAfterFork();
+  locks.UnlockAll();
   EXPECT_TRUE(WaitsWith(child, 0));
   EXPECT_EQ(NamesIn(test / OwnName()).size(), 2u);
   // The parent's lock outlives the child.

@@ -290,7 +290,9 @@ void SpillHooks::RunSoftSpill(TaskConsumers& task) {
 }
 
 // Threads that do not exist here are forgotten, with what they were doing.
-void SpillHooks::AfterForkInChild() {
+void SpillHooks::ResetInChild() {
+  lock_.ResetAfterFork();
+  if (!lock_.TryLock()) return;
   const pthread_t self = pthread_self();
   table_.ForEachConsumer([&](SpillConsumer& consumer) {
     consumer.waiting = 0;
@@ -315,12 +317,6 @@ void SpillHooks::AfterForkInChild() {
   });
   reclaimer_.AfterFork();
   lock_.Unlock();
-}
-
-void SpillHooks::ResetInChild() {
-  lock_.ResetAfterFork();
-  lock_.Lock();
-  AfterForkInChild();
 }
 
 }  // namespace taskmem

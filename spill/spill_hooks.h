@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "accounting/fork_locks.h"
 #include "accounting/memory_allocator.h"
 #include "accounting/mutex.h"
 #include "accounting/spill_candidates.h"
@@ -73,10 +74,8 @@ class SpillHooks final : private ReclaimerWork {
   static bool IsInHook();
 
   // Around fork(). In the child nothing is in flight but the hook that forked, if one did.
-  void BeforeFork() { lock_.Lock(); }
-  void AfterForkInParent() { lock_.Unlock(); }
-  void AfterForkInChild();
-  // In a child of another kind of fork, where nobody called BeforeFork.
+  void AddLocks(ForkLocks* locks) { locks->Add(lock_); }
+  // Of any kind of fork. Does nothing where the thread that forked was inside the lock.
   void ResetInChild();
 
  private:

@@ -355,10 +355,12 @@ TEST_F(SpillHooksThreadsTest, InAForkedChildNothingIsInFlight) {
   EXPECT_TRUE(hooks_.Spill(of_other).has_timed_out);
   std::thread spilling([&] { hooks_.Spill(RequestOf(800)); });
   gate.AwaitReached();
-  hooks_.BeforeFork();
+  ForkLocks locks;
+  hooks_.AddLocks(&locks);
+  locks.LockAll(kNoDeadline);
   const pid_t child = fork();
   if (child == 0) {
-    hooks_.AfterForkInChild();
+    hooks_.ResetInChild();
     hanging.hook = nullptr;
     on_reclaimer.hook = nullptr;
     of_other.timeout_ns = kLongNs;
@@ -372,7 +374,7 @@ TEST_F(SpillHooksThreadsTest, InAForkedChildNothingIsInFlight) {
     if (host_.charged != 100) _exit(4);
     _exit(0);
   }
-  hooks_.AfterForkInParent();
+  locks.UnlockAll();
   int status = -1;
   waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
@@ -387,13 +389,15 @@ TEST_F(SpillHooksThreadsTest, AHookMayFork) {
   bool is_child = false;
   pid_t child = -1;
   cache.hook = [&](uint64_t bytes, uint64_t) {
-    hooks_.BeforeFork();
+    ForkLocks locks;
+    hooks_.AddLocks(&locks);
+    locks.LockAll(kNoDeadline);
     child = fork();
     is_child = child == 0;
     if (is_child) {
-      hooks_.AfterForkInChild();
+      hooks_.ResetInChild();
     } else {
-      hooks_.AfterForkInParent();
+      locks.UnlockAll();
     }
     return cache.Free(bytes);
   };

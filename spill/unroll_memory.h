@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "accounting/memory_mode.h"
+#include "accounting/fork_locks.h"
 #include "accounting/mutex.h"
 #include "accounting/task_table.h"
 
@@ -27,8 +28,7 @@ class UnrollMemory {
   int64_t Clear(MemoryMode mode);
 
   // Around fork().
-  void LockForFork() { mutex_.Lock(); }
-  void UnlockAfterFork() { mutex_.Unlock(); }
+  void AddLocks(ForkLocks* locks) { locks->Add(mutex_); }
   void ResetInChild() { mutex_.ResetAfterFork(); }
 
   int64_t Of(int64_t task, MemoryMode mode) const;

@@ -39,6 +39,8 @@ const std::set<std::string>& Expected() {
       // mappings
       "mmap", "mmap64", "munmap", "mremap", "mprotect", "pkey_mprotect", "madvise", "brk", "sbrk",
       "shmat", "shmdt",
+      // fork
+      "__register_atfork",
       // the beginning and the end of the process
       "__libc_start_main", "exit", "_exit", "_Exit", "quick_exit", "abort",
       // the API

@@ -7,10 +7,26 @@ namespace {
 TASKMEM_CONTRACT_TESTS(Fork, ({
     {.name = "concurrent_forks"},
     {.name = "fork_frees_parents_blocks"},
+    {.name = "fork_handlers", .library = "fork_handlers_library.so", .library_preloaded = true},
+    {.name = "fork_in_handler", .arguments = {"fork"}},
+    {.name = "fork_in_handler", .arguments = {"mmap"}},
+    {.name = "fork_stdio"},
     {.name = "fork_while_allocating"},
     {.name = "raw_clone"},
     {.name = "spawn"},
 }));
+
+// glibc's own malloc waits for itself there.
+TEST(ForkInHandlers, AmidMalloc) { ExpectSuccess({"fork_in_handler", "malloc"}); }
+
+TEST(ForkInHandlers, OnSeveralThreads) { ExpectSuccess({"fork_in_handler", "threads"}); }
+
+// The last numbers are the most system calls of a child that does nothing, and of its parent.
+TEST(ForkCalls, AreFewWithoutThreads) { ExpectSuccess({"fork_calls", "0", "4", "8"}); }
+
+TEST(ForkCalls, AreFewWithThreads) { ExpectSuccess({"fork_calls", "4", "6", "12"}); }
+
+TEST(ForkBooks, AreMadeWhenTheyAreNeeded) { ExpectSuccess({"fork_lists"}); }
 
 TEST(ForkBooks, OfAForkedChildAreItsOwn) { ExpectSuccess({"fork_books", "fork"}); }
 

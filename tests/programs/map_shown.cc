@@ -65,13 +65,13 @@ int main() {
   REQUIRE_COMPARE(table.thread_stack_bytes.load(), >=, kMiB);
   REQUIRE_COMPARE(table.thread_stack_bytes.load(), <, 2 * kMiB);
 
-  // A child begins with a table of its own.
+  // A child has a table of its own.
   const pid_t child = fork();
   if (child == 0) {
-    const taskmem::test::StatsFile own = taskmem::test::StatsFile::Own();
-    REQUIRE(own.ok());
     munmap(reserved, kBytes);
     REQUIRE(taskmem_sample_residency() == 0);
+    const taskmem::test::StatsFile own = taskmem::test::StatsFile::Own();
+    REQUIRE(own.ok());
     Find(own.mappings(), first);
     _exit(0);
   }

@@ -1,0 +1,183 @@
+// What fork() does, in its order:
+//
+//   the program's handlers       may wait for threads that allocate
+//   our handler                  stdio's list of FILEs; no more signals; our locks
+//   glibc                        its lock on nsswitch.conf, stdio's list again, its malloc's locks
+//   the fork
+//   glibc, our handler           all of that back
+//   the program's handlers
+//
+// So that nobody waits in a circle, each comes after everything whose holder may wait for it:
+//
+//   the program's locks   in our slow path, a thread may hold any: our handler is the last before
+//                         the fork and the first after it, because it is registered before any
+//                         other (__register_atfork)
+//   the list of FILEs     who has it waits for FILEs, whose holders read lines into memory of
+//                         ours; no holder of our locks uses stdio
+//   our locks             in their own order (README.md); no holder waits for anything else
+//   glibc's other locks   their holders neither allocate nor wait
+//   the table of handlers its lock is held over realloc: registrations have a lock of ours outside
+//                         of it, which our handler takes in front of the list of FILEs
+//
+// A signal handler may fork wherever it interrupts. Between our handlers there are no signals.
+// Elsewhere it may have interrupted its own thread inside one of our locks: that lock is left
+// alone (ForkLocks), and because that may be out of order, the others are waited for with a
+// bound. Who keeps one longer waits for this thread: then the child finds what that lock guards
+// as it is, half changed at the worst.
+//
+// Without threads nobody else holds a lock, and nothing is taken.
+#include "shim/fork.h"
+
+#include <sys/single_threaded.h>
+
+#include "accounting/fork_locks.h"
+#include "shim/after_fork.h"
+#include "shim/block_store.h"
+#include "shim/heap.h"
+#include "shim/libc.h"
+#include "shim/mappings.h"
+#include "shim/os.h"
+#include "shim/overflow.h"
+#include "shim/pools.h"
+#include "shim/spill_files.h"
+#include "shim/spill_host.h"
+#include "shim/threads.h"
+
+extern "C" {
+// glibc's, for those who keep FILEs in step with fork. Recursive.
+void _IO_list_lock();
+void _IO_list_unlock();
+void _IO_list_resetlock();
+
+using ForkHandler = void (*)();
+using RegisterHandlers = int (*)(ForkHandler, ForkHandler, ForkHandler, void*);
+
+__attribute__((visibility("hidden"))) extern void* __dso_handle;
+}
+
+namespace taskmem {
+namespace {
+
+// Long enough for any thread to get its turn and give a lock back.
+constexpr int64_t kPatienceNs = 10'000'000'000;
+// Of a signal handler that interrupted its thread inside a lock.
+constexpr int64_t kAmidPatienceNs = 200'000'000;
+
+constinit Mutex g_registration_mutex;
+
+struct Forking {
+  bool has_locks;
+  uint64_t signals;  // blocked before
+};
+__thread Forking t_forking __attribute__((tls_model("initial-exec")));
+
+void AddAllLocks(ForkLocks* locks) {
+  AddBlockStoreLocks(locks);
+  AddSpillFileLocks(locks);
+  AddThreadLocks(locks);
+  AddHeapLocks(locks);
+  AddOverflowLocks(locks);
+  AddSpillHookLocks(locks);
+  AddMappingLocks(locks);
+}
+
+uint64_t SetSignals(uint64_t blocked) {
+  uint64_t before = 0;
+  os::Call(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&blocked),
+           reinterpret_cast<long>(&before), sizeof(blocked));
+  return before;
+}
+
+void BeforeFork() {
+  if (__libc_single_threaded != 0) return;
+  ForkLocks locks;
+  AddAllLocks(&locks);
+  const bool is_amid = locks.HoldsAny() || IsInsidePools();
+  const int64_t patience = is_amid ? kAmidPatienceNs : kPatienceNs;
+  g_registration_mutex.LockForFork(patience);
+  _IO_list_lock();
+  const uint64_t signals = SetSignals(~uint64_t{0});
+  HeapBeforeFork();
+  locks.LockAll(patience);
+  t_forking = {true, signals};
+  OverflowBeforeFork();
+}
+
+void AfterForkInParent() {
+  if (!t_forking.has_locks) return;
+  OverflowAfterForkInParent();
+  ForkLocks locks;
+  AddAllLocks(&locks);
+  locks.UnlockAll();
+  HeapAfterForkInParent();
+  t_forking.has_locks = false;
+  SetSignals(t_forking.signals);
+  _IO_list_unlock();
+  g_registration_mutex.UnlockAfterFork();
+  OverflowAwaitChild();
+}
+
+void BeginChild() {
+  // Before anything is looked at that lies in the overflow file.
+  OverflowRestoreInChild();
+  HeapAfterForkInChild();
+  SpillFilesAfterForkInChild();
+  SpillHooksAfterForkInChild();
+  BlockStoreAfterForkInChild();
+  OverflowRestartInChild();
+}
+
+void AfterForkInChild() {
+  const bool has_locks = t_forking.has_locks;
+  if (has_locks) {
+    t_forking.has_locks = false;
+    FreeLocksOfOtherThreads();
+    // glibc does that only where it has seen threads itself.
+    _IO_list_resetlock();
+  }
+  if (g_stats != nullptr) BeginChild();
+  if (has_locks) SetSignals(t_forking.signals);
+}
+RegisterHandlers NextRegister() {
+  static std::atomic<void*> cache;
+  void* next = cache.load(std::memory_order_acquire);
+  if (next == nullptr) {
+    next = NextSymbol("__register_atfork");
+    cache.store(next, std::memory_order_release);
+  }
+  return reinterpret_cast<RegisterHandlers>(next);
+}
+
+}  // namespace
+
+void RegisterForkHandlers() {
+  static std::atomic<bool> is_registered{false};
+  if (is_registered.exchange(true)) return;
+  NextRegister()(BeforeFork, AfterForkInParent, AfterForkInChild, &__dso_handle);
+}
+
+bool HoldsForkLocks() {
+  ForkLocks locks;
+  AddAllLocks(&locks);
+  return locks.HoldsAny();
+}
+
+void FreeLocksOfOtherThreads() {
+  ForkLocks locks;
+  AddAllLocks(&locks);
+  locks.ResetAll();
+  g_registration_mutex.ResetAfterFork();
+}
+
+}  // namespace taskmem
+
+// What pthread_atfork calls.
+extern "C" __attribute__((visibility("default"))) int __register_atfork(
+    ForkHandler prepare, ForkHandler parent, ForkHandler child, void* dso_handle) {
+  taskmem::RegisterForkHandlers();
+  const bool is_amid = taskmem::g_registration_mutex.IsHeldByThisThread();
+  if (!is_amid) taskmem::g_registration_mutex.Lock();
+  const int error = taskmem::NextRegister()(prepare, parent, child, dso_handle);
+  if (!is_amid) taskmem::g_registration_mutex.Unlock();
+  return error;
+}
