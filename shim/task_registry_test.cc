@@ -11,6 +11,7 @@
 #include "shim/fold.h"
 #include "shim/options.h"
 #include "shim/pools.h"
+#include "shim/slack.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -47,6 +48,10 @@ void FoldOwners(const SlotSet& from, uint32_t to) {
 
 void ForgetPages(uint32_t slot) { g_forgotten = slot; }
 void EndSpillConsumers(uint32_t, uint32_t) {}
+
+// There is no allocator that could have slack.
+int64_t CountedSlack() { return 0; }
+void NoteMemoryIsNear() {}
 
 namespace {
 
