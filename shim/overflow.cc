@@ -1,6 +1,9 @@
 #include "shim/overflow.h"
 
 #include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "accounting/size_text.h"
 #include "shim/after_fork.h"
@@ -43,10 +46,34 @@ std::atomic<uint64_t> g_failed_bytes{UINT64_MAX};
 std::atomic<uint64_t> g_retry_at_ns{0};
 std::atomic<uint32_t> g_told{0};  // a bit for each OverflowStatus
 
-// The pipe by which a child that is being made says that it has its copy.
-int g_child_pipe[2] = {-1, -1};
-bool g_is_pipe_needed = false;
-__thread int t_await_fd __attribute__((tls_model("initial-exec"))) = -1;
+// A page that a forking process shares with its child, which says there that it has its copy.
+// It needs no descriptor, of which there may be none, and no other child has it to keep.
+struct ChildSign {
+  std::atomic<uint32_t> has_copy;
+  std::atomic<int> pid;  // as the child knows it; 0 before it runs
+};
+ChildSign* g_child_sign = nullptr;  // of the fork that has the locks
+bool g_is_sign_needed = false;
+int g_errno_before = 0;
+__thread ChildSign* t_awaited_sign __attribute__((tls_model("initial-exec"))) = nullptr;
+
+ChildSign* MakeChildSign() {
+  const long page = os::Call(SYS_mmap, 0, sizeof(ChildSign), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return os::Failed(page) ? nullptr : reinterpret_cast<ChildSign*>(page);
+}
+
+void DropChildSign(ChildSign* sign) { os::Unmap(sign, sizeof(*sign)); }
+
+// Whether the child has ended. It may have been waited for by another thread, and be numbered
+// otherwise in a name space of its own.
+bool IsChildGone(int pid) {
+  siginfo_t info = {};
+  const long result = os::Call(SYS_waitid, P_PID, pid, reinterpret_cast<long>(&info),
+                               WEXITED | WNOHANG | WNOWAIT);
+  if (result == 0) return info.si_pid == pid;
+  return result == -ECHILD && os::Call(SYS_kill, pid, 0) == -ESRCH;
+}
 
 void NoteFailure(OverflowStatus status, uint64_t bytes) {
   g_retry_at_ns.store(os::MonotonicNs() + kRetryNs, std::memory_order_relaxed);
@@ -163,33 +190,41 @@ void AddOverflowLocks(ForkLocks* locks) { g_file.AddLocks(locks); }
 
 void OverflowBeforeFork() {
   if (g_open_state.load(std::memory_order_acquire) != kOpen) return;
-  g_is_pipe_needed = g_file.BeforeFork();
-  if (!g_is_pipe_needed) return;
-  int fds[2] = {-1, -1};
-  os::Call(SYS_pipe2, reinterpret_cast<long>(fds), O_CLOEXEC);
-  g_child_pipe[0] = fds[0];
-  g_child_pipe[1] = fds[1];
+  g_is_sign_needed = g_file.BeforeFork();
+  if (!g_is_sign_needed) return;
+  g_child_sign = MakeChildSign();
+  g_errno_before = errno;
+  errno = 0;
 }
 
 void OverflowAfterForkInParent() {
   if (g_open_state.load(std::memory_order_acquire) != kOpen) return;
-  if (g_is_pipe_needed && g_child_pipe[0] >= 0) {
-    // The child has the only writing end.
-    os::Call(SYS_close, g_child_pipe[1]);
-    t_await_fd = g_child_pipe[0];
+  if (g_is_sign_needed) {
+    // The system's answer, if it refused: between this and the function above nothing else fails.
+    const bool has_child = errno == 0;
+    if (has_child) errno = g_errno_before;
+    if (has_child) t_awaited_sign = g_child_sign;
+    if (!has_child && g_child_sign != nullptr) DropChildSign(g_child_sign);
+    g_child_sign = nullptr;
   }
   g_file.AfterForkInParent();
 }
 
 void OverflowAwaitChild() {
-  if (t_await_fd < 0) return;
-  char done;
-  long result;
-  do {
-    result = os::Call(SYS_read, t_await_fd, reinterpret_cast<long>(&done), 1);
-  } while (result == -EINTR);
-  os::Call(SYS_close, t_await_fd);
-  t_await_fd = -1;
+  ChildSign* const sign = t_awaited_sign;
+  if (sign == nullptr) return;
+  t_awaited_sign = nullptr;
+  // A child that is killed at once never says who it is.
+  constexpr long kLookNs = 20'000'000;
+  constexpr int kLooksForStart = 250;
+  for (int looks = 0; sign->has_copy.load(std::memory_order_acquire) == 0; ++looks) {
+    const int pid = sign->pid.load(std::memory_order_relaxed);
+    if (pid != 0 ? IsChildGone(pid) : looks >= kLooksForStart) break;
+    const timespec at_most = {0, kLookNs};
+    os::Call(SYS_futex, reinterpret_cast<long>(&sign->has_copy), FUTEX_WAIT, 0,
+             reinterpret_cast<long>(&at_most));
+  }
+  DropChildSign(sign);
 }
 
 void OverflowRestoreInChild() {
@@ -197,14 +232,18 @@ void OverflowRestoreInChild() {
     g_open_state.store(kClosed, std::memory_order_relaxed);
     return;
   }
-  t_await_fd = -1;
+  t_awaited_sign = nullptr;
+  if (g_is_sign_needed) errno = g_errno_before;
   ForgetOverflowThreads();
-  // Without the pipe the parent goes on writing while its memory is copied.
-  if (g_is_pipe_needed && g_child_pipe[0] < 0) DieInChild();
+  // Without a sign the parent goes on writing while its memory is copied.
+  if (g_is_sign_needed && g_child_sign == nullptr) DieInChild();
+  if (g_is_sign_needed) g_child_sign->pid.store(os::ProcessId(), std::memory_order_relaxed);
   if (!g_file.RestoreInChild(g_source)) DieInChild();
-  if (g_is_pipe_needed) {
-    os::Call(SYS_close, g_child_pipe[0]);
-    os::Call(SYS_close, g_child_pipe[1]);
+  if (g_is_sign_needed) {
+    g_child_sign->has_copy.store(1, std::memory_order_release);
+    os::Call(SYS_futex, reinterpret_cast<long>(&g_child_sign->has_copy), FUTEX_WAKE, 1);
+    DropChildSign(g_child_sign);
+    g_child_sign = nullptr;
   }
 }
 

@@ -216,6 +216,7 @@ OverflowStatus OverflowFile::Open(OverflowFileSource& source, uint64_t limit_byt
   }
   source_ = &source;
   file_ = {fd, 1, status.st_dev, status.st_ino};
+  KeepReserve(file_);
   bytes_.store(size_t{unit_count_} * kUnitBytes, std::memory_order_release);
   return OverflowStatus::kOk;
 }
@@ -254,6 +255,23 @@ bool OverflowFile::IsOpen(const File& file) {
          status.st_ino == file.inode;
 }
 
+void OverflowFile::KeepReserve(const File& file) {
+  // Above what programs count on, where they may have so many.
+  constexpr int kLeast = 512;
+  for (int& reserve : reserve_) {
+    reserve = fcntl(file.fd, F_DUPFD_CLOEXEC, kLeast);
+    if (reserve < 0) reserve = fcntl(file.fd, F_DUPFD_CLOEXEC, 3);
+  }
+}
+
+void OverflowFile::GiveReserveUp(const File& file) {
+  for (int& reserve : reserve_) {
+    // Unless the program closed it, and something else has its number.
+    if (IsOpen({reserve, file.number, file.device, file.inode})) close(reserve);
+    reserve = -1;
+  }
+}
+
 // The current file, or a new one where the program closed its descriptor.
 bool OverflowFile::EnsureFile(OverflowFileSource& source, File* file) {
   *file = CurrentFile();
@@ -267,7 +285,9 @@ bool OverflowFile::EnsureFile(OverflowFileSource& source, File* file) {
   }
   MutexLock lock(mutex_);
   if (file_.number == file->number) {
+    GiveReserveUp(file_);
     file_ = {fd, file->number + 1, status.st_dev, status.st_ino};
+    KeepReserve(file_);
   } else {
     close(fd);  // another thread was first
   }
@@ -590,6 +610,7 @@ bool OverflowFile::RestoreInChild(OverflowFileSource& source) {
   mutex_.ResetAfterFork();
   const File from = file_;
   source_ = &source;
+  GiveReserveUp(from);
   file_.fd = -1;
   file_.number = from.number + 1;
   File to = {-1, 0, 0, 0};

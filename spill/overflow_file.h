@@ -134,6 +134,9 @@ class OverflowFile {
   File CurrentFile();
   static bool IsOpen(const File& file);
   bool EnsureFile(OverflowFileSource& source, File* file);
+  // A forked child makes a file of its own, where the program may have left no descriptor.
+  void KeepReserve(const File& file);
+  void GiveReserveUp(const File& file);
   OverflowStatus Back(const File& file, uint64_t offset, size_t bytes) const;
   static bool Map(uintptr_t start, size_t bytes, int fd, uint64_t offset);
   static bool MapPrivate(uintptr_t start, size_t bytes);
@@ -154,8 +157,10 @@ class OverflowFile {
   std::atomic<uint64_t> used_bytes_{0};
   std::atomic<uint32_t> high_units_{0};
 
-  Mutex mutex_;  // guards the states of units, and file_
+  Mutex mutex_;  // guards the states of units, file_ and reserve_
   File file_ = {-1, 0, 0, 0};
+  // The file again, for the directory and the file that a child opens.
+  int reserve_[2] = {-1, -1};
 };
 
 }  // namespace taskmem

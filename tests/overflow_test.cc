@@ -74,6 +74,9 @@ INSTANTIATE_TEST_SUITE_P(, OverflowingProgram,
                                 std::vector<std::string>{"overflow_fork", "alone"},
                                 std::vector<std::string>{"overflow_fork", "threads"},
                                 std::vector<std::string>{"overflow_fork", "closed"},
+                                std::vector<std::string>{"overflow_fork_full", "full"},
+                                std::vector<std::string>{"overflow_fork_full", "held"},
+                                std::vector<std::string>{"overflow_fork_full", "refused"},
                                 std::vector<std::string>{"overflow_ends", "closed"}),
                          JoinedName);
 
