@@ -26,9 +26,14 @@ class ForkLocks {
     return false;
   }
 
-  // Waits at most that long for each. One that another thread keeps all the time is not taken.
-  void LockAll(int64_t patience_ns) {
-    for (uint32_t i = 0; i < count_; ++i) mutex_[i]->LockForFork(patience_ns);
+  // Waits at most that long for each. One that another thread keeps all the time is not taken:
+  // then false, and it may be called again.
+  bool LockAll(int64_t patience_ns) {
+    bool has_all = true;
+    for (uint32_t i = 0; i < count_; ++i) {
+      if (!mutex_[i]->LockForFork(patience_ns)) has_all = false;
+    }
+    return has_all;
   }
   void UnlockAll() {
     for (uint32_t i = count_; i-- > 0;) mutex_[i]->UnlockAfterFork();

@@ -21,8 +21,9 @@
 //
 // A signal handler may fork wherever it interrupts. Between our handlers there are no signals.
 // Elsewhere it may have interrupted its own thread inside one of our locks: that lock is left
-// alone (ForkLocks), and because that may be out of order, the others are waited for with a
-// bound. Who keeps one longer waits for this thread: then the child finds what that lock guards
+// alone (ForkLocks). Because that is out of order, such a thread has precedence: another that
+// forks and does not get a lock gives back what it has, and lets it go first. Two such threads
+// may want each other's: they wait with a bound, and then the child finds what that lock guards
 // as it is, half changed at the worst.
 //
 // Without threads nobody else holds a lock, and nothing is taken.
@@ -62,11 +63,24 @@ namespace {
 constexpr int64_t kPatienceNs = 10'000'000'000;
 // Of a signal handler that interrupted its thread inside a lock.
 constexpr int64_t kAmidPatienceNs = 200'000'000;
+// After which a thread looks whether another has precedence.
+constexpr int64_t kLookNs = 5'000'000;
+
+// Threads that fork and were interrupted inside a lock.
+std::atomic<uint32_t> g_amid{0};
+// Forks of this thread among them: a handler may interrupt one before its signals are blocked.
+__thread uint32_t t_amid __attribute__((tls_model("initial-exec"))) = 0;
+
+void CountAmid(int change) {
+  t_amid += static_cast<uint32_t>(change);
+  g_amid.fetch_add(static_cast<uint32_t>(change), std::memory_order_relaxed);
+}
 
 constinit Mutex g_registration_mutex;
 
 struct Forking {
   bool has_locks;
+  bool is_amid;
   uint64_t signals;  // blocked before
 };
 __thread Forking t_forking __attribute__((tls_model("initial-exec")));
@@ -88,18 +102,47 @@ uint64_t SetSignals(uint64_t blocked) {
   return before;
 }
 
+void GiveBack(ForkLocks* locks) {
+  locks->UnlockAll();
+  HeapAfterForkInParent();
+  const uint64_t signals = t_forking.signals;
+  if (t_forking.is_amid) CountAmid(-1);
+  t_forking = {};
+  SetSignals(signals);
+  _IO_list_unlock();
+  g_registration_mutex.UnlockAfterFork();
+}
+
+// False: another thread has precedence, and nothing was taken.
+bool TakeAll(ForkLocks* locks, bool is_amid, int64_t deadline_ns) {
+  if (is_amid) CountAmid(1);
+  g_registration_mutex.LockForFork(is_amid ? kAmidPatienceNs : kPatienceNs);
+  _IO_list_lock();
+  t_forking.signals = SetSignals(~uint64_t{0});
+  t_forking.is_amid = is_amid;
+  HeapBeforeFork();
+  // Not counted is how long the list of FILEs took.
+  if (is_amid) deadline_ns = DeadlineIn(kAmidPatienceNs);
+  while (!locks->LockAll(kLookNs) && MonotonicNs() < deadline_ns) {
+    if (is_amid || g_amid.load(std::memory_order_relaxed) == 0) continue;
+    GiveBack(locks);
+    return false;
+  }
+  t_forking.has_locks = true;
+  return true;
+}
+
 void BeforeFork() {
   if (__libc_single_threaded != 0) return;
   ForkLocks locks;
   AddAllLocks(&locks);
   const bool is_amid = locks.HoldsAny() || IsInsidePools();
-  const int64_t patience = is_amid ? kAmidPatienceNs : kPatienceNs;
-  g_registration_mutex.LockForFork(patience);
-  _IO_list_lock();
-  const uint64_t signals = SetSignals(~uint64_t{0});
-  HeapBeforeFork();
-  locks.LockAll(patience);
-  t_forking = {true, signals};
+  const int64_t deadline_ns = DeadlineIn(kPatienceNs);
+  while (!TakeAll(&locks, is_amid, deadline_ns)) {
+    // Woken by nobody: it is a moment, and rare.
+    const struct timespec nap = {0, 1'000'000};
+    os::Call(SYS_nanosleep, reinterpret_cast<long>(&nap), 0);
+  }
   OverflowBeforeFork();
 }
 
@@ -108,12 +151,7 @@ void AfterForkInParent() {
   OverflowAfterForkInParent();
   ForkLocks locks;
   AddAllLocks(&locks);
-  locks.UnlockAll();
-  HeapAfterForkInParent();
-  t_forking.has_locks = false;
-  SetSignals(t_forking.signals);
-  _IO_list_unlock();
-  g_registration_mutex.UnlockAfterFork();
+  GiveBack(&locks);
   OverflowAwaitChild();
 }
 
@@ -131,6 +169,8 @@ void AfterForkInChild() {
   const bool has_locks = t_forking.has_locks;
   if (has_locks) {
     t_forking.has_locks = false;
+    if (t_forking.is_amid) --t_amid;
+    g_amid.store(t_amid, std::memory_order_relaxed);
     FreeLocksOfOtherThreads();
     // glibc does that only where it has seen threads itself.
     _IO_list_resetlock();
