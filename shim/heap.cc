@@ -59,6 +59,7 @@ void GivePageMemory(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void PurgeContext(Context* context, bool force);
 void PurgeOwnIfDue(Context* context);
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
+void* AllocateIfLetThrough(Context* context, size_t size);
 }
 
 void* MapHugeSegment(size_t bytes, size_t alignment, size_t align_offset);

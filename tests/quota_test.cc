@@ -110,6 +110,10 @@ INSTANTIATE_TEST_SUITE_P(, RefusalTurns,
 
 TEST(Refusals, OfOneRequestAreOne) { ExpectSuccess({"refusals_counted"}); }
 
+TEST(Refusals, AreForgottenWhenABlockGrows) {
+  ExpectSuccess({"refusals_counted", "growing"}, {{"TASKMEM_REFUSAL_BUDGET", "3"}});
+}
+
 TEST(Refusals, AreLoggedAtEachDoubling) {
   const std::string log = testing::TempDir() + "/doublings." + std::to_string(getpid());
   ExpectSuccess({"refusal_turns", "mmap_malloc", "1000"}, {{"TASKMEM_LOG", log}});

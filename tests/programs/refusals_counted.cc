@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
+#include <cstring>
 #include <new>
 
 #include "tests/programs/tasks.h"
@@ -103,12 +104,64 @@ void TryC() {
   }
 }
 
+// A realloc that makes a block smaller is no request that fails: where the block cannot move it
+// stays where it is.
+void TryShrinking() {
+  char* const large = static_cast<char*>(Hide(malloc(12 * kMiB)));
+  REQUIRE(large != nullptr);
+  memset(large, 42, 2 * kMiB);
+  void* filled[128];
+  int count = 0;
+  while (Charged(kTask) + 300'000 < 32 * kMiB) filled[count++] = Hide(malloc(300'000));
+  for (const size_t size : {5 * kMiB, kMiB, uint64_t{400'000}}) {
+    REQUIRE_COMPARE(RefusalsOf([=] {
+                      errno = 0;
+                      char* const smaller = static_cast<char*>(Hide(realloc(large, size)));
+                      REQUIRE(smaller == large);
+                      REQUIRE_COMPARE(errno, ==, 0);
+                      REQUIRE_COMPARE(smaller[0], ==, 42);
+                      REQUIRE_COMPARE(smaller[300'000], ==, 42);
+                    }),
+                    ==, 0);
+  }
+  while (count > 0) free(filled[--count]);
+  // Where there is room it gives memory back.
+  const uint64_t before = Charged(kTask);
+  void* const smaller = Hide(realloc(large, 300'000));
+  REQUIRE(Charged(kTask) < before - 8 * kMiB);
+  free(smaller);
+}
+
+// A block that grows where it is has been given: a program that is refused something and then
+// gets on is never let through, whose budget is less than the number of its refusals.
+void TryGrowingInPlace(size_t start_bytes, size_t grown_bytes) {
+  for (int i = 0; i < 10; ++i) {
+    // It moves, and has room from then on.
+    char* const block = static_cast<char*>(Hide(realloc(Hide(malloc(kMiB)), start_bytes)));
+    REQUIRE(block != nullptr);
+    void* filled[32];
+    int count = 0;
+    while (Charged(kTask) + 2 * kMiB < 32 * kMiB) filled[count++] = Hide(malloc(kMiB));
+    REQUIRE_COMPARE(RefusalsOf([=] { REQUIRE(Hide(malloc(grown_bytes)) == nullptr); }), ==, 1);
+    while (count > 0) free(filled[--count]);
+    REQUIRE_COMPARE(RefusalsOf([=] { REQUIRE(Hide(realloc(block, grown_bytes)) == block); }), ==,
+                    0);
+    free(block);
+  }
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** arguments) {
   Begin(kTask, 32 * kMiB, "refused");
   Attach(kTask);
+  if (argc > 1 && strcmp(arguments[1], "growing") == 0) {
+    TryGrowingInPlace(10 * kMiB, 11 * kMiB);   // large blocks
+    TryGrowingInPlace(17 * kMiB, 18 * kMiB);  // huge ones
+    return 0;
+  }
   TryC();
+  TryShrinking();
   const auto no_handler = [] { std::set_new_handler(nullptr); };
   TryThrowingForms(1, no_handler);
   TryNothrowForms(1, no_handler);
