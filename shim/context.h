@@ -143,8 +143,9 @@ inline constexpr uintptr_t kNoContext = 1;
 extern __thread ThreadState t_thread __attribute__((tls_model("initial-exec")));
 
 // The calling thread has been given `bytes`.
-inline void NoteServed(uint64_t bytes) {
-  if (__builtin_expect(!t_thread.streak.IsEmpty(), 0)) t_thread.streak.NoteSuccess(bytes);
+void NoteServedAfterRefusals(uint64_t bytes);
+__attribute__((always_inline)) inline void NoteServed(uint64_t bytes) {
+  if (__builtin_expect(!t_thread.streak.IsEmpty(), 0)) NoteServedAfterRefusals(bytes);
 }
 
 // No other thread has this thread's context now, nor comes to while it is inside

@@ -24,21 +24,33 @@ std::atomic<uint64_t>* PageMap::FindOrMake(uint64_t slice) {
 
 bool PageMap::SetAll(const void* start, size_t slices, uint64_t entry) {
   uint64_t slice = reinterpret_cast<uint64_t>(start) >> kSliceShift;
-  for (size_t i = 0; i < slices; ++i, ++slice) {
+  const uint64_t end = slice + slices;
+  while (slice < end) {
     std::atomic<uint64_t>* place = FindOrMake(slice);
     if (place == nullptr) return false;
-    place->store(entry, std::memory_order_release);
+    const uint64_t leaf_end = (slice | (kLeafEntries - 1)) + 1;
+    const uint64_t run_end = leaf_end < end ? leaf_end : end;
+    for (; slice < run_end; ++slice) place++->store(entry, std::memory_order_release);
   }
   return true;
 }
 
 bool PageMap::SetLarge(const void* start, size_t slices, uint64_t entry) {
-  uint64_t slice = (reinterpret_cast<uint64_t>(start) >> kSliceShift) + slices;
-  for (size_t i = slices; i-- > 0;) {
-    std::atomic<uint64_t>* place = FindOrMake(--slice);
-    if (place == nullptr) return false;
-    const uint64_t later = entry == 0 ? 0 : Later(i);
-    place->store(i == 0 ? entry : later, std::memory_order_release);
+  const uint64_t first = reinterpret_cast<uint64_t>(start) >> kSliceShift;
+  // Backwards: where the first entry is seen, the others are as well.
+  for (uint64_t end = first + slices; end > first;) {
+    const uint64_t leaf_start = (end - 1) & ~uint64_t{kLeafEntries - 1};
+    const uint64_t run_start = leaf_start > first ? leaf_start : first;
+    std::atomic<uint64_t>* const run = FindOrMake(run_start);
+    if (run == nullptr) return false;
+    const uint64_t step = entry == 0 ? 0 : Later(1) - Later(0);
+    uint64_t later = entry == 0 ? 0 : Later(end - first);
+    for (std::atomic<uint64_t>* place = run + (end - run_start); place != run;) {
+      later -= step;
+      (--place)->store(later, std::memory_order_release);
+    }
+    if (run_start == first) run->store(entry, std::memory_order_release);
+    end = run_start;
   }
   return true;
 }
