@@ -29,6 +29,10 @@
 //     thread takes it back. Nobody waits for an id to change: who waits, waits for the lock, and
 //     lends its priority to the holder.
 //   - Whether a block is local is decided inside the allocator.
+//
+// What is left open: a thread seen blocked or alive (PokeThreads) that wakes, ends by the bare
+// system call, is joined and has its stack unmapped before the next two stores. Nothing can stop
+// such a thread, and a store that the kernel checks is not atomic.
 #ifndef TASKMEM_SHIM_BORROW_H_
 #define TASKMEM_SHIM_BORROW_H_
 
