@@ -31,8 +31,9 @@ int PosixMemalign(void** result, size_t alignment, size_t size) {
   }
   const int saved_errno = errno;
   void* block = TaskmemMemalign(alignment, size);
-  errno = saved_errno;
+  // glibc leaves it in errno as well, where programs look for it.
   if (block == nullptr) return ENOMEM;
+  errno = saved_errno;
   *result = block;
   return 0;
 }

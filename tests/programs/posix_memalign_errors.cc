@@ -1,4 +1,7 @@
-// posix_memalign: a bad alignment is EINVAL and the pointer keeps its value.
+// posix_memalign: a bad alignment is EINVAL and the pointer keeps its value; what fails for want of
+// memory is ENOMEM in errno, too.
+#include <errno.h>
+
 #include "tests/programs/check.h"
 
 int main() {
@@ -16,4 +19,8 @@ int main() {
     FillPattern(pointer, 100, 1);
     free(pointer);
   }
+  errno = 0;
+  void* pointer = nullptr;
+  REQUIRE_COMPARE(posix_memalign(&pointer, 128, HideSize(SIZE_MAX / 2)), ==, ENOMEM);
+  REQUIRE_COMPARE(errno, ==, ENOMEM);
 }
