@@ -119,6 +119,12 @@ UnifiedMemoryManager::Pass UnifiedMemoryManager::RunPass(Waiter& waiter) {
   return Pass::kAnswered;
 }
 
+// Apart: an error is large, and whoever allocates may have a small stack.
+__attribute__((noinline)) bool UnifiedMemoryManager::HasLostBalance(Waiter& waiter) {
+  waiter.error = CheckBalance(PoolsOf(waiter.request.mode));
+  return static_cast<bool>(waiter.error);
+}
+
 Result<int64_t> UnifiedMemoryManager::AcquireExecutionMemory(const ExecutionRequest& request) {
   if (request.bytes < 0 || request.at_least < 0 || request.at_least > request.bytes) {
     return MemoryError(ErrorCode::kInvalidArgument, request.bytes);
@@ -126,8 +132,7 @@ Result<int64_t> UnifiedMemoryManager::AcquireExecutionMemory(const ExecutionRequ
   if (request.bytes == 0) return MemoryError(ErrorCode::kInvalidRequest, request.bytes);
   Waiter waiter(request);
   mutex_.Lock();
-  waiter.error = CheckBalance(PoolsOf(request.mode));
-  waiter.pass = waiter.error ? Pass::kFailed : RunPass(waiter);
+  waiter.pass = HasLostBalance(waiter) ? Pass::kFailed : RunPass(waiter);
   for (;;) {
     switch (waiter.pass) {
       case Pass::kAnswered:

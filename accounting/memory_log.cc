@@ -1,7 +1,8 @@
 #include "accounting/memory_log.h"
 
 #include <cstdarg>
-#include <cstdio>
+
+#include "accounting/format_text.h"
 
 namespace taskmem {
 
@@ -10,8 +11,12 @@ void LogLine(MemoryLog* log, LogLevel level, const char* format, ...) {
   char text[512];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(text, sizeof(text), format, arguments);
+  FormatTextV(text, sizeof(text), format, arguments);
   va_end(arguments);
+  // A name a program chose must not look like a line of ours.
+  for (char* at = text; *at != '\0'; ++at) {
+    if (static_cast<unsigned char>(*at) < ' ') *at = '?';
+  }
   log->Write(level, text);
 }
 

@@ -1,6 +1,6 @@
 #include "accounting/size_text.h"
 
-#include <cstdio>
+#include "accounting/format_text.h"
 
 namespace taskmem {
 
@@ -22,7 +22,7 @@ SizeText::SizeText(int64_t bytes) {
     whole += static_cast<int64_t>(tenths / 10);
     tenths %= 10;
   }
-  snprintf(text_, sizeof(text_), "%lld.%llu %s", static_cast<long long>(whole),
+  FormatText(text_, sizeof(text_), "%lld.%llu %s", static_cast<long long>(whole),
            static_cast<unsigned long long>(tenths), kUnits[unit]);
 }
 

@@ -240,6 +240,7 @@ class UnifiedMemoryManager {
   void ReturnLent(ModePools& pools);
   int64_t BorrowFromExecution(ModePools& pools, int64_t bytes);
   void ReturnBorrowed(ModePools& pools, int64_t borrowed);
+  bool HasLostBalance(Waiter& waiter);
   Pass RunPass(Waiter& waiter);
   void DropEmptyKey(const ExecutionRequest& request);
   // Waiters look again when the lock is given up.

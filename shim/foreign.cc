@@ -3,12 +3,12 @@
 #include <errno.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "shim/heap.h"
 #include "shim/libc.h"
+#include "shim/maps_file.h"
 #include "shim/message.h"
 #include "shim/os.h"
 
@@ -36,30 +36,13 @@ bool ParseLine(const char* line, uintptr_t address, Mapping* mapping) {
   return true;
 }
 
-// Reads the maps in pieces: the file may be long, the stack small.
 bool FindMapping(uintptr_t address, Mapping* mapping) {
   if (os::IsSealed()) return false;
-  const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"),
-                           O_RDONLY | O_CLOEXEC);
-  if (os::Failed(fd)) return false;
-  char buffer[4096];
-  size_t kept = 0;
   bool found = false;
-  while (!found) {
-    const long got = os::Call(SYS_read, fd, reinterpret_cast<long>(buffer + kept),
-                              static_cast<long>(sizeof(buffer) - 1 - kept));
-    if (got <= 0) break;
-    buffer[kept + static_cast<size_t>(got)] = '\0';
-    char* line = buffer;
-    for (char* end; !found && (end = strchr(line, '\n')) != nullptr; line = end + 1) {
-      *end = '\0';
-      found = ParseLine(line, address, mapping);
-    }
-    kept = strlen(line);
-    if (kept >= sizeof(buffer) - 1) kept = 0;  // no line is that long
-    memmove(buffer, line, kept);
-  }
-  os::Call(SYS_close, fd);
+  ForEachMapsText([&](const char* line) {
+    found = ParseLine(line, address, mapping);
+    return !found;
+  });
   return found;
 }
 

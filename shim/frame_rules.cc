@@ -183,7 +183,8 @@ bool ReadCommon(FrameBytes entry, Common* common) {
 // Executes call frame instructions until they speak of addresses above `ip`.
 class Program {
  public:
-  Program(const Common& common, uint64_t ip) : common_(common), ip_(ip) {}
+  Program(const Common& common, uint64_t ip, FrameRules* remembered)
+      : common_(common), ip_(ip), remembered_(remembered) {}
 
   void Begin(uint64_t location) { location_ = location; }
   void KeepAsInitial() { initial_ = rules_; }
@@ -202,8 +203,6 @@ class Program {
   }
 
  private:
-  static constexpr int kMostRemembered = 8;
-
   bool Execute(uint8_t code, Reader* reader) {
     const uint8_t low = code & 0x3f;
     switch (code >> 6) {
@@ -244,7 +243,7 @@ class Program {
         return Set(number, SavedRegister::kUndefined, 0);
       }
       case 0x0a:  // remember_state
-        if (remembered_count_ == kMostRemembered) return false;
+        if (remembered_count_ == kMostRememberedRules) return false;
         remembered_[remembered_count_++] = rules_;
         return true;
       case 0x0b:  // restore_state
@@ -323,7 +322,7 @@ class Program {
   uint64_t location_ = 0;
   FrameRules rules_;
   FrameRules initial_;
-  FrameRules remembered_[kMostRemembered];
+  FrameRules* const remembered_;
   int remembered_count_ = 0;
 };
 
@@ -370,7 +369,7 @@ uint64_t FindEntry(const void* table, uint64_t module_end, uint64_t ip) {
 }  // namespace
 
 bool FindFrameRules(const void* table, uint64_t module_start, uint64_t module_end, uint64_t ip,
-                    FrameRules* rules) {
+                    FrameRules* remembered, FrameRules* rules) {
   const uint64_t address = FindEntry(table, module_end, ip);
   const FrameBytes entry = EntryAt(address, module_start, module_end);
   if (entry.IsEmpty()) return false;
@@ -385,7 +384,7 @@ bool FindFrameRules(const void* table, uint64_t module_start, uint64_t module_en
   const uint64_t bytes = reader.TakePointer(common.pointer_encoding & 0x0f);
   if (!reader.good() || ip < start || ip - start >= bytes) return false;
   if (common.has_augmentation) reader.TakeBlock();
-  Program program(common, ip);
+  Program program(common, ip, remembered);
   if (!program.Run(common.instructions)) return false;
   program.KeepAsInitial();
   program.Begin(start);

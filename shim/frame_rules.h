@@ -39,14 +39,18 @@ struct FrameRules {
   bool is_signal_frame = false;
 };
 
+// How deep rules are put aside at most.
+inline constexpr int kMostRememberedRules = 8;
+
 inline constexpr uint64_t kBpRegister = 6;
 inline constexpr uint64_t kSpRegister = 7;
 inline constexpr uint64_t kIpRegister = 16;
 
 // The rules at `ip` of a module whose mapped bytes are [module_start, module_end) and whose
 // PT_GNU_EH_FRAME segment is at `table`. False: there are none, or they are not understood.
+// `remembered` is scratch memory for kMostRememberedRules.
 bool FindFrameRules(const void* table, uint64_t module_start, uint64_t module_end, uint64_t ip,
-                    FrameRules* rules);
+                    FrameRules* remembered, FrameRules* rules);
 
 // Computes a DWARF expression. read(address, &word) returns false where it cannot.
 struct ExpressionHost {

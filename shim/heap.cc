@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "accounting/fork_locks.h"
+#include "accounting/format_text.h"
 #include "accounting/size_text.h"
 #include "shim/after_fork.h"
 #include "shim/borrow.h"

@@ -1,11 +1,12 @@
 #include "shim/log.h"
 
 #include <errno.h>
+#include <sys/uio.h>
 #include <time.h>
 
-#include <cstdio>
 #include <cstring>
 
+#include "accounting/format_text.h"
 #include "shim/message.h"
 #include "shim/os.h"
 
@@ -13,7 +14,6 @@ namespace taskmem {
 namespace {
 
 constexpr const char* kLevelNames[] = {"debug", "info", "warn", "error"};
-constexpr size_t kLineBytes = 640;
 
 char g_file[sizeof(Options::log_file)];
 LogLevel g_level = LogLevel::kInfo;
@@ -41,8 +41,19 @@ int FormatTime(char* text, size_t text_bytes) {
   const int day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
   const int month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
   const long year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
-  return snprintf(text, text_bytes, "%04ld-%02d-%02dT%02d:%02d:%02d.%03ldZ", year, month, day,
+  return FormatText(text, text_bytes, "%04ld-%02d-%02dT%02d:%02d:%02d.%03ldZ", year, month, day,
                   in_day / 3600, in_day / 60 % 60, in_day % 60, now.tv_nsec / 1000000);
+}
+
+// In one call, so that lines of several threads stay whole, without a copy of the text.
+void WriteLine(char* head, size_t head_bytes, const char* text) {
+  char newline = '\n';
+  const struct iovec pieces[] = {
+      {head, head_bytes}, {const_cast<char*>(text), strlen(text)}, {&newline, 1}};
+  const long fd = OpenFile();
+  if (os::Failed(fd)) return;
+  os::Call(SYS_writev, fd, reinterpret_cast<long>(pieces), 3);
+  os::Call(SYS_close, fd);
 }
 
 class FileLog final : public MemoryLog {
@@ -54,23 +65,13 @@ class FileLog final : public MemoryLog {
   void Write(LogLevel level, const char* text) override {
     if (!Wants(level)) return;
     const int saved_errno = errno;
-    char line[kLineBytes];
-    size_t used = static_cast<size_t>(FormatTime(line, sizeof(line)));
-    const int length =
-        snprintf(line + used, sizeof(line) - used, " %d.%d %s %s", os::ProcessId(), os::ThreadId(),
-                 kLevelNames[static_cast<int>(level)], text);
-    used += length > 0 ? static_cast<size_t>(length) : 0;
-    if (used > sizeof(line) - 1) used = sizeof(line) - 1;
-    // A name a program chose must not look like a line of ours.
-    for (size_t i = 0; i < used; ++i) {
-      if (static_cast<unsigned char>(line[i]) < ' ') line[i] = '?';
-    }
-    line[used++] = '\n';
-    const long fd = OpenFile();
-    if (!os::Failed(fd)) {
-      os::Call(SYS_write, fd, reinterpret_cast<long>(line), static_cast<long>(used));
-      os::Call(SYS_close, fd);
-    }
+    char head[96];
+    size_t used = static_cast<size_t>(FormatTime(head, sizeof(head)));
+    used += static_cast<size_t>(FormatText(head + used, sizeof(head) - used, " %d.%d %s ",
+                                           os::ProcessId(), os::ThreadId(),
+                                           kLevelNames[static_cast<int>(level)]));
+    if (used > sizeof(head) - 1) used = sizeof(head) - 1;
+    WriteLine(head, used, text);
     errno = saved_errno;
   }
 };
@@ -82,7 +83,7 @@ constinit FileLog g_log;
 void OpenLog(const Options& options) {
   g_level = options.log_level;
   if (options.log_file[0] == '\0') return;
-  snprintf(g_file, sizeof(g_file), "%s", options.log_file);
+  FormatText(g_file, sizeof(g_file), "%s", options.log_file);
   const long fd = OpenFile();
   if (os::Failed(fd)) {
     Message("cannot write the log %s: %s; nothing is logged", g_file,

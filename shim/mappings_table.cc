@@ -28,7 +28,7 @@ void WriteLibraries() {
 
 void WriteRows() {
   MappingsTable& table = *g_mappings_table;
-  constexpr uint32_t kRangesAtOnce = 16;
+  constexpr uint32_t kRangesAtOnce = 8;
   MappedRange ranges[kRangesAtOnce];
   uint64_t from = 0;
   uint64_t rows = 0;

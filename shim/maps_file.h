@@ -19,16 +19,16 @@ struct MapsLine {
   uint64_t inode;      // 0: no object
 };
 
-// visit(line), in order of addresses, until it returns false. Keeps errno but for an
-// out of range address, of which there is none. The file is read in pieces: it may be
-// long, the stack small.
+// visit(text) for each line's text, in order of addresses, until it returns false. A name is cut
+// where it is long. The file is read in small pieces: whoever allocates may have a small stack.
 template <typename Visit>
-void ForEachMapsLine(Visit visit) {
+void ForEachMapsText(Visit visit) {
   const long fd = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"),
                            O_RDONLY | O_CLOEXEC);
   if (os::Failed(fd)) return;
-  char buffer[4096 + 512];
+  char buffer[512];
   size_t kept = 0;
+  bool is_tail = false;  // of a line that was cut
   bool goes_on = true;
   while (goes_on) {
     const long got = os::Call(SYS_read, fd, reinterpret_cast<long>(buffer + kept),
@@ -37,25 +37,40 @@ void ForEachMapsLine(Visit visit) {
     buffer[kept + static_cast<size_t>(got)] = '\0';
     char* line = buffer;
     for (char* end; goes_on && (end = strchr(line, '\n')) != nullptr; line = end + 1) {
-      char* at = nullptr;
-      MapsLine parsed = {};
-      parsed.start = strtoull(line, &at, 16);
-      parsed.end = strtoull(at + 1, &at, 16);
-      parsed.protection = static_cast<uint8_t>((at[1] == 'r' ? 1 : 0) | (at[2] == 'w' ? 2 : 0) |
-                                               (at[3] == 'x' ? 4 : 0));
-      // " rw-s 00001000 fe:00 10248241    /a/file"
-      parsed.offset = strtoull(at + 5, &at, 16);
-      const uint64_t major = strtoull(at, &at, 16);
-      const uint64_t minor = strtoull(at + 1, &at, 16);
-      parsed.device = major << 32 | minor;
-      parsed.inode = strtoull(at, &at, 10);
-      goes_on = visit(parsed);
+      *end = '\0';
+      if (!is_tail) goes_on = visit(static_cast<const char*>(line));
+      is_tail = false;
     }
     kept = strlen(line);
-    if (kept >= sizeof(buffer) - 1) kept = 0;  // no line is that long
+    if (kept == sizeof(buffer) - 1) {
+      if (goes_on && !is_tail) goes_on = visit(static_cast<const char*>(line));
+      is_tail = true;
+      kept = 0;
+    }
     memmove(buffer, line, kept);
   }
   os::Call(SYS_close, fd);
+}
+
+// The same for what a line says. Keeps errno but for an out of range address, of which there is
+// none.
+template <typename Visit>
+void ForEachMapsLine(Visit visit) {
+  ForEachMapsText([&visit](const char* text) {
+    char* at = nullptr;
+    MapsLine parsed = {};
+    parsed.start = strtoull(text, &at, 16);
+    parsed.end = strtoull(at + 1, &at, 16);
+    parsed.protection = static_cast<uint8_t>((at[1] == 'r' ? 1 : 0) | (at[2] == 'w' ? 2 : 0) |
+                                             (at[3] == 'x' ? 4 : 0));
+    // " rw-s 00001000 fe:00 10248241    /a/file"
+    parsed.offset = strtoull(at + 5, &at, 16);
+    const uint64_t major = strtoull(at, &at, 16);
+    const uint64_t minor = strtoull(at + 1, &at, 16);
+    parsed.device = major << 32 | minor;
+    parsed.inode = strtoull(at, &at, 10);
+    return visit(parsed);
+  });
 }
 
 }  // namespace taskmem

@@ -107,7 +107,7 @@ uint64_t MemoryBytesFrom(const char* root) {
 
 uint64_t ResidentMemoryBytes() {
   // Piece by piece: whoever allocates may have a small stack.
-  char text[512];
+  char text[192];
   size_t kept = 0;
   uint64_t kib = 0;
   bool is_known = false;

@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include <cstdarg>
-#include <cstdio>
 
+#include "accounting/format_text.h"
 #include "shim/os.h"
 
 namespace taskmem {
@@ -17,7 +17,7 @@ void Message(const char* format, ...) {
   __builtin_memcpy(line, kPrefix, kPrefixBytes);
   va_list arguments;
   va_start(arguments, format);
-  int length = vsnprintf(line + kPrefixBytes, sizeof(line) - kPrefixBytes - 1, format, arguments);
+  int length = FormatTextV(line + kPrefixBytes, sizeof(line) - kPrefixBytes - 1, format, arguments);
   va_end(arguments);
   if (length < 0) length = 0;
   size_t bytes = kPrefixBytes + static_cast<size_t>(length);

@@ -87,7 +87,7 @@ bool MayBeNearQuota(uint32_t slot) {
 
 uint64_t ResidentBytes(uint64_t start, uint64_t end) {
   // Whoever maps may have a small stack.
-  constexpr uint64_t kPagesAtOnce = 1024;
+  constexpr uint64_t kPagesAtOnce = 512;
   unsigned char in_memory[kPagesAtOnce];
   uint64_t pages = 0;
   for (uint64_t at = start; at < end;) {
@@ -141,7 +141,7 @@ uint64_t CountResident(uint64_t start, uint64_t bytes) {
 // returns false.
 template <typename Visit>
 void ForEachByResidency(uint64_t from, Visit visit) {
-  constexpr uint32_t kRangesAtOnce = 16;
+  constexpr uint32_t kRangesAtOnce = 8;
   MappedRange ranges[kRangesAtOnce];
   while (const uint32_t count = ReadMappings(from, ranges, kRangesAtOnce)) {
     for (uint32_t i = 0; i < count; ++i) {

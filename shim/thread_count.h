@@ -12,7 +12,7 @@ namespace taskmem {
 
 // 0: not known. Does I/O.
 inline uint64_t ThreadCount() {
-  char text[1024];
+  char text[384];
   if (os::ReadFile("/proc/self/stat", text, sizeof(text)) <= 0) return 0;
   // "pid (name) state ppid ...": the 20th field, where a name may hold anything but its end.
   const char* at = strrchr(text, ')');

@@ -83,7 +83,7 @@ constexpr uint64_t kPage = 4096;
 // Reads one word of each page of [start, end) through the kernel: whether all are readable.
 bool IsReadable(uint64_t start, uint64_t end) {
   if (os::IsFiltered()) return false;
-  constexpr uint64_t kAtOnce = 32;
+  constexpr uint64_t kAtOnce = 8;
   uint8_t bytes[kAtOnce];
   for (uint64_t at = start / kPage * kPage; at < end;) {
     struct iovec remote[kAtOnce];
@@ -210,7 +210,8 @@ Step Move(uint64_t code, UnwindScratch* scratch, StackPlace* place, bool* was_si
   if (module.dlfo_eh_frame == nullptr) return Step::kFailed;
   FrameRules rules;
   if (!FindFrameRules(module.dlfo_eh_frame, reinterpret_cast<uint64_t>(module.dlfo_map_start),
-                      reinterpret_cast<uint64_t>(module.dlfo_map_end), code, &rules)) {
+                      reinterpret_cast<uint64_t>(module.dlfo_map_end), code, scratch->remembered,
+                      &rules)) {
     return Step::kFailed;
   }
   *was_signal = rules.is_signal_frame;

@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shim/frame_rules.h"
+
 namespace taskmem {
 
 struct StackPlace {
@@ -41,6 +43,8 @@ struct UnwindScratch {
   uint64_t window_start;
   uint64_t window_bytes;
   uint64_t window[512];
+  // Of the frame that is looked at.
+  FrameRules remembered[kMostRememberedRules];
 };
 
 // Says where the calling thread's own stack ends, so that it is read without system calls.

@@ -1,8 +1,8 @@
 #include "spill/reclaim.h"
 
-#include <cstdio>
 #include <initializer_list>
 
+#include "accounting/format_text.h"
 #include "accounting/size_text.h"
 
 namespace taskmem {
@@ -63,12 +63,12 @@ void ReclaimReport::Describe(char* text, size_t text_bytes) const {
   size_t used = 0;
   for (int i = 0; i < kReclaimSteps; ++i) {
     if (!steps[i].was_tried || used >= text_bytes) continue;
-    const int length = snprintf(text + used, text_bytes - used, "%s%s %s",
+    const int length = FormatText(text + used, text_bytes - used, "%s%s %s",
                                 used == 0 ? "tried: " : ", ", kStepNames[i],
                                 SizeText(static_cast<int64_t>(steps[i].bytes)).c_str());
     if (length > 0) used += static_cast<size_t>(length);
   }
-  if (used == 0) snprintf(text, text_bytes, "nothing could be tried");
+  if (used == 0) FormatText(text, text_bytes, "nothing could be tried");
 }
 
 }  // namespace taskmem
