@@ -24,7 +24,8 @@ inline constexpr uint32_t kMaxRetainedTasks = 4096;
 inline constexpr uint32_t kRetainedAfterFold = 1024;
 
 // What the library knows of a slot besides its book.
-struct TaskSlot {
+// A power of two in size: malloc's slow path looks for the end of its thread's task.
+struct alignas(64) TaskSlot {
   // Grows when the task in the slot ends. A thread that remembers another value
   // works for a task that is no more.
   std::atomic<uint32_t> generation{0};
