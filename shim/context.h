@@ -65,6 +65,7 @@ struct Context {
   uint32_t index;    // in g_contexts, and of its ThreadEntry
   uint32_t entries_since_purge;
   Context* next_parked;
+  bool is_own_threads;  // of threads of the library itself, and of no others
 
   // Free spans that are in memory (purge.inc). Written by whoever has the context.
   std::atomic<int64_t> slack_bytes;
@@ -193,9 +194,9 @@ inline bool HasEnded(const Pair& pair) {
 uint32_t ContextCount();
 Context* ContextAt(uint32_t index);
 
-// Takes one parked context off the list, locked, or returns nullptr; and puts one there that
+// Takes one parked context off its list, locked, or returns nullptr; and puts one there that
 // no thread has.
-Context* TakeParked();
+Context* TakeParked(bool for_own_thread);
 void Park(Context* context);
 
 // Its thread is no more: the context is as if it were parked, but not on the list. Under its lock.
