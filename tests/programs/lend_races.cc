@@ -118,12 +118,5 @@ int main(int argc, char** argv) {
   g_stop.store(true);
   for (std::thread& thread : threads) thread.join();
   for (std::atomic<Block*>& block : g_shared) Drop(block.exchange(nullptr));
-  // Threads of the library's own may give memory back for a while.
-  uint64_t charged = 0;
-  uint64_t walked = 0;
-  for (int i = 0; i < 1000 && taskmem_walk_heaps(&charged, &walked) != 0; ++i) {
-    const timespec wait = {0, 10'000'000};
-    nanosleep(&wait, nullptr);
-  }
   RequireBooksMatchPages();
 }

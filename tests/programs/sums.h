@@ -92,19 +92,10 @@ class Store {
 
 inline Store g_store;
 
-// Books and pages agree, for each task and in total.
-inline void RequireSums() {
-  // Threads of the library's own may give memory back for a while.
-  uint64_t charged = 0;
-  uint64_t walked = 0;
-  for (int i = 0; i < 200 && taskmem_walk_heaps(&charged, &walked) != 0; ++i) usleep(10'000);
-  RequireBooksMatchPages();
-}
-
 // Everything is freed: nothing is charged to any task of the program's, live, ended or folded.
 inline void RequireNothingCharged() {
   malloc_trim(0);
-  RequireSums();
+  RequireBooksMatchPages();
   // A forked child shows its books from its first task on.
   Begin(kTask + kTaskIds - 1);
   End(kTask + kTaskIds - 1);

@@ -24,13 +24,13 @@ uint64_t Seeded(uint64_t i) { return g_seed * 1'000'003 + i * 7919 + 1; }
 // Everything is freed by the main thread and others, in parts.
 void ReleaseInParts() {
   g_store.ReleaseEvery(3);
-  RequireSums();
+  RequireBooksMatchPages();
   OnThread([] { g_store.ReleaseEvery(2); });
-  RequireSums();
+  RequireBooksMatchPages();
   malloc_trim(0);
-  RequireSums();
+  RequireBooksMatchPages();
   g_store.ReleaseAll();
-  RequireSums();
+  RequireBooksMatchPages();
   RequireNothingCharged();
 }
 
@@ -54,10 +54,10 @@ void ThreadsThatEnd(bool is_bare) {
       }
       if (is_bare) syscall(SYS_exit, 0);
     });
-    RequireSums();
+    RequireBooksMatchPages();
     // Others go on with what these left, some of it of tasks that have ended.
     if (round % 2 == 0) EndSome(3);
-    RequireSums();
+    RequireBooksMatchPages();
     OnThreads(8, [=](size_t i) {
       uint64_t random = Seeded(round * 100 + 50 + i);
       Attach(kTask + 4);
@@ -65,14 +65,14 @@ void ThreadsThatEnd(bool is_bare) {
       g_store.Add(Hold(&random));
       if (is_bare && i % 2 == 0) syscall(SYS_exit, 0);
     });
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 == 0) {
       End(kTask + 3);
       End(kTask + 4);
     }
     ReleaseInParts();
     if (round % 2 != 0) EndSome(5);
-    RequireSums();
+    RequireBooksMatchPages();
   }
 }
 
@@ -89,10 +89,10 @@ void EndedTasks() {
       Attach(kTask + i);
       g_store.HoldMore(300, &random);
       if (i % 2 == 0) End(kTask + i);
-      RequireSums();
+      RequireBooksMatchPages();
       // Of no task now, or of the one that lives.
       g_store.HoldMore(50, &random);
-      RequireSums();
+      RequireBooksMatchPages();
     }
     Detach();
     OnThreads(4, [=](size_t i) {
@@ -102,14 +102,14 @@ void EndedTasks() {
       if (i % 2 == 0) End(kTask + 4 + i);
       g_store.HoldMore(50, &own);
     });
-    RequireSums();
+    RequireBooksMatchPages();
     for (const uint64_t i : {1, 3, 5, 7}) End(kTask + i);
-    RequireSums();
+    RequireBooksMatchPages();
     // The same ids, anew, while their blocks live.
     Begin(kTask);
     Attach(kTask);
     g_store.HoldMore(100, &random);
-    RequireSums();
+    RequireBooksMatchPages();
     Detach();
     ReleaseInParts();
     End(kTask);
@@ -137,15 +137,15 @@ void FoldedTasks() {
   };
   for (uint64_t i = 0; i < kTasks; ++i) {
     hold(i);
-    if (i % 1500 == 0) RequireSums();
+    if (i % 1500 == 0) RequireBooksMatchPages();
   }
   Detach();
-  RequireSums();
+  RequireBooksMatchPages();
   const taskmem::test::StatsFile stats = taskmem::test::StatsFile::Own();
   REQUIRE(stats.ok());
   REQUIRE_COMPARE(stats.book(taskmem::kEndedTasksSlot).charged_bytes.load(), >, 0);
   g_store.ReleaseEvery(2);
-  RequireSums();
+  RequireBooksMatchPages();
   OnThreads(2, [&](size_t which) {
     uint64_t own = Seeded(which + 1);
     for (uint64_t i = 0; i < 2000; ++i) {
@@ -156,7 +156,7 @@ void FoldedTasks() {
       End(id);
     }
   });
-  RequireSums();
+  RequireBooksMatchPages();
   ReleaseInParts();
 }
 
@@ -178,7 +178,7 @@ void RenamedThreads() {
         g_store.HoldMore(5, &random);
       }
     });
-    RequireSums();
+    RequireBooksMatchPages();
     // One that is renamed by another, while it holds.
     std::atomic<int> step{0};
     const pthread_t self = pthread_self();
@@ -191,7 +191,7 @@ void RenamedThreads() {
     });
     REQUIRE_COMPARE(step.load(), ==, 1);
     g_store.HoldMore(50, &random);
-    RequireSums();
+    RequireBooksMatchPages();
     Rename("nobody");
     ReleaseInParts();
   }
@@ -222,11 +222,11 @@ void UnloadedLibrary() {
     }
     if (round % 2 == 0) End(kTask + round);
     Detach();
-    RequireSums();
+    RequireBooksMatchPages();
     REQUIRE(dlclose(library) == 0);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 3 == 2) g_store.ReleaseEvery(2);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 != 0) End(kTask + round);
   }
   REQUIRE_COMPARE(loaded_in_place, >=, 1);
@@ -252,16 +252,16 @@ void MovedBlocks() {
                          : memalign(size_t{64} << NextRandom(&random) % 17, size()));
         REQUIRE(block != nullptr);
         *static_cast<char*>(block) = 1;
-        RequireSums();
+        RequireBooksMatchPages();
       }
     }
     if (round % 3 == 1) Detach();
     End(kTask + (round % 2));
-    RequireSums();
+    RequireBooksMatchPages();
     for (void*& block : blocks) {
       block = realloc(block, size());
       REQUIRE(block != nullptr);
-      RequireSums();
+      RequireBooksMatchPages();
     }
     // What libc keeps for a thread is its creator's.
     Detach();
@@ -272,16 +272,16 @@ void MovedBlocks() {
         REQUIRE(block != nullptr);
       }
     });
-    RequireSums();
+    RequireBooksMatchPages();
     End(kTask + (round + 1) % 2);
     for (void*& block : blocks) {
       block = realloc(block, size());
-      RequireSums();
+      RequireBooksMatchPages();
       free(block);
       block = nullptr;
     }
     Detach();
-    RequireSums();
+    RequireBooksMatchPages();
     RequireNothingCharged();
   }
 }
@@ -322,9 +322,9 @@ void Destructors() {
       uint64_t random = Seeded(round * 100 + i + 50);
       g_store.HoldMore(20, &random);
     });
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 == 0) EndSome(3);
-    RequireSums();
+    RequireBooksMatchPages();
     ReleaseInParts();
     if (round % 2 != 0) EndSome(3);
   }
@@ -359,18 +359,18 @@ void FreedByOthers() {
                 },
                 &part) == 0);
     pthread_barrier_wait(&barrier);
-    RequireSums();
+    RequireBooksMatchPages();
     g_store.ReleaseEvery(2);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 == 0) End(kTask + 1);
     malloc_trim(0);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 == 0) End(kTask + 2);
-    RequireSums();
+    RequireBooksMatchPages();
     pthread_barrier_wait(&barrier);
     REQUIRE(pthread_join(main_part, nullptr) == 0);
     pthread_barrier_destroy(&barrier);
-    RequireSums();
+    RequireBooksMatchPages();
     ReleaseInParts();
     for (const uint64_t i : {0, 1, 2, 3}) {
       if (round % 2 != 0 || i == 0 || i == 3) End(kTask + i);
@@ -386,7 +386,7 @@ void Overflowed() {
     uint64_t random = Seeded(round);
     Attach(kTask);
     for (int i = 0; i < 60'000; ++i) g_store.Add({malloc(1 + NextRandom(&random) % 1200), 0});
-    RequireSums();
+    RequireBooksMatchPages();
     for (int i = 0; i < 10; ++i) {
       void* const block = malloc(2 * kMiB + NextRandom(&random) % (3 * kMiB));
       REQUIRE(block != nullptr);
@@ -396,7 +396,7 @@ void Overflowed() {
     void* grown = malloc(18 * kMiB);
     grown = realloc(grown, 30 * kMiB);
     REQUIRE(grown != nullptr);
-    RequireSums();
+    RequireBooksMatchPages();
     const taskmem::test::StatsFile stats = taskmem::test::StatsFile::Own();
     REQUIRE_COMPARE(stats.FindReclaim(kTask)->overflow_bytes.load(), >, 8 * kMiB);
     Detach();
@@ -406,16 +406,16 @@ void Overflowed() {
       for (int i = 0; i < 30'000; ++i) g_store.Add({malloc(1 + NextRandom(&own) % 1200), 0});
       g_store.Add({malloc(20 * kMiB), 0});
     });
-    RequireSums();
+    RequireBooksMatchPages();
     End(kTask);
-    RequireSums();
+    RequireBooksMatchPages();
     grown = realloc(grown, 40 * kMiB);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round == 0) End(kTask + 1);
-    RequireSums();
+    RequireBooksMatchPages();
     Detach();
     grown = realloc(grown, 3 * kMiB);
-    RequireSums();
+    RequireBooksMatchPages();
     free(grown);
     ReleaseInParts();
     if (round == 1) End(kTask + 1);
@@ -431,25 +431,25 @@ void RequireThrows(New allocate) {
     is_thrown = true;
   }
   REQUIRE(is_thrown);
-  RequireSums();
+  RequireBooksMatchPages();
 }
 
 void RefuseAll(void* small, void* large) {
   REQUIRE(Hide(malloc(64 * kMiB)) == nullptr);
-  RequireSums();
+  RequireBooksMatchPages();
   REQUIRE(Hide(calloc(1, 64 * kMiB)) == nullptr);
   REQUIRE(Hide(memalign(kMiB, 64 * kMiB)) == nullptr);
-  RequireSums();
+  RequireBooksMatchPages();
   for (void* block : {small, large}) {
     REQUIRE(Hide(realloc(block, 64 * kMiB)) == nullptr);
-    RequireSums();
+    RequireBooksMatchPages();
   }
   RequireThrows([] { return ::operator new(64 * kMiB); });
   RequireThrows([] { return ::operator new[](64 * kMiB, std::align_val_t{256}); });
   REQUIRE(Hide(::operator new(64 * kMiB, std::nothrow)) == nullptr);
   REQUIRE(mmap(nullptr, 64 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
           MAP_FAILED);
-  RequireSums();
+  RequireBooksMatchPages();
 }
 
 void Refused() {
@@ -469,9 +469,9 @@ void Refused() {
       if (block == nullptr) break;
       g_store.Add({block, 0});
     }
-    RequireSums();
+    RequireBooksMatchPages();
     for (int i = 0; i < 20'000; ++i) g_store.Add({malloc(1 + NextRandom(&random) % 200), 0});
-    RequireSums();
+    RequireBooksMatchPages();
     REQUIRE_COMPARE(Usage(kTask).overdrafts, >, 0);
     RefuseAll(small, large);
     Detach();
@@ -479,7 +479,7 @@ void Refused() {
       Attach(kTask);
       RefuseAll(small, large);
     });
-    RequireSums();
+    RequireBooksMatchPages();
     if (round != 1) End(kTask);
     Detach();
     ReleaseInParts();
@@ -496,12 +496,12 @@ void ForkedFrom(uint64_t round, int depth) {
     return;
   }
   LimitChild();
-  RequireSums();
+  RequireBooksMatchPages();
   uint64_t random = Seeded(round + 10);
   if (depth > 0) {
     Attach(kTask + 1);
     g_store.HoldMore(100, &random);
-    RequireSums();
+    RequireBooksMatchPages();
     if (round % 2 == 0) End(kTask + 1);
   }
   g_store.HoldMore(100, &random);
@@ -511,7 +511,7 @@ void ForkedFrom(uint64_t round, int depth) {
     Attach(kTask + 2);
     g_store.HoldMore(100, &own);
   });
-  RequireSums();
+  RequireBooksMatchPages();
   if (depth > 0) ForkedFrom(round, depth - 1);
   ReleaseInParts();
   _exit(0);
@@ -529,9 +529,9 @@ void Forked() {
     Attach(kTask);
     g_store.HoldMore(150, &random);
     if (round % 3 == 1) End(kTask);
-    RequireSums();
+    RequireBooksMatchPages();
     ForkedFrom(round, 1);
-    RequireSums();
+    RequireBooksMatchPages();
     Detach();
     ReleaseInParts();
     for (uint64_t i = round % 3 == 1; i < 3; ++i) End(kTask + i);
@@ -581,12 +581,12 @@ void ForkedInHandler() {
   }
   if (g_is_child == 0) Arm(0);
   REQUIRE(signal(SIGALRM, SIG_DFL) != SIG_ERR);
-  RequireSums();
+  RequireBooksMatchPages();
   if (random % 2 == 0) End(kTask);
   for (const Held& one : held) {
     if (one.start != nullptr) Release(one);
   }
-  RequireSums();
+  RequireBooksMatchPages();
   Detach();
   RequireNothingCharged();
 }
