@@ -29,7 +29,7 @@ class BookPieces {
   // Not reserved, so that the kernel does not make one mapping of ours and the program's beside
   // it: those of the program would be slower to unmap, because ours are in use.
   static char* Map(size_t bytes) {
-    void* const chunk = os::Map(bytes, MAP_NORESERVE);
+    void* const chunk = os::MapApart(bytes, MAP_NORESERVE);
     if (chunk != nullptr) NoteOwnBytes(chunk, bytes);
     return static_cast<char*>(chunk);
   }

@@ -39,6 +39,7 @@
 #include "shim/mappings.h"
 #include "shim/os.h"
 #include "shim/overflow.h"
+#include "shim/own_stack.h"
 #include "shim/pools.h"
 #include "shim/spill_files.h"
 #include "shim/spill_host.h"
@@ -175,6 +176,7 @@ void AfterForkInChild() {
     // glibc does that only where it has seen threads itself.
     _IO_list_resetlock();
   }
+  OwnStacksAfterForkInChild();
   if (g_stats != nullptr) BeginChild();
   if (has_locks) SetSignals(t_forking.signals);
 }

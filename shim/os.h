@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/mapping.h"
+
 namespace taskmem::os {
 
 // Returns the kernel's answer: -errno on failure.
@@ -49,10 +51,16 @@ inline bool IsSealed() {
 }
 
 // Zeroed private memory, or nullptr. Rounded up to 4 KiB by the kernel.
-inline void* Map(size_t bytes, int extra_flags = 0) {
-  const long result = Call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+inline void* Map(size_t bytes, int extra_flags = 0, uintptr_t wish = 0) {
+  const long result =
+      Call(SYS_mmap, static_cast<long>(wish), static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
   return Failed(result) ? nullptr : reinterpret_cast<void*>(result);
+}
+
+// The same for what comes while the program runs: out of its way.
+inline void* MapApart(size_t bytes, int extra_flags = 0) {
+  return Map(bytes, extra_flags, PlaceApart(bytes));
 }
 
 inline void Unmap(void* start, size_t bytes) {

@@ -135,7 +135,6 @@ void OpenOverflow(const Options& options) {
   }
   g_limit_bytes = options.overflow_size_bytes;
   g_at_thrashing = options.at_thrashing;
-  PrepareOverflowThreads();
   g_overflow_first.store(options.overflow == Overflow::kOn, std::memory_order_relaxed);
   g_is_on.store(true, std::memory_order_relaxed);
 }

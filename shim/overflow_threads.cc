@@ -1,20 +1,18 @@
 #include "shim/overflow_threads.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
-#include <sys/prctl.h>
 
 #include <cstdio>
 
 #include "accounting/futex.h"
 #include "accounting/size_text.h"
 #include "shim/heap.h"
-#include "shim/libc.h"
 #include "shim/log.h"
 #include "shim/message.h"
 #include "shim/os.h"
 #include "shim/overflow_host.h"
+#include "shim/own_thread.h"
 #include "shim/resident_pages.h"
 #include "shim/stats_segment.h"
 
@@ -25,9 +23,6 @@ constinit OverflowHost g_host;
 constinit OverflowPager g_pager;
 OverflowFile* g_file = nullptr;
 AtThrashing g_at_thrashing = AtThrashing::kContinue;
-
-using CreateThread = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
-CreateThread g_create_thread = nullptr;
 
 // 0: no threads, 1: being started, 2: they run, 3: they cannot be started.
 std::atomic<uint32_t> g_threads{0};
@@ -187,8 +182,7 @@ uint64_t TakeTurn(Watch* watch) {
   return wait < kShortestNs ? kShortestNs : wait > kLongestNs ? kLongestNs : wait;
 }
 
-void* RunPager(void*) {
-  os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-pager"));
+void RunPager(void*) {
   AskForShortLatency();
   g_host.pages() = ResidentPages();
   g_host.pages().TakeOwnDescriptors();
@@ -208,8 +202,7 @@ void* RunPager(void*) {
 }
 
 // What it says goes to the program's descriptors, which this thread shares.
-void* RunWriter(void*) {
-  os::Call(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>("taskmem-writer"));
+void RunWriter(void*) {
   uint64_t window_ends_ns = os::MonotonicNs() + uint64_t{kWindowNs};
   for (;;) {
     const uint32_t calls = g_write_calls.load(std::memory_order_acquire);
@@ -225,37 +218,13 @@ void* RunWriter(void*) {
 }
 
 bool CreateAll() {
-  if (g_create_thread == nullptr) return false;
-  constexpr size_t kStackBytes = 256 * 1024;
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool created = true;
-  for (void* (*run)(void*) : {RunWriter, RunPager}) {
-    pthread_t thread;
-    int error = created ? g_create_thread(&thread, &attributes, run, nullptr) : EAGAIN;
-    // A program with much thread-local storage needs a larger stack.
-    if (error == EINVAL) {
-      pthread_attr_setstacksize(&attributes, size_t{8} << 20);
-      error = g_create_thread(&thread, &attributes, run, nullptr);
-    }
-    created = error == 0;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  return created;
+  const auto start = [](const char* name, void (*run)(void*)) {
+    return StartOwnThread({name, run, nullptr, OwnThread::kStackBytes, /*allocates=*/false});
+  };
+  return start("taskmem-writer", RunWriter) && start("taskmem-pager", RunPager);
 }
 
 }  // namespace
-
-void PrepareOverflowThreads() {
-  g_create_thread = reinterpret_cast<CreateThread>(NextSymbol("pthread_create"));
-}
 
 bool OpenOverflowPager(OverflowFile& file, AtThrashing at_thrashing) {
   g_file = &file;

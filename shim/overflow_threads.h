@@ -12,9 +12,6 @@
 
 namespace taskmem {
 
-// At start-up: finds what starting a thread needs.
-void PrepareOverflowThreads();
-
 // Once, when the file is open. False: no memory.
 bool OpenOverflowPager(OverflowFile& file, AtThrashing at_thrashing);
 

@@ -28,7 +28,7 @@ int ClassOf(size_t bytes) {
 
 void* TakeFresh(size_t bytes) {
   if (bytes > g_chunk_left) {
-    void* chunk = os::Map(kChunkBytes, MAP_NORESERVE);
+    void* chunk = os::MapApart(kChunkBytes, MAP_NORESERVE);
     if (chunk == nullptr) return nullptr;
     NoteOwnBytes(chunk, kChunkBytes);
     g_chunk = static_cast<char*>(chunk);
@@ -44,7 +44,7 @@ void* TakeFresh(size_t bytes) {
 
 void* OwnAllocate(size_t bytes) {
   if (bytes > kChunkBytes) {
-    void* memory = os::Map(bytes, MAP_NORESERVE);
+    void* memory = os::MapApart(bytes, MAP_NORESERVE);
     if (memory != nullptr) NoteOwnBytes(memory, bytes);
     return memory;
   }

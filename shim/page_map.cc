@@ -10,7 +10,7 @@ std::atomic<uint64_t>* PageMap::FindOrMake(uint64_t slice) {
   std::atomic<uint64_t>* leaf = root.load(std::memory_order_acquire);
   if (leaf == nullptr) {
     constexpr size_t kLeafBytes = kLeafEntries * sizeof(*leaf);
-    auto* made = static_cast<std::atomic<uint64_t>*>(os::Map(kLeafBytes, MAP_NORESERVE));
+    auto* made = static_cast<std::atomic<uint64_t>*>(os::MapApart(kLeafBytes, MAP_NORESERVE));
     if (made == nullptr) return nullptr;
     if (root.compare_exchange_strong(leaf, made, std::memory_order_acq_rel)) {
       leaf = made;

@@ -3,6 +3,7 @@
 // Allocation works before this runs, untracked; from here on it belongs to tasks.
 #include <unistd.h>
 
+#include "accounting/mapping.h"
 #include "shim/block_store.h"
 #include "shim/call_filter.h"
 #include "shim/environment.h"
@@ -65,6 +66,7 @@ __attribute__((constructor(101))) void Start() {
   if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
   StartTasks(options);
   OpenMappings(options.residency_interval_ns);
+  g_maps_apart.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ void Sample(void*) {
 void StartSampler() {
   if (os::IsSealed()) return;
   if (g_is_running.exchange(true, std::memory_order_acq_rel)) return;
-  if (!StartOwnThread("taskmem-sampler", Sample, nullptr)) {
+  if (!StartOwnThread({"taskmem-sampler", Sample, nullptr, OwnThread::kStackBytes, true})) {
     g_is_running.store(false, std::memory_order_release);
   }
 }

@@ -49,7 +49,7 @@ void NoteSlackAtRest() {
   if (os::IsSealed() || g_process_is_dying.load(std::memory_order_relaxed)) return;
   if (g_is_running.load(std::memory_order_relaxed)) return;
   if (g_is_running.exchange(true, std::memory_order_acq_rel)) return;
-  if (!StartOwnThread("taskmem-decay", Decay, nullptr)) {
+  if (!StartOwnThread({"taskmem-decay", Decay, nullptr, OwnThread::kStackBytes, true})) {
     g_is_running.store(false, std::memory_order_release);
   }
 }

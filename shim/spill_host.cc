@@ -79,7 +79,7 @@ class Host final : public SpillHost {
   }
 
   bool StartThread(void (*run)(void*), void* argument) override {
-    return StartOwnThread("taskmem-reclaim", run, argument);
+    return StartOwnThread({"taskmem-reclaim", run, argument, OwnThread::kHookStackBytes, true});
   }
 
   void Count(const SpillCount& count) override {

@@ -172,7 +172,8 @@ typedef uint64_t taskmem_consumer;  // never used again; 0 is none
 //     the hook looks at is volatile or atomic, or an atomic_signal_fence(memory_order_seq_cst)
 //     stands before and after the allocation.
 //   TASKMEM_RECLAIMER_THREAD   on a thread of taskmem's, while the one that needs the memory
-//     waits, for at most --spill-timeout: there a lock costs time, not a deadlock.
+//     waits, for at most --spill-timeout: there a lock costs time, not a deadlock. Its stack has
+//     1 MiB.
 //
 // One consumer has one call at a time; those of different consumers may run at once.
 typedef uint64_t (*taskmem_spill_fn)(void* context, uint64_t bytes_needed,

@@ -13,8 +13,8 @@ struct ThreadStack {
   uint32_t slot;  // of the task its thread works for
 };
 
-// The mapping that the stack of one running thread lies in; main's, and one that the
-// program mapped itself, are none. Calls visit(stack, argument) for each. Reads
+// The mapping that the stack of one running thread lies in; main's, one that the program
+// mapped itself, and those of the library's own threads are none. Calls visit(stack, argument) for each. Reads
 // /proc/self/maps.
 void ForEachThreadStack(void (*visit)(const ThreadStack&, void*), void* argument);
 

@@ -227,7 +227,7 @@ bool OverflowFile::Reserve(uint64_t want_bytes) {
   uint64_t bytes = RoundUp(want_bytes < allowed ? want_bytes : allowed, kUnitBytes);
   for (; bytes >= 2 * kUnitBytes; bytes = RoundUp(bytes / 2, kUnitBytes)) {
     const size_t length = bytes + kUnitBytes;  // to align it
-    const long address = syscall(SYS_mmap, nullptr, length, PROT_NONE,
+    const long address = syscall(SYS_mmap, PlaceApart(length), length, PROT_NONE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0L);
     if (address == -1) continue;
     const auto start = static_cast<uintptr_t>(address);

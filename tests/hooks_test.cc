@@ -51,7 +51,7 @@ TEST_P(HookOfThreads, IsWaitedForBounded) {
 INSTANTIATE_TEST_SUITE_P(, HookOfThreads,
                          ::testing::Values("hangs", "hangs_reclaimer", "unregister_in_flight",
                                            "thread_exit", "cancel", "fork", "fork_while_hanging",
-                                           "vfork", "main_ends"),
+                                           "vfork", "main_ends", "stack"),
                          [](const auto& info) { return info.param; });
 
 TEST(Hooks, TheSoftLimitSpillsBeforeTheQuotaIsReached) {

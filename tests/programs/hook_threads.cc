@@ -262,6 +262,31 @@ void SoftLimit() {
   Detach();
 }
 
+uint64_t UsesMuchStack(void*, uint64_t bytes, taskmem_consumer) {
+  volatile char stack[960 * 1024];
+  for (size_t at = 0; at < sizeof(stack); at += 4096) stack[at] = 1;
+  g_is_inside = true;
+  return g_cache.Free(bytes);
+}
+
+// What the reclaimer's thread is said to have; also when it is another.
+void HasStack() {
+  FillToQuota(UsesMuchStack, TASKMEM_RECLAIMER_THREAD);
+  Take(true);
+  REQUIRE(g_is_inside);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    LimitChild();
+    g_is_inside = false;
+    FillFor(g_cache, 1);
+    Take(true);
+    REQUIRE(g_is_inside);
+    _exit(0);
+  }
+  RequireChildSucceeds(child);
+}
+
 constexpr struct {
   const char* name;
   void (*run)();
@@ -274,7 +299,8 @@ constexpr struct {
               {"fork_while_hanging", ForksWhileOneHangs},
               {"vfork", VforkChildAsksNobody},
               {"main_ends", MainEndsFirst},
-              {"soft_limit", SoftLimit}};
+              {"soft_limit", SoftLimit},
+              {"stack", HasStack}};
 
 }  // namespace
 
