@@ -61,6 +61,36 @@ class SampleClock {
   uint32_t doublings_;
 };
 
+// Whether blocks that are worth a sample each still get one. Who takes very many of them, and
+// gives them back, would spend much of the time on that: then the clock decides for a while.
+class SampleBudget {
+ public:
+  static constexpr uint32_t kSamples = 512;
+  static constexpr uint64_t kWithinNs = 40'000'000;
+
+  // One such block is allocated. `now_ns` is called seldom.
+  bool Allows(uint64_t (*now_ns)()) {
+    if (__builtin_expect(count_ < kSamples, 1)) {
+      ++count_;
+      return true;
+    }
+    if (passed_++ % kBetweenLooks != 0) return false;
+    const uint64_t now = now_ns();
+    if (now - since_ns_ < kWithinNs) return false;
+    since_ns_ = now;
+    count_ = 1;
+    passed_ = 0;
+    return true;
+  }
+
+ private:
+  static constexpr uint32_t kBetweenLooks = 64;
+
+  uint64_t since_ns_;
+  uint32_t count_;
+  uint32_t passed_;  // blocks that got none
+};
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_ACCOUNTING_SAMPLE_CLOCK_H_

@@ -88,5 +88,30 @@ TEST(SampleClock, SlowsDownWhereSamplesCostMuchAndRecovers) {
   EXPECT_EQ(clock.doublings(), 0u);
 }
 
+uint64_t g_now_ns;
+int g_looks;
+
+TEST(SampleBudget, IsUsedUpByManyAndRenewed) {
+  const auto now = [] {
+    ++g_looks;
+    return g_now_ns;
+  };
+  SampleBudget budget = {};
+  g_looks = 0;
+  g_now_ns = uint64_t{1} << 40;
+  for (uint32_t i = 0; i < SampleBudget::kSamples; ++i) EXPECT_TRUE(budget.Allows(now));
+  EXPECT_EQ(g_looks, 0);
+  // It took longer than it must, as from here on the next.
+  for (uint32_t i = 0; i < SampleBudget::kSamples; ++i) EXPECT_TRUE(budget.Allows(now));
+  for (int i = 0; i < 64'000; ++i) EXPECT_FALSE(budget.Allows(now));
+  EXPECT_LE(g_looks, 1002) << "the clock is not asked each time";
+  g_now_ns += SampleBudget::kWithinNs - 1;
+  for (int i = 0; i < 64; ++i) EXPECT_FALSE(budget.Allows(now));
+  g_now_ns += 1;
+  uint32_t allowed = 0;
+  for (uint32_t i = 0; i < SampleBudget::kSamples + 63; ++i) allowed += budget.Allows(now) ? 1 : 0;
+  EXPECT_EQ(allowed, SampleBudget::kSamples);
+}
+
 }  // namespace
 }  // namespace taskmem

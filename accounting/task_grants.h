@@ -32,8 +32,12 @@ class TaskGrants final : public IdleGrantHolder {
   static constexpr uint64_t kMinQuantumBytes = 1024 * 1024;
   static constexpr uint64_t kMaxQuantumBytes = 2 * 1024 * 1024;
   // A task keeps this much idle before it gives all but a quantum back: blocks above
-  // 128 KiB are charged one by one, and a few of them come and go all the time.
+  // 128 KiB are charged one by one, and a few of them come and go all the time. Where larger
+  // ones do, it keeps some of their size.
   static constexpr uint64_t kMaxIdleBytes = 4 * 1024 * 1024;
+  static constexpr uint64_t kIdleCredits = 4;
+  static constexpr uint64_t kMaxIdleInCredits = 64 * 1024 * 1024;
+  static constexpr uint64_t kIdleShareOfRoom = 8;
   // An ended task acquires nothing more: what it gives up goes back soon.
   static constexpr uint64_t kEndedIdleBytes = 4096;
 
@@ -64,14 +68,22 @@ class TaskGrants final : public IdleGrantHolder {
   // After ChargeOverQuota(bytes): has the pools cover it, overdrawn where they cannot.
   void Cover(uint32_t slot, uint64_t bytes);
 
-  // After a credit: whether so much is idle that ReturnIdle should be called. While anything
-  // is overdrawn, anything idle is too much: it would be charged again as if it were the
-  // pools' to give. Cheap.
-  static bool HasMuchIdle(const TaskBook& book, uint64_t charged,
+  // What may stay idle after a credit of `bytes`, where nobody holds `room` bytes of the pools.
+  static uint64_t MostIdle(uint64_t bytes, uint64_t room) {
+    uint64_t more = bytes < kMaxIdleInCredits / kIdleCredits ? bytes * kIdleCredits
+                                                             : kMaxIdleInCredits;
+    if (more > room / kIdleShareOfRoom) more = room / kIdleShareOfRoom;
+    return kMaxIdleBytes + more;
+  }
+
+  // After a credit: whether more than `most` is idle, so that ReturnIdle should be called. While
+  // anything is overdrawn, anything idle is too much: it would be charged again as if it were
+  // the pools' to give. Cheap.
+  static bool HasMuchIdle(const TaskBook& book, uint64_t charged, uint64_t most,
                           const std::atomic<uint64_t>& overdrawn) {
     const uint64_t granted = book.granted_bytes.load(std::memory_order_relaxed);
     if (granted == kNoPool || granted <= charged) return false;
-    if (granted - charged > kMaxIdleBytes) return true;
+    if (granted - charged > most) return true;
     if (overdrawn.load(std::memory_order_relaxed) != 0) return true;
     return book.state.load(std::memory_order_relaxed) != TaskState::kLive &&
            (charged == 0 || granted - charged >= kEndedIdleBytes);

@@ -50,7 +50,11 @@ class Process {
   }
   void Credit(uint32_t slot, uint64_t bytes) {
     const uint64_t charged = books_[slot].Credit(bytes);
-    if (!TaskGrants::HasMuchIdle(books_[slot], charged, overdrawn_)) return;
+    const UnifiedMemoryManager::Pools pools = state();
+    const int64_t free = pools.execution_size + pools.storage_size - pools.execution_used -
+                         pools.storage_used;
+    const uint64_t most = TaskGrants::MostIdle(bytes, free > 0 ? static_cast<uint64_t>(free) : 0);
+    if (!TaskGrants::HasMuchIdle(books_[slot], charged, most, overdrawn_)) return;
     grants_.ReturnIdle(slot);
     Show();
   }
@@ -202,8 +206,10 @@ TEST(TaskGrants, TasksTogetherGetNoMoreThanThereIs) {
 TEST(TaskGrants, MuchIsMoreThanAFewMiB) {
   TaskBook book = {};
   std::atomic<uint64_t> overdrawn{0};
+  uint64_t credited = 0;
+  uint64_t room = kGiB;
   const auto has_much_idle = [&](uint64_t charged) {
-    return TaskGrants::HasMuchIdle(book, charged, overdrawn);
+    return TaskGrants::HasMuchIdle(book, charged, TaskGrants::MostIdle(credited, room), overdrawn);
   };
   book.state = TaskState::kLive;
   book.granted_bytes = kNoPool;
@@ -217,6 +223,16 @@ TEST(TaskGrants, MuchIsMoreThanAFewMiB) {
   EXPECT_FALSE(has_much_idle(kGiB - TaskGrants::kMaxIdleBytes));
   EXPECT_TRUE(has_much_idle(kGiB - TaskGrants::kMaxIdleBytes - 1));
   EXPECT_FALSE(has_much_idle(2 * kGiB)) << "charged beyond it meanwhile";
+  credited = 5 * kMiB;
+  EXPECT_FALSE(has_much_idle(kGiB - 24 * kMiB)) << "four such blocks more";
+  EXPECT_TRUE(has_much_idle(kGiB - 24 * kMiB - 1));
+  credited = kGiB;
+  EXPECT_FALSE(has_much_idle(kGiB - 68 * kMiB)) << "not many of very large ones";
+  EXPECT_TRUE(has_much_idle(kGiB - 68 * kMiB - 1));
+  room = 80 * kMiB;
+  EXPECT_FALSE(has_much_idle(kGiB - 14 * kMiB)) << "a part of what is left for others";
+  EXPECT_TRUE(has_much_idle(kGiB - 14 * kMiB - 1));
+  credited = 0;
   overdrawn = 1;
   EXPECT_TRUE(has_much_idle(kGiB - 1));
   EXPECT_FALSE(has_much_idle(kGiB));
@@ -239,8 +255,28 @@ TEST(TaskGrants, AQuantumIsKeptWhenIdleMemoryGoesBack) {
   EXPECT_EQ(process.Charge(kA, 100 * kMiB), kCharged);
   process.Credit(kA, 94 * kMiB);
   EXPECT_EQ(process.granted(kA), 6 * kMiB + 6 * kMiB / 4);
-  process.Credit(kA, 6 * kMiB);
-  EXPECT_EQ(process.granted(kA), kQuantum);
+  // In small steps: little is kept. In one: as it was.
+  process.Credit(kA, 3 * kMiB);
+  EXPECT_EQ(process.granted(kA), 6 * kMiB + 6 * kMiB / 4);
+  for (int i = 0; i < 12; ++i) process.Credit(kA, kMiB / 4);
+  EXPECT_LE(process.granted(kA), TaskGrants::kMaxIdleBytes + kMiB);
+  process.ExpectAtRest();
+}
+
+TEST(TaskGrants, BlocksLargerThanWhatIsIdleComeAndGoWithoutThePools) {
+  Process process(kGiB);
+  EXPECT_EQ(process.Charge(kA, 8 * kMiB), kCharged);
+  process.Credit(kA, 8 * kMiB);
+  const uint64_t granted = process.granted(kA);
+  EXPECT_GE(granted, 8 * kMiB);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(process.Charge(kA, 8 * kMiB), kCharged);
+    process.Credit(kA, 8 * kMiB);
+    EXPECT_EQ(process.granted(kA), granted);
+  }
+  // Others get it as soon as they are short of it.
+  EXPECT_EQ(process.Charge(kB, kGiB), kCharged);
+  EXPECT_EQ(process.granted(kA), 0u);
   process.ExpectAtRest();
 }
 

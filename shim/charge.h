@@ -57,8 +57,9 @@ inline void Credit(uint32_t slot, uint64_t bytes) {
   EnsureOwnBooks();
   TaskBook& book = g_books[slot];
   const uint64_t charged = book.Credit(bytes);
-  const bool much_idle = TaskGrants::HasMuchIdle(book, charged, g_stats->pools.overdrawn_bytes);
-  if (__builtin_expect(much_idle, 0)) ReturnIdleToPools(slot);
+  const bool much_idle = TaskGrants::HasMuchIdle(book, charged, TaskGrants::kMaxIdleBytes,
+                                                 g_stats->pools.overdrawn_bytes);
+  if (__builtin_expect(much_idle, 0)) ReturnMuchIdleToPools(slot, charged, bytes);
   CountInTotal(-static_cast<int64_t>(bytes));
 }
 

@@ -78,6 +78,7 @@ struct Context {
   uint64_t due_interval;     // not 0: the next small block is a sample
   struct SiteScratch* site_scratch;
   SampleClock mapping_clock;  // of mappings
+  SampleBudget large_samples;
 
   // The thread it belongs to, while it belongs to one. Changed under the lock.
   struct ThreadState* thread;

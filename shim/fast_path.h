@@ -21,6 +21,7 @@ namespace taskmem {
 
 // One byte for each 32 MiB of address space: 1 where a segment of ours begins.
 inline constexpr int kSegmentShift = MI_SEGMENT_SHIFT;
+static_assert(kSegmentShift == PageMap::kWindowShift);
 inline constexpr size_t kSegments = size_t{1} << (PageMap::kAddressBits - kSegmentShift);
 extern uint8_t g_segment_map[kSegments];
 

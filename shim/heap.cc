@@ -102,6 +102,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
     return ReleaseOverflowSegment(start, size);
   }
   if (memory_id == kHugeMemory) return UnmapHugeSegment(start, size);
+  PageMap::Forget(start);
   _mi_arena_free(start, size, alignment, align_offset, memory_id, all_committed, stats);
 }
 
@@ -114,6 +115,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/purge.inc"
 #include "shim/collect.inc"
 #include "shim/overflow_heap.inc"
+#include "shim/extend_page.inc"
 #include "shim/huge_segment.inc"
 #include "shim/grow.inc"
 #include "shim/aligned.inc"

@@ -20,13 +20,11 @@ constexpr uint64_t kUnownedShare = uint64_t{2} << 20;
 
 // The slot that an entry of the page map names; false: it names none.
 bool SlotAt(uintptr_t address, uint32_t* slot) {
-  uint64_t entry = PageMap::Get(reinterpret_cast<const void*>(address));
-  if (PageMap::KindOf(entry) == PageMap::kLater) {
-    entry = PageMap::Get(reinterpret_cast<const void*>(address - (entry >> 3) * kChunkBytes));
-  }
+  const uint64_t entry = PageMap::Look(reinterpret_cast<const void*>(address)).entry;
   switch (PageMap::KindOf(entry)) {
     case PageMap::kOwned:
     case PageMap::kLarge:
+    case PageMap::kAligned:
       *slot = PageMap::SlotOf(entry);
       return true;
     case PageMap::kShared:

@@ -3,13 +3,32 @@
 // into use or gives it back.
 //
 // An entry is one word; its low three bits are its kind:
-//   0  nothing of ours
+//   0  nothing of ours, or inside a large block
 //   1  a page whose blocks all belong to one task: slot << 3
 //   2  a shared page: the address of its PageOwners (memory never unmapped)
 //   3  a large block: units of 4 KiB << 19 | slot << 3
-//   4  a later 64 KiB of a large block: distance to its first << 3
-// Entries of kind 3 are exchanged atomically, so that whoever frees the block
-// and whoever folds its owner agree on who is credited.
+//   4  a mark inside of a large block: distance to its first entry << 3
+//   5  as 3, of a block that is aligned to more than 16 MiB
+// Entries of kinds 3 and 5 are exchanged atomically, so that whoever frees the
+// block and whoever folds its owner agree on who is credited.
+//
+// A large block has one entry, and few marks: where in it the first multiple of
+// 2, 4, 8... slices lies. Whoever looks for an address inside of it clears the
+// lowest bit of the slice's number that is set, again and again: the last number
+// that way that is still in the block has the entry or a mark.
+//
+//   block of slices 5 to 21:   5  6  7  8  9 10 11 12 13 14 15 16 17 ... 21
+//                              E  M     M                       M
+//   slice 15 -> 14 -> 12 -> 8: a mark, 3 behind the entry
+//
+// Huge blocks, of segments of their own, are in a table of the same kind with an
+// entry for each 32 MiB, the window that begins with their segment.
+//
+// Lookups race with frees. A block's marks are there before its entry is, and go
+// after it: who finds a mark and no entry asked for what is being freed, and is told
+// that it is nothing of ours. Leaves are never unmapped. Memory of a leaf goes back,
+// to read as zeros from then on, only for a window whose entries are 0 and that is
+// still reserved by who gives it back: nobody else writes there (Forget).
 #ifndef TASKMEM_SHIM_PAGE_MAP_H_
 #define TASKMEM_SHIM_PAGE_MAP_H_
 
@@ -27,7 +46,22 @@ class PageMap {
   static constexpr size_t kRootEntries = size_t{1} << (kAddressBits - kSliceShift - kLeafShift);
   static constexpr size_t kLeafEntries = size_t{1} << kLeafShift;
 
-  enum Kind : uint64_t { kNothing = 0, kOwned = 1, kShared = 2, kLarge = 3, kLater = 4 };
+  static constexpr int kWindowShift = 25;
+  static constexpr size_t kWindowSlices = size_t{1} << (kWindowShift - kSliceShift);
+  static constexpr size_t kHugeRootEntries =
+      size_t{1} << (kAddressBits - kWindowShift - kLeafShift);
+  // Where in its first window a huge block's page begins, and in the one behind it a block of
+  // kind 5.
+  static constexpr uint64_t kHugeStart = uint64_t{1} << kSliceShift;
+
+  enum Kind : uint64_t {
+    kNothing = 0,
+    kOwned = 1,
+    kShared = 2,
+    kLarge = 3,
+    kMark = 4,
+    kAligned = 5,
+  };
   static constexpr uint64_t kUnitBytes = 4096;
 
   static Kind KindOf(uint64_t entry) { return static_cast<Kind>(entry & 7); }
@@ -35,8 +69,17 @@ class PageMap {
   static uint64_t Large(uint32_t slot, uint64_t bytes) {
     return (bytes / kUnitBytes << 19) | (uint64_t{slot} << 3) | kLarge;
   }
-  // Of the slice that is `distance` slices behind the first.
-  static uint64_t Later(uint64_t distance) { return distance << 3 | kLater; }
+  // The same block, another owner and size.
+  static uint64_t Changed(uint64_t large, uint32_t slot, uint64_t bytes) {
+    return (Large(slot, bytes) & ~uint64_t{7}) | KindOf(large);
+  }
+  static uint64_t AlignedHuge(uint32_t slot, uint64_t bytes) {
+    return Changed(kAligned, slot, bytes);
+  }
+  static uint64_t Mark(uint64_t distance) { return distance << 3 | kMark; }
+  static bool IsLarge(uint64_t entry) {
+    return KindOf(entry) == kLarge || KindOf(entry) == kAligned;
+  }
   static uint64_t Shared(const void* owners) {
     return reinterpret_cast<uint64_t>(owners) | kShared;
   }
@@ -44,7 +87,7 @@ class PageMap {
   static uint64_t LargeBytes(uint64_t entry) { return (entry >> 19) * kUnitBytes; }
   static void* OwnersOf(uint64_t entry) { return reinterpret_cast<void*>(entry & ~uint64_t{7}); }
 
-  // The entry for `address`; 0 for any address we never used.
+  // The entry of the slice around `address`; 0 for any address we never used.
   static uint64_t Get(const void* address) {
     const std::atomic<uint64_t>* entry = Find(address);
     return entry != nullptr ? entry->load(std::memory_order_acquire) : 0;
@@ -54,37 +97,93 @@ class PageMap {
   static std::atomic<uint64_t>* Find(const void* address) {
     const uint64_t slice = reinterpret_cast<uint64_t>(address) >> kSliceShift;
     if (slice >> (kAddressBits - kSliceShift) != 0) return nullptr;
-    std::atomic<uint64_t>* leaf = root_[slice >> kLeafShift].load(std::memory_order_acquire);
-    return leaf != nullptr ? &leaf[slice & (kLeafEntries - 1)] : nullptr;
+    return At(root_, slice);
+  }
+  // The entry of a huge block whose page begins at `start`. As Find.
+  static std::atomic<uint64_t>* FindHuge(const void* start) {
+    return At(huge_root_, reinterpret_cast<uint64_t>(start) >> kWindowShift);
   }
 
-  // Of the first level, for readers in other processes.
+  // Of a page that begins at `start`: of blocks, of a large block, of a huge one.
+  static uint64_t OfPage(const void* start) {
+    const uint64_t entry = Get(start);
+    if (entry != 0) return entry;
+    const uint64_t address = reinterpret_cast<uint64_t>(start);
+    if (((address >> kSliceShift) & (kWindowSlices - 1)) != kHugeStart >> kSliceShift) return 0;
+    const std::atomic<uint64_t>* huge = FindHuge(start);
+    const uint64_t found = huge != nullptr ? huge->load(std::memory_order_acquire) : 0;
+    return IsLarge(found) ? found : 0;
+  }
+
+  // What lies at `address`.
+  struct Place {
+    uint64_t entry = 0;  // never a mark
+    char* start = nullptr;  // of a large block's page, else of the slice
+  };
+  static Place Look(const void* address);
+
+  // The number from which Look goes on, and the same for who reads another process's map.
+  static uint64_t Before(uint64_t number) { return number & (number - 1); }
+
+  // Of the first levels, for readers in other processes.
   static uint64_t RootAddress() { return reinterpret_cast<uint64_t>(&root_); }
+  static uint64_t HugeRootAddress() { return reinterpret_cast<uint64_t>(&huge_root_); }
 
   // Sets all `slices` entries from `start` on. False: no memory for the map.
   static bool SetAll(const void* start, size_t slices, uint64_t entry);
 
-  // Sets the entries of a large block, or clears them (entry 0). False as above.
+  // Sets what a large block of so many slices has. False as above.
   static bool SetLarge(const void* start, size_t slices, uint64_t entry);
+  // Clears it, and returns what its entry was.
+  static uint64_t TakeLarge(const void* start, size_t slices);
+  // Its page has become larger, behind it.
+  static void ExtendLarge(const void* start, size_t old_slices, size_t slices);
+  // As SetLarge for a huge block, whose segment has `bytes`; with entry 0 it is cleared, and the
+  // map has memory for it afterwards.
+  static bool SetHuge(const void* segment, size_t bytes, uint64_t entry);
+  // The segment has become larger or smaller, up to `bytes`. False as above; nothing has changed.
+  static bool ResizeHuge(const void* segment, size_t old_bytes, size_t bytes);
 
-  // Calls visit(address, entry&) for every entry that is not 0.
+  // Gives memory of the map for the window of an ordinary segment back: no page is left in it,
+  // and it is still the caller's.
+  static void Forget(const void* segment);
+
+  // Calls visit(address, entry&) for every entry that is not 0: the address of the slice, of a
+  // huge block that of its page.
   template <typename Visit>
   static void ForEach(Visit visit) {
-    for (size_t i = 0; i < kRootEntries; ++i) {
-      std::atomic<uint64_t>* leaf = root_[i].load(std::memory_order_acquire);
+    ForEachIn(root_, kRootEntries, [&visit](uint64_t slice, std::atomic<uint64_t>& entry) {
+      visit(reinterpret_cast<char*>(slice << kSliceShift), entry);
+    });
+    ForEachIn(huge_root_, kHugeRootEntries,
+              [&visit](uint64_t window, std::atomic<uint64_t>& entry) {
+                visit(reinterpret_cast<char*>((window << kWindowShift) + kHugeStart), entry);
+              });
+  }
+
+ private:
+  using Leaf = std::atomic<uint64_t>*;
+  using Root = std::atomic<Leaf>;
+
+  static std::atomic<uint64_t>* At(Root* root, uint64_t number) {
+    const Leaf leaf = root[number >> kLeafShift].load(std::memory_order_acquire);
+    return leaf != nullptr ? &leaf[number & (kLeafEntries - 1)] : nullptr;
+  }
+  static std::atomic<uint64_t>* FindOrMake(Root* root, uint64_t number);
+
+  template <typename Visit>
+  static void ForEachIn(Root* root, size_t entries, Visit visit) {
+    for (size_t i = 0; i < entries; ++i) {
+      const Leaf leaf = root[i].load(std::memory_order_acquire);
       if (leaf == nullptr) continue;
       for (size_t j = 0; j < kLeafEntries; ++j) {
-        if (leaf[j].load(std::memory_order_relaxed) != 0) {
-          visit(reinterpret_cast<char*>(((i << kLeafShift) | j) << kSliceShift), leaf[j]);
-        }
+        if (leaf[j].load(std::memory_order_relaxed) != 0) visit((i << kLeafShift) | j, leaf[j]);
       }
     }
   }
 
- private:
-  static std::atomic<uint64_t>* FindOrMake(uint64_t slice);
-
-  static inline std::atomic<std::atomic<uint64_t>*> root_[kRootEntries];
+  static inline Root root_[kRootEntries];
+  static inline Root huge_root_[kHugeRootEntries];
 };
 
 }  // namespace taskmem

@@ -97,13 +97,24 @@ ChargeOutcome AcquireLent(uint32_t slot, uint64_t bytes) {
   return ChargeOutcome::kOverGrant;
 }
 
+// Of --memory, what tasks, blocks and those without a task have.
+uint64_t UsedOfMemory() {
+  const PoolStats& stats = g_stats->pools;
+  return stats.execution_used_bytes.load(std::memory_order_relaxed) +
+         stats.storage_used_bytes.load(std::memory_order_relaxed) +
+         g_books[kUntrackedSlot].charged_bytes.load(std::memory_order_relaxed);
+}
+
+uint64_t RoomInPools() {
+  const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
+  const uint64_t used = UsedOfMemory() + static_cast<uint64_t>(CountedSlack());
+  return used < memory ? memory - used : 0;
+}
+
 // An eighth of the memory is left at most, and slack is a good part of what is taken.
 bool IsNear(uint64_t slack) {
-  const PoolStats& stats = g_stats->pools;
-  const uint64_t memory = stats.memory_bytes.load(std::memory_order_relaxed);
-  const uint64_t used = stats.execution_used_bytes.load(std::memory_order_relaxed) +
-                        stats.storage_used_bytes.load(std::memory_order_relaxed) +
-                        g_books[kUntrackedSlot].charged_bytes.load(std::memory_order_relaxed);
+  const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
+  const uint64_t used = UsedOfMemory();
   return slack > memory / 32 && used + slack > memory - memory / 8;
 }
 
@@ -229,6 +240,13 @@ uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns) 
 
 void CoverByPools(uint32_t slot, uint64_t bytes) {
   if (const InsidePools inside; inside) g_grants->Cover(slot, bytes);
+}
+
+void ReturnMuchIdleToPools(uint32_t slot, uint64_t charged, uint64_t bytes) {
+  const uint64_t most = TaskGrants::MostIdle(bytes, RoomInPools());
+  if (TaskGrants::HasMuchIdle(g_books[slot], charged, most, g_stats->pools.overdrawn_bytes)) {
+    ReturnIdleToPools(slot);
+  }
 }
 
 void ReturnIdleToPools(uint32_t slot) {

@@ -89,8 +89,10 @@ ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes);
 uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns);
 // A charge that policy let through has been made.
 void CoverByPools(uint32_t slot, uint64_t bytes);
-// A credit has left much idle.
+// What is idle beyond a quantum.
 void ReturnIdleToPools(uint32_t slot);
+// The same, where a credit of `bytes`, after which `charged` was left, has left much idle.
+void ReturnMuchIdleToPools(uint32_t slot, uint64_t charged, uint64_t bytes);
 // The task has ended; its slot is free.
 void EndTaskInPools(uint32_t slot);
 void ForgetInPools(uint32_t slot);

@@ -15,12 +15,6 @@ LedgerClass ClassOfSlot(uint32_t slot) {
   return slot == kUntrackedSlot ? LedgerClass::kUntrackedPages : LedgerClass::kTaskPages;
 }
 
-uint64_t OverlapBytes(uint64_t start, uint64_t end, uint64_t from, uint64_t to) {
-  const uint64_t low = std::max(start, from);
-  const uint64_t high = std::min(end, to);
-  return low < high ? high - low : 0;
-}
-
 }  // namespace
 
 // Which pages of a part of the address space are in memory.
@@ -47,7 +41,10 @@ class AllocatorView::Residency {
 };
 
 AllocatorView::AllocatorView(const RemoteMemory& memory, const AuditLayout& layout)
-    : memory_(memory), layout_(layout) {
+    : memory_(memory),
+      layout_(layout),
+      slices_{layout.page_map_root, PageMap::kRootEntries, {}, {}},
+      windows_{layout.huge_map_root, PageMap::kHugeRootEntries, {}, {}} {
   // Offsets and sizes are within bounds: IsPlausible (audit_layout_check.h).
   const auto slots =
       memory.ReadArray<unsigned char>(layout.cache, layout.cache_slots * layout.cache_slot_bytes);
@@ -59,28 +56,61 @@ AllocatorView::AllocatorView(const RemoteMemory& memory, const AuditLayout& layo
   }
 }
 
-uint64_t AllocatorView::Leaf(uint64_t index) {
-  const auto [found, is_new] = leaves_.try_emplace(index, 0);
+uint64_t AllocatorView::Leaf(Table* table, uint64_t index) {
+  if (index >= table->root_entries) return 0;
+  const auto [found, is_new] = table->leaves.try_emplace(index, 0);
   if (is_new) {
-    found->second =
-        memory_.Read<uint64_t>(layout_.page_map_root + index * sizeof(uint64_t)).value_or(0);
+    found->second = memory_.Read<uint64_t>(table->root + index * sizeof(uint64_t)).value_or(0);
   }
   return found->second;
 }
 
-bool AllocatorView::ReadEntries(uint64_t first_slice, size_t count,
-                                std::vector<uint64_t>* entries) {
-  if (first_slice >> (PageMap::kAddressBits - PageMap::kSliceShift) != 0) return false;
-  const uint64_t leaf = Leaf(first_slice >> PageMap::kLeafShift);
-  if (leaf == 0) return false;
-  const uint64_t at = first_slice & (PageMap::kLeafEntries - 1);
-  *entries = memory_.ReadArray<uint64_t>(leaf + at * sizeof(uint64_t), count);
-  return !entries->empty();
+uint64_t AllocatorView::Entry(Table* table, uint64_t number) {
+  const uint64_t leaf = Leaf(table, number >> PageMap::kLeafShift);
+  if (leaf == 0) return 0;
+  constexpr uint64_t kGroup = PageMap::kWindowSlices;
+  const auto [found, is_new] = table->groups.try_emplace(number / kGroup);
+  if (is_new) {
+    const uint64_t first = number / kGroup * kGroup & (PageMap::kLeafEntries - 1);
+    found->second = memory_.ReadArray<uint64_t>(leaf + first * sizeof(uint64_t), kGroup);
+  }
+  return number % kGroup < found->second.size() ? found->second[number % kGroup] : 0;
 }
 
-uint64_t AllocatorView::Entry(uint64_t slice) {
-  std::vector<uint64_t> entry;
-  return ReadEntries(slice, 1, &entry) ? entry[0] : 0;
+// The large block in which a slice lies, that is not a huge one.
+AllocatorView::Range AllocatorView::LargeAt(uint64_t slice) {
+  uint64_t entry = 0;
+  for (; slice % PageMap::kWindowSlices != 0; slice = PageMap::Before(slice)) {
+    entry = Entry(&slices_, slice);
+    if (entry != 0) break;
+  }
+  if (PageMap::KindOf(entry) == PageMap::kMark) {
+    slice -= entry >> 3;
+    entry = Entry(&slices_, slice);
+  }
+  if (PageMap::KindOf(entry) != PageMap::kLarge) return {};
+  const uint64_t start = slice << PageMap::kSliceShift;
+  return {start, start + PageMap::LargeBytes(entry), PageMap::SlotOf(entry)};
+}
+
+// The huge block that reaches into a window.
+AllocatorView::Range AllocatorView::HugeIn(uint64_t window) {
+  // Most often none was ever near.
+  if (Leaf(&windows_, window >> PageMap::kLeafShift) == 0) return {};
+  uint64_t entry = 0;
+  for (; window != 0; window = PageMap::Before(window)) {
+    entry = Entry(&windows_, window);
+    if (entry != 0) break;
+  }
+  if (PageMap::KindOf(entry) == PageMap::kMark) {
+    window -= entry >> 3;
+    entry = Entry(&windows_, window);
+  }
+  if (!PageMap::IsLarge(entry)) return {};
+  const uint64_t start = PageMap::KindOf(entry) == PageMap::kLarge
+                             ? (window << PageMap::kWindowShift) + PageMap::kHugeStart
+                             : (window + 1) << PageMap::kWindowShift;
+  return {start, start + PageMap::LargeBytes(entry), PageMap::SlotOf(entry)};
 }
 
 bool AllocatorView::IsSegment(uint64_t address) const {
@@ -91,13 +121,16 @@ bool AllocatorView::IsSegment(uint64_t address) const {
 }
 
 void AllocatorView::AddShares(uint64_t start, uint64_t end, Shares* shares) {
+  slices_.groups.clear();
+  windows_.groups.clear();
   const uint64_t window_bytes = uint64_t{1} << layout_.segment_shift;
   const uint64_t leaf_bytes = PageMap::kLeafEntries << PageMap::kSliceShift;
   for (uint64_t at = start; at < end && !memory_.IsTimeUp();) {
+    if (at >> PageMap::kAddressBits != 0) return;
     // Where the page map has no leaf the allocator never was.
     const uint64_t leaf = at / leaf_bytes;
-    if (at >> PageMap::kAddressBits != 0) return;
-    if (Leaf(leaf) == 0) {
+    if (Leaf(&slices_, leaf) == 0 &&
+        Leaf(&windows_, at >> (PageMap::kWindowShift + PageMap::kLeafShift)) == 0) {
       at = (leaf + 1) * leaf_bytes;
       continue;
     }
@@ -110,32 +143,34 @@ void AllocatorView::AddShares(uint64_t start, uint64_t end, Shares* shares) {
 void AllocatorView::AddWindow(uint64_t window, uint64_t start, uint64_t end, Shares* shares) {
   const uint64_t first = start >> PageMap::kSliceShift;
   const uint64_t last = (end - 1) >> PageMap::kSliceShift;
-  std::vector<uint64_t> entries;
-  if (!ReadEntries(first, last - first + 1, &entries)) return;
   const bool is_segment = IsSegment(window);
-  const bool has_entries =
-      std::any_of(entries.begin(), entries.end(), [](uint64_t entry) { return entry != 0; });
+  const Range huge = HugeIn(start >> PageMap::kWindowShift);
+  bool has_entries = huge.Meets(start, end);
+  for (uint64_t slice = first; slice <= last && !has_entries; ++slice) {
+    has_entries = Entry(&slices_, slice) != 0;
+  }
   if (!is_segment && !has_entries) return;
   const Residency residency(memory_, start, end);
-  for (uint64_t i = 0; i < entries.size(); ++i) {
-    const uint64_t slice = (first + i) << PageMap::kSliceShift;
-    const uint64_t slice_start = std::max(slice, start);
-    const uint64_t slice_end = std::min(slice + kSliceBytes, end);
+  for (uint64_t slice = first; slice <= last; ++slice) {
+    const uint64_t address = slice << PageMap::kSliceShift;
+    const uint64_t slice_start = std::max(address, start);
+    const uint64_t slice_end = std::min(address + kSliceBytes, end);
+    const uint64_t entry = Entry(&slices_, slice);
     uint64_t used = 0;
-    switch (PageMap::KindOf(entries[i])) {
+    switch (PageMap::KindOf(entry)) {
       case PageMap::kOwned:
-        used = AddOwned(window, (slice - window) >> PageMap::kSliceShift, residency, slice_start,
-                        slice_end, PageMap::SlotOf(entries[i]), shares);
+        used = AddOwned(window, (address - window) >> PageMap::kSliceShift, residency, slice_start,
+                        slice_end, PageMap::SlotOf(entry), shares);
         break;
       case PageMap::kShared:
-        used = AddShared(entries[i] & ~uint64_t{7}, residency, slice_start, slice_end, shares);
+        used = AddShared(entry & ~uint64_t{7}, residency, slice_start, slice_end, shares);
         break;
-      case PageMap::kLarge:
-      case PageMap::kLater:
-        used = AddLarge(slice, entries[i], residency, slice_start, slice_end, shares);
-        break;
-      default:
-        if (!is_segment) continue;  // not ours
+      default: {
+        const Range block = huge.Meets(slice_start, slice_end) ? huge : LargeAt(slice);
+        // Slack, or not ours.
+        if (!block.Meets(slice_start, slice_end) && !is_segment) continue;
+        used = AddLarge(block, residency, slice_start, slice_end, shares);
+      }
     }
     const uint64_t resident = residency.Bytes(slice_start, slice_end);
     shares->Add(LedgerClass::kAllocatorSlack, 0, resident > used ? resident - used : 0);
@@ -210,25 +245,23 @@ uint64_t AllocatorView::AddShared(uint64_t address, const Residency& residency,
   return used;
 }
 
-uint64_t AllocatorView::AddLarge(uint64_t slice, uint64_t entry, const Residency& residency,
+uint64_t AllocatorView::AddLarge(const Range& block, const Residency& residency,
                                  uint64_t slice_start, uint64_t slice_end, Shares* shares) {
-  uint64_t first = slice;
-  if (PageMap::KindOf(entry) == PageMap::kLater) {
-    first -= (entry >> 3) << PageMap::kSliceShift;
-    entry = Entry(first >> PageMap::kSliceShift);
-    if (PageMap::KindOf(entry) != PageMap::kLarge) return 0;
-  }
-  const uint64_t end = first + PageMap::LargeBytes(entry);
-  if (OverlapBytes(first, end, slice_start, slice_end) == 0) return 0;
-  const uint64_t bytes = residency.Bytes(std::max(first, slice_start), std::min(end, slice_end));
-  shares->Add(ClassOfSlot(PageMap::SlotOf(entry)), PageMap::SlotOf(entry), bytes);
+  if (!block.Meets(slice_start, slice_end)) return 0;
+  const uint64_t bytes =
+      residency.Bytes(std::max(block.start, slice_start), std::min(block.end, slice_end));
+  shares->Add(ClassOfSlot(block.slot), block.slot, bytes);
   return bytes;
 }
 
 std::optional<AllocatorView::Block> AllocatorView::FindBlock(uint64_t address) {
-  const uint64_t entry = Entry(address >> PageMap::kSliceShift);
+  uint64_t entry = Entry(&slices_, address >> PageMap::kSliceShift);
+  if (entry == 0 && address % (uint64_t{1} << PageMap::kWindowShift) == PageMap::kHugeStart) {
+    entry = Entry(&windows_, address >> PageMap::kWindowShift);
+  }
   switch (PageMap::KindOf(entry)) {
     case PageMap::kLarge:
+    case PageMap::kAligned:
       return Block{PageMap::SlotOf(entry), PageMap::LargeBytes(entry)};
     case PageMap::kShared: {
       const Owners& owners = ReadOwners(entry & ~uint64_t{7});

@@ -43,9 +43,25 @@ class AllocatorView {
   };
   class Residency;
 
-  uint64_t Entry(uint64_t slice);
-  bool ReadEntries(uint64_t first_slice, size_t count, std::vector<uint64_t>* entries);
-  uint64_t Leaf(uint64_t index);
+  // One of the two tables of the page map.
+  struct Table {
+    uint64_t root;
+    uint64_t root_entries;
+    std::unordered_map<uint64_t, uint64_t> leaves;  // by index into the first level; 0: none
+    std::unordered_map<uint64_t, std::vector<uint64_t>> groups;  // of entries, as read
+  };
+  // A large block.
+  struct Range {
+    uint64_t start = 0;
+    uint64_t end = 0;
+    uint32_t slot = 0;
+    bool Meets(uint64_t from, uint64_t to) const { return start < to && from < end; }
+  };
+
+  uint64_t Leaf(Table* table, uint64_t index);
+  uint64_t Entry(Table* table, uint64_t number);
+  Range HugeIn(uint64_t window);
+  Range LargeAt(uint64_t slice);
   bool IsSegment(uint64_t address) const;
   const Owners& ReadOwners(uint64_t address);
   void AddWindow(uint64_t window, uint64_t start, uint64_t end, Shares* shares);
@@ -53,12 +69,13 @@ class AllocatorView {
                     uint64_t slice_start, uint64_t slice_end, uint32_t slot, Shares* shares);
   uint64_t AddShared(uint64_t owners, const Residency& residency, uint64_t slice_start,
                      uint64_t slice_end, Shares* shares);
-  uint64_t AddLarge(uint64_t slice, uint64_t entry, const Residency& residency,
-                    uint64_t slice_start, uint64_t slice_end, Shares* shares);
+  uint64_t AddLarge(const Range& block, const Residency& residency, uint64_t slice_start,
+                    uint64_t slice_end, Shares* shares);
 
   const RemoteMemory& memory_;
   const AuditLayout& layout_;
-  std::unordered_map<uint64_t, uint64_t> leaves_;  // by index into the first level; 0: none
+  Table slices_;
+  Table windows_;
   std::set<uint64_t> cached_segments_;
   uint64_t headers_of_ = 0;  // the segment whose slices are in headers_
   std::vector<unsigned char> headers_;

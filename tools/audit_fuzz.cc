@@ -108,6 +108,14 @@ void MakePages(MadeProcess* process, Tables* tables) {
   const uint64_t root = tables->Add(4096);
   layout.page_map_root = root - (slice >> PageMap::kLeafShift) * sizeof(uint64_t);
   memory.Put(root, leaf);
+  // A huge block behind the segment.
+  constexpr uint64_t kWindow = (kSegment >> PageMap::kWindowShift) + 1;
+  const uint64_t huge_leaf = tables->Add(PageMap::kLeafEntries * sizeof(uint64_t));
+  layout.huge_map_root = tables->Add(PageMap::kHugeRootEntries * sizeof(uint64_t));
+  memory.Put(layout.huge_map_root + (kWindow >> PageMap::kLeafShift) * sizeof(uint64_t),
+             huge_leaf);
+  memory.Put(huge_leaf + (kWindow & (PageMap::kLeafEntries - 1)) * sizeof(uint64_t),
+             PageMap::Large(5, 40'000'000));
   constexpr uint32_t kBlocks = 200;
   layout.owners_start_at = 0;
   layout.owners_block_at = 8;
@@ -121,7 +129,7 @@ void MakePages(MadeProcess* process, Tables* tables) {
     memory.Put(owners + 16 + i * 2, static_cast<uint16_t>(1 + i % 7));
   }
   const uint64_t entries[] = {0, PageMap::Owned(5), owners | PageMap::kShared,
-                              PageMap::Large(6, 100'000), uint64_t{1} << 3 | PageMap::kLater,
+                              PageMap::Large(6, 100'000), PageMap::Mark(1),
                               PageMap::Owned(0)};
   for (size_t i = 0; i < std::size(entries); ++i) {
     memory.Put(leaf + ((slice + i) % PageMap::kLeafEntries) * sizeof(uint64_t), entries[i]);

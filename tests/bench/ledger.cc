@@ -84,7 +84,10 @@ class Ledger {
       pools_.ReleaseExecutionMemory(kStepBytes, slot, kMode);
       return 1;
     }
-    if (!TaskGrants::HasMuchIdle(books_[slot], charged, shown_overdrawn_)) return 0;
+    if (!TaskGrants::HasMuchIdle(books_[slot], charged, TaskGrants::kMaxIdleBytes,
+                                 shown_overdrawn_)) {
+      return 0;
+    }
     grants_.ReturnIdle(slot);
     ShowPools();
     return 1;
