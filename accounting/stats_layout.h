@@ -34,7 +34,7 @@ enum class ProcessState : uint32_t { kRunning = 1, kExited = 2 };
 
 // The pools of the process, as of the last grant, and how memory is divided.
 struct PoolStats {
-  std::atomic<uint64_t> memory_bytes;  // kNoPool: unlimited
+  std::atomic<uint64_t> memory_bytes;  // kNoPool: unlimited; 0: not looked up yet
   std::atomic<uint64_t> execution_size_bytes;
   std::atomic<uint64_t> execution_used_bytes;  // granted to tasks
   std::atomic<uint64_t> storage_size_bytes;

@@ -140,6 +140,24 @@ void UnifiedMemoryManager::ReturnLent(ModePools& pools) {
   pools.execution.DecrementPoolSize(returned);
 }
 
+void UnifiedMemoryManager::Resize(int64_t max_bytes, int64_t region_bytes, MemoryMode mode) {
+  mutex_.Lock();
+  ModePools& pools = PoolsOf(mode);
+  const int64_t execution_used = pools.execution.used();
+  const int64_t storage_used = pools.storage.used();
+  pools.region_bytes = region_bytes;
+  pools.base_bytes = max_bytes;
+  pools.max_bytes = std::max(max_bytes, execution_used + storage_used);
+  const int64_t storage_size =
+      std::max(storage_used, std::min(region_bytes, pools.max_bytes - execution_used));
+  pools.storage.DecrementPoolSize(pools.storage.free());
+  pools.storage.IncrementPoolSize(storage_size - storage_used);
+  pools.execution.DecrementPoolSize(pools.execution.free());
+  pools.execution.IncrementPoolSize(pools.max_bytes - storage_size - execution_used);
+  Notify();
+  UnlockAndWake();
+}
+
 Result<bool> UnifiedMemoryManager::AcquireStorageMemory(std::string_view block, int64_t bytes,
                                                         MemoryMode mode) {
   if (bytes < 0) return MemoryError(ErrorCode::kInvalidArgument, bytes);

@@ -132,6 +132,10 @@ class UnifiedMemoryManager {
   bool Lend(int64_t bytes, int64_t keep, MemoryMode mode);
   void EndLending(MemoryMode mode);
 
+  // Where the sizes that the manager was made with were a guess: what is held stays held, and
+  // what is more than the new size counts as lent. `region_bytes` is a part of `max_bytes`.
+  void Resize(int64_t max_bytes, int64_t region_bytes, MemoryMode mode);
+
   // UMM-7: all or nothing; never waits. May evict. kInvalidArgument, and what the
   // evictor fails with.
   Result<bool> AcquireStorageMemory(std::string_view block, int64_t bytes, MemoryMode mode);

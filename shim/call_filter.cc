@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "shim/libc.h"
+#include "shim/stats_segment.h"
 
 extern "C" __attribute__((visibility("hidden"))) long (*g_next_syscall)(long, long, long, long,
                                                                         long, long, long);
@@ -28,7 +29,8 @@ void OpenCallFilter() {
   if (void* next = NextSymbol("syscall")) {
     g_next_syscall = reinterpret_cast<decltype(g_next_syscall)>(next);
   }
-  os::g_knows_thread_id.store(os::ThreadIdOfControlBlock() == os::ThreadId());
+  // The first thread has the number of the process.
+  os::g_knows_thread_id.store(os::ThreadIdOfControlBlock() == static_cast<int>(g_stats->pid));
   // Fails where there are no filters, and where one forbids this very call.
   const long mode = os::Call(SYS_prctl, PR_GET_SECCOMP);
   if (mode != SECCOMP_MODE_DISABLED && mode != -EINVAL) {

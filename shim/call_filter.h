@@ -5,6 +5,7 @@
 
 #include "shim/after_fork.h"
 #include "shim/os.h"
+#include "shim/pools.h"
 
 namespace taskmem {
 
@@ -19,6 +20,7 @@ class FilterWatch {
       : installs_(installs), before_(os::g_call_filter.load(std::memory_order_relaxed)) {
     if (!installs_) return;
     ListBooks();
+    LookUpMemory();
     os::g_call_filter.store(os::CallFilter::kInstalled);
     if (is_strict) os::g_has_clock.store(false);
   }

@@ -19,16 +19,17 @@ constexpr uint32_t kMaxLibraries = MappingTag::kMaxLibraries;
 
 // Where a library lies: what tells a library that was closed from a later one in its place.
 struct Place {
-  std::atomic<uint32_t> library;  // 0: nobody yet
-  uintptr_t start;
-  uintptr_t end;
-  const void* link_map;
+  std::atomic<uint32_t> library{0};  // 0: nobody yet
+  uintptr_t start = 0;
+  uintptr_t end = 0;
+  const void* link_map = nullptr;
 };
 
-Library g_libraries[kMaxLibraries] = {{"unknown", Allocator::kNone, false}};
-std::atomic<bool> g_is_written[kMaxLibraries];
+// Zero all of it, so that nothing is touched before it is used: DescribeLibraries names the first.
+constinit Library g_libraries[kMaxLibraries] = {};
+constinit std::atomic<bool> g_is_written[kMaxLibraries] = {};
 std::atomic<uint32_t> g_library_count{1};
-Place g_places[kMaxLibraries];
+constinit Place g_places[kMaxLibraries] = {};
 std::atomic<uint32_t> g_place_count{0};
 
 struct KnownSymbol {
@@ -245,9 +246,13 @@ uint32_t LibraryCount() {
   while (count < kMaxLibraries && g_is_written[count].load(std::memory_order_acquire)) ++count;
   return count;
 }
-const Library& LibraryAt(uint32_t index) { return g_libraries[index]; }
+const Library& LibraryAt(uint32_t index) {
+  static constexpr Library kUnknown = {"unknown", Allocator::kNone, false};
+  return index != 0 ? g_libraries[index] : kUnknown;
+}
 
 void DescribeLibraries(AuditLayout* layout) {
+  g_libraries[0] = LibraryAt(0);
   layout->libraries = reinterpret_cast<uint64_t>(g_libraries);
   layout->library_count = reinterpret_cast<uint64_t>(&g_library_count);
   layout->library_bytes = sizeof(Library);

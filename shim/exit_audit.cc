@@ -24,6 +24,8 @@ void OpenExitAudit() {
   if (pid > 0 && pid == os::Call(SYS_getppid)) g_auditor = pid;
 }
 
+bool HasExitAuditor() { return g_auditor != 0; }
+
 void AwaitExitAudit() {
   // Once: exit may be called in more than one way, and a forked child is not meant.
   if (g_auditor == 0 || g_stats->pid != static_cast<uint32_t>(os::ProcessId())) return;

@@ -7,6 +7,7 @@ namespace taskmem {
 
 // Once, at the start: finds out whether somebody audits this process.
 void OpenExitAudit();
+bool HasExitAuditor();
 
 // As the process ends: waits until it has been audited; a bounded time, and not at all where
 // nobody audits it. At most the first call waits.

@@ -4,6 +4,7 @@
 #include "shim/mimalloc_embed.h"
 //
 #include <errno.h>
+#include <sys/platform/x86.h>
 #include <sys/uio.h>
 
 #include <cstdlib>
@@ -58,6 +59,8 @@ mi_page_t* TakePageMemory(mi_heap_t* heap, size_t bytes, size_t huge_alignment);
 void GivePageMemory(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void PurgeContext(Context* context, bool force);
 void PurgeOwnIfDue(Context* context);
+bool g_counts_fast = false;
+void LookAtProcessor();
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
 void* AllocateIfLetThrough(Context* context, size_t size);
 }

@@ -1,19 +1,22 @@
 #include "shim/libc.h"
 
 #include <dlfcn.h>
-#include <link.h>
 #include <sys/mman.h>
 
 #include <cstdint>
 #include <cstring>
 
 #include "shim/heap.h"
+#include "shim/loaded_symbols.h"
 #include "shim/message.h"
+#include "shim/os.h"
 
 extern "C" int posix_memalign(void**, size_t, size_t) noexcept;
 extern "C" void* reallocarray(void*, size_t, size_t) noexcept;
 extern "C" void* valloc(size_t) noexcept;
 extern "C" void* pvalloc(size_t) noexcept;
+// In glibc, and in nothing that comes before it.
+extern "C" void _IO_list_lock();
 
 namespace taskmem {
 
@@ -32,27 +35,52 @@ struct Entry {
 constexpr unsigned char kJump[] = {0xff, 0x25, 0, 0, 0, 0};
 constexpr size_t kJumpBytes = sizeof(kJump) + sizeof(void*);
 
-void* LibcHandle() { return dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD); }
+LoadedSymbols LibcSymbols() {
+  return LoadedSymbols::Around(reinterpret_cast<void*>(&_IO_list_lock));
+}
 
 // Finds the function and makes sure that a jump fits into it.
-bool FindCode(void* libc, Entry& entry) {
-  void* code = dlsym(libc, entry.name);
-  Dl_info info;
-  ElfW(Sym)* symbol = nullptr;
-  if (code == nullptr ||
-      dladdr1(code, &info, reinterpret_cast<void**>(&symbol), RTLD_DL_SYMENT) == 0 ||
-      symbol == nullptr || symbol->st_size < kJumpBytes) {
-    return false;
-  }
-  entry.code = static_cast<unsigned char*>(code);
+bool FindCode(const LoadedSymbols& libc, Entry& entry) {
+  const LoadedSymbols::Function function = libc.Find(entry.name);
+  if (function.bytes < kJumpBytes) return false;
+  entry.code = function.code;
   return true;
 }
 
-bool Protect(const unsigned char* code, int protection) {
-  constexpr uintptr_t kPageMask = ~uintptr_t{4095};
-  const uintptr_t start = reinterpret_cast<uintptr_t>(code) & kPageMask;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(code) + kJumpBytes + 4095) & kPageMask;
-  return mprotect(reinterpret_cast<void*>(start), end - start, protection) == 0;
+// A run of pages with entries. They lie close together: one run, most often.
+struct Run {
+  uintptr_t start;
+  uintptr_t end;
+};
+
+template <size_t kEntries>
+size_t FindRuns(const Entry (&entries)[kEntries], Run (&runs)[kEntries]) {
+  constexpr uintptr_t kPageBytes = 4096;
+  constexpr uintptr_t kGapBytes = 4 * kPageBytes;
+  size_t count = 0;
+  for (const Entry& entry : entries) {
+    const auto code = reinterpret_cast<uintptr_t>(entry.code);
+    Run run = {code & ~(kPageBytes - 1),
+               (code + kJumpBytes + kPageBytes - 1) & ~(kPageBytes - 1)};
+    // What it touches joins it.
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (runs[i].start <= run.end + kGapBytes && run.start <= runs[i].end + kGapBytes) {
+        if (runs[i].start < run.start) run.start = runs[i].start;
+        if (runs[i].end > run.end) run.end = runs[i].end;
+      } else {
+        runs[kept++] = runs[i];
+      }
+    }
+    runs[kept] = run;
+    count = kept + 1;
+  }
+  return count;
+}
+
+bool Protect(const Run& run, int protection) {
+  return !os::Failed(os::Call(SYS_mprotect, static_cast<long>(run.start),
+                              static_cast<long>(run.end - run.start), protection));
 }
 
 }  // namespace
@@ -60,11 +88,10 @@ bool Protect(const unsigned char* code, int protection) {
 void* NextSymbol(const char* name) { return dlsym(RTLD_NEXT, name); }
 
 void ResolveLibc() {
-  void* libc = LibcHandle();
-  if (libc == nullptr) return;
-  g_libc_malloc.free = reinterpret_cast<void (*)(void*)>(dlsym(libc, "free"));
+  const LoadedSymbols libc = LibcSymbols();
+  g_libc_malloc.free = reinterpret_cast<void (*)(void*)>(libc.Find("free").code);
   g_libc_malloc.usable_size =
-      reinterpret_cast<size_t (*)(void*)>(dlsym(libc, "malloc_usable_size"));
+      reinterpret_cast<size_t (*)(void*)>(libc.Find("malloc_usable_size").code);
 }
 
 bool RedirectLibc() {
@@ -80,17 +107,22 @@ bool RedirectLibc() {
       {"pvalloc", reinterpret_cast<void*>(pvalloc)},
       {"malloc_usable_size", reinterpret_cast<void*>(TaskmemUsableSize)},
   };
-  void* libc = LibcHandle();
+  const LoadedSymbols libc = LibcSymbols();
   for (Entry& entry : entries) {
-    if (libc == nullptr || !FindCode(libc, entry)) {
+    if (!FindCode(libc, entry)) {
       Message("glibc's %s cannot be redirected: libraries that bind to it keep glibc's heap",
               entry.name);
       return false;
     }
   }
-  for (const Entry& entry : entries) {
-    if (!Protect(entry.code, PROT_READ | PROT_WRITE | PROT_EXEC)) {
-      for (const Entry& done : entries) Protect(done.code, PROT_READ | PROT_EXEC);
+  Run runs[sizeof(entries) / sizeof(entries[0])];
+  const size_t count = FindRuns(entries, runs);
+  const auto close = [&] {
+    for (size_t i = 0; i < count; ++i) Protect(runs[i], PROT_READ | PROT_EXEC);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    if (!Protect(runs[i], PROT_READ | PROT_WRITE | PROT_EXEC)) {
+      close();
       Message("glibc's text cannot be made writable: libraries that bind to its malloc keep "
               "glibc's heap");
       return false;
@@ -102,7 +134,7 @@ bool RedirectLibc() {
     memcpy(entry.code, kJump, sizeof(kJump));
     memcpy(entry.code + sizeof(kJump), &entry.target, sizeof(entry.target));
   }
-  for (const Entry& entry : entries) Protect(entry.code, PROT_READ | PROT_EXEC);
+  close();
   g_libc_redirected = true;
   return true;
 }

@@ -20,6 +20,7 @@ std::atomic<bool> g_is_writing{false};
 void WriteLibraries() {
   MappingsTable& table = *g_mappings_table;
   const uint32_t count = LibraryCount();
+  StatsReserveMappings(0, count);
   for (uint32_t i = 0; i < count; ++i) {
     memcpy(table.library[i], LibraryAt(i).name, Library::kNameBytes);
   }
@@ -39,7 +40,7 @@ void WriteRows() {
       more += count;
       continue;
     }
-    StatsReserveMappings(static_cast<uint32_t>(rows + count));
+    StatsReserveMappings(static_cast<uint32_t>(rows + count), 0);
     for (uint32_t i = 0; i < count; ++i, ++rows) {
       MappedRow& row = table.row[rows];
       row.start.store(ranges[i].start, std::memory_order_relaxed);
@@ -58,7 +59,7 @@ void PublishMappings(bool with_stacks) {
       g_is_writing.exchange(true, std::memory_order_acquire)) {
     return;
   }
-  StatsReserveMappings(0);
+  StatsReserveMappings(0, 0);
   MappingsTable& table = *g_mappings_table;
   table.sequence.fetch_add(1, std::memory_order_acq_rel);
   WriteLibraries();

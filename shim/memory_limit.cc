@@ -1,10 +1,11 @@
 #include "shim/memory_limit.h"
 
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "shim/os.h"
 
@@ -16,6 +17,25 @@ constexpr uint64_t kReserveBytes = uint64_t{300} << 20;
 constexpr size_t kPathBytes = 512;
 
 uint64_t Smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+// Whoever looks may have a small stack: no buffer lies on it, and nothing of stdio is called.
+struct Buffers {
+  char text[4096];
+  char group[kPathBytes];
+  char path[2 * kPathBytes + 64];
+};
+Buffers g_buffers;
+
+// `parts` one after another in g_buffers.path, cut.
+const char* Path(std::initializer_list<const char*> parts) {
+  char* at = g_buffers.path;
+  char* const end = at + sizeof(g_buffers.path) - 1;
+  for (const char* part : parts) {
+    while (*part != '\0' && at < end) *at++ = *part++;
+  }
+  *at = '\0';
+  return g_buffers.path;
+}
 
 // The number a text begins with; kNoLimit where it begins with none ("max").
 uint64_t ParseNumber(const char* text) {
@@ -29,19 +49,19 @@ uint64_t ReadLimit(const char* path) {
   return os::ReadFile(path, text, sizeof(text)) > 0 ? ParseNumber(text) : kNoLimit;
 }
 
-// The smallest limit of a group and all above it. `mount` is where the hierarchy is
-// mounted; in a container the group's path may not be seen below it: then the mount
-// itself is the group.
-uint64_t GroupLimit(const char* mount, const char* group, const char* file) {
-  char path[2 * kPathBytes + 64];
-  char name[kPathBytes];
-  snprintf(name, sizeof(name), "%s", group);
+// The smallest limit of a group and all above it. The hierarchy is mounted at `root` + `mount`;
+// in a container the group's path may not be seen below it: then the mount itself is the group.
+uint64_t GroupLimit(const char* root, const char* mount, const char* group, const char* file) {
+  char* const name = g_buffers.group;
+  const size_t length = strnlen(group, kPathBytes - 1);
+  memcpy(name, group, length);
+  name[length] = '\0';
   uint64_t limit = kNoLimit;
   for (;;) {
-    snprintf(path, sizeof(path), "%s%s/%s", mount, strcmp(name, "/") == 0 ? "" : name, file);
-    limit = Smaller(limit, ReadLimit(path));
+    const bool is_root = name[0] == '/' && name[1] == '\0';
+    limit = Smaller(limit, ReadLimit(Path({root, mount, is_root ? "" : name, "/", file})));
     char* slash = strrchr(name, '/');
-    if (slash == nullptr || name[0] == '\0') return limit;
+    if (slash == nullptr || is_root || name[0] == '\0') return limit;
     *slash = '\0';
   }
 }
@@ -61,10 +81,9 @@ bool HasController(const char* controllers, size_t length, const char* wanted) {
 }
 
 uint64_t ControlGroupLimit(const char* root) {
-  char path[kPathBytes];
-  char text[4096];
-  snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-  const long length = os::ReadFile(path, text, sizeof(text));
+  char* const text = g_buffers.text;
+  const long length =
+      os::ReadFile(Path({root, "/proc/self/cgroup"}), text, sizeof(g_buffers.text));
   if (length <= 0) return kNoLimit;
   uint64_t limit = kNoLimit;
   // Lines "<id>:<controllers>:<group>"; version 2 has no controllers.
@@ -76,33 +95,40 @@ uint64_t ControlGroupLimit(const char* root) {
     ++controllers;
     const auto controllers_length = static_cast<size_t>(group - controllers);
     ++group;
-    char mount[kPathBytes];
     if (controllers_length == 0) {
-      snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup", root);
-      limit = Smaller(limit, GroupLimit(mount, group, "memory.max"));
+      limit = Smaller(limit, GroupLimit(root, "/sys/fs/cgroup", group, "memory.max"));
     } else if (HasController(controllers, controllers_length, "memory")) {
-      snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup/memory", root);
-      limit = Smaller(limit, GroupLimit(mount, group, "memory.limit_in_bytes"));
+      limit = Smaller(limit,
+                      GroupLimit(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
     }
   }
   return limit;
 }
 
-uint64_t MachineMemory(const char* root) {
-  char path[kPathBytes];
-  char text[4096];
-  snprintf(path, sizeof(path), "%s/proc/meminfo", root);
-  if (os::ReadFile(path, text, sizeof(text)) <= 0) return kNoLimit;
+uint64_t MachineMemoryFrom(const char* root) {
+  char* const text = g_buffers.text;
+  if (os::ReadFile(Path({root, "/proc/meminfo"}), text, sizeof(g_buffers.text)) <= 0) {
+    return kNoLimit;
+  }
   const char* total = strstr(text, "MemTotal:");
   const uint64_t kib = total != nullptr ? ParseNumber(total + strlen("MemTotal:")) : kNoLimit;
   return kib < kNoLimit / 1024 ? kib * 1024 : kNoLimit;
 }
 
+uint64_t MachineMemory() {
+  struct sysinfo info = {};
+  if (os::Failed(os::Call(SYS_sysinfo, reinterpret_cast<long>(&info)))) return kNoLimit;
+  return uint64_t{info.totalram} * info.mem_unit;
+}
+
+uint64_t WithoutReserve(uint64_t limit) {
+  return limit == kNoLimit ? limit : limit - Smaller(kReserveBytes, limit / 8);
+}
+
 }  // namespace
 
 uint64_t MemoryBytesFrom(const char* root) {
-  const uint64_t limit = Smaller(ControlGroupLimit(root), MachineMemory(root));
-  return limit == kNoLimit ? limit : limit - Smaller(kReserveBytes, limit / 8);
+  return WithoutReserve(Smaller(ControlGroupLimit(root), MachineMemoryFrom(root)));
 }
 
 uint64_t ResidentMemoryBytes() {
@@ -140,6 +166,10 @@ uint64_t ResidentMemoryBytes() {
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-uint64_t DefaultMemoryBytes() { return MemoryBytesFrom(""); }
+uint64_t MachineMemoryBytes() { return WithoutReserve(MachineMemory()); }
+
+uint64_t DefaultMemoryBytes() {
+  return WithoutReserve(Smaller(ControlGroupLimit(""), MachineMemory()));
+}
 
 }  // namespace taskmem

@@ -9,8 +9,12 @@ namespace taskmem {
 // The default of --memory, in bytes: the smallest limit of the control groups the process
 // is in (version 1 or 2), or the machine's memory; less a reserve for what is not
 // allocated: 300 MiB, as Spark's, but an eighth at most. UINT64_MAX where nothing says.
-// Does I/O; allocates nothing.
+// Does I/O, about four system calls for each group; allocates nothing, takes little stack. One
+// thread at a time.
 uint64_t DefaultMemoryBytes();
+
+// The same of the machine alone, by one system call.
+uint64_t MachineMemoryBytes();
 
 // The same from another root and group file, for tests: `root` + "/proc/self/cgroup" and so on.
 uint64_t MemoryBytesFrom(const char* root);

@@ -100,7 +100,13 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #define munmap(address, length) taskmem::SystemCall(SYS_munmap, address, length)
 #define mprotect(address, length, how) taskmem::SystemCall(SYS_mprotect, address, length, how)
 #define madvise(address, length, how) taskmem::SystemCall(SYS_madvise, address, length, how)
+// Neither how the machine overcommits nor how many memory nodes it has changes anything here: all
+// but free segments is committed, and by its own choice.
+#define open(path, flags) (-1)
+#define access(path, how) (-1)
 #include "os.c"
+#undef open
+#undef access
 #undef _mi_heap_random_next
 #undef mmap
 #undef munmap

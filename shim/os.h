@@ -67,6 +67,11 @@ inline void Unmap(void* start, size_t bytes) {
   Call(SYS_munmap, reinterpret_cast<long>(start), static_cast<long>(bytes));
 }
 
+// A machine may give huge pages unasked: then one byte of a sparse table would take 2 MiB.
+inline void UseSmallPages(void* start, size_t bytes) {
+  Call(SYS_madvise, reinterpret_cast<long>(start), static_cast<long>(bytes), MADV_NOHUGEPAGE);
+}
+
 // The kernel's strict filter forbids the clock as well.
 inline std::atomic<bool> g_has_clock{true};
 
@@ -131,21 +136,17 @@ class SignalsBlocked {
   uint64_t before_ = 0;
 };
 
-// Reads a small file whole into `buffer`, NUL-terminated. Returns its length,
-// or a negative number.
+// Reads a small file of /proc or /sys into `buffer`, NUL-terminated: the kernel gives such a file
+// whole at one read. Returns its length, or a negative number.
 inline long ReadFile(const char* path, char* buffer, size_t buffer_bytes) {
   const long fd = Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
   if (Failed(fd)) return fd;
-  size_t length = 0;
-  while (length + 1 < buffer_bytes) {
-    const long got = Call(SYS_read, fd, reinterpret_cast<long>(buffer + length),
-                          static_cast<long>(buffer_bytes - 1 - length));
-    if (got <= 0) break;
-    length += static_cast<size_t>(got);
-  }
+  const long got = Call(SYS_read, fd, reinterpret_cast<long>(buffer),
+                        static_cast<long>(buffer_bytes - 1));
   Call(SYS_close, fd);
+  const long length = got > 0 ? got : 0;
   buffer[length] = '\0';
-  return static_cast<long>(length);
+  return length;
 }
 
 // What a symbolic link points to, cut and NUL-terminated; empty where it cannot be read.

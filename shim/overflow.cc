@@ -34,6 +34,7 @@ constinit OverflowFile g_file;
 
 uint64_t g_limit_bytes = 0;
 AtThrashing g_at_thrashing = AtThrashing::kContinue;
+bool g_may_open = false;  // set as the program starts
 std::atomic<bool> g_is_on{false};
 
 // Opened by the first request; whoever comes meanwhile waits for that.
@@ -135,6 +136,7 @@ void OpenOverflow(const Options& options) {
   }
   g_limit_bytes = options.overflow_size_bytes;
   g_at_thrashing = options.at_thrashing;
+  g_may_open = true;
   g_overflow_first.store(options.overflow == Overflow::kOn, std::memory_order_relaxed);
   g_is_on.store(true, std::memory_order_relaxed);
 }
@@ -185,7 +187,10 @@ void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes) {
 
 void NoteTakenInOverflow(uint64_t bytes) { OverflowTakes(bytes); }
 
-void AddOverflowLocks(ForkLocks* locks) { g_file.AddLocks(locks); }
+void AddOverflowLocks(ForkLocks* locks) {
+  // Else it was not turned on as the program started, and nobody has the locks.
+  if (g_may_open) g_file.AddLocks(locks);
+}
 
 void OverflowBeforeFork() {
   if (g_open_state.load(std::memory_order_acquire) != kOpen) return;
@@ -227,6 +232,7 @@ void OverflowAwaitChild() {
 }
 
 void OverflowRestoreInChild() {
+  if (!g_may_open) return;
   if (g_open_state.load(std::memory_order_acquire) != kOpen) {
     g_open_state.store(kClosed, std::memory_order_relaxed);
     return;

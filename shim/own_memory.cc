@@ -6,7 +6,9 @@
 namespace taskmem {
 namespace {
 
-constexpr size_t kChunkBytes = size_t{1} << 20;
+// Less than a huge page: a chunk never is one.
+constexpr size_t kChunkBytes = (size_t{2} << 20) - 4096;
+constexpr size_t kMostBytes = size_t{1} << 20;  // of a block of a chunk
 constexpr size_t kSmallestBytes = 64;
 constexpr int kClasses = 15;  // 64 bytes, 128, ... 1 MiB
 
@@ -34,16 +36,15 @@ void* TakeFresh(size_t bytes) {
     g_chunk = static_cast<char*>(chunk);
     g_chunk_left = kChunkBytes;
   }
-  void* result = g_chunk;
-  g_chunk += bytes;
+  // From the end, so that chunks that come to lie below one another are used densely.
   g_chunk_left -= bytes;
-  return result;
+  return g_chunk + g_chunk_left;
 }
 
 }  // namespace
 
 void* OwnAllocate(size_t bytes) {
-  if (bytes > kChunkBytes) {
+  if (bytes > kMostBytes) {
     void* memory = os::MapApart(bytes, MAP_NORESERVE);
     if (memory != nullptr) NoteOwnBytes(memory, bytes);
     return memory;
@@ -66,7 +67,7 @@ void* OwnAllocate(size_t bytes) {
 }
 
 void OwnFree(void* memory, size_t bytes, bool is_zero) {
-  if (bytes > kChunkBytes) {
+  if (bytes > kMostBytes) {
     // Not unmapped (see the header), but its pages go back.
     if (os::IsSealed()) return;
     os::Call(SYS_madvise, reinterpret_cast<long>(memory), static_cast<long>(bytes), MADV_DONTNEED);

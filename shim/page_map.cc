@@ -21,6 +21,11 @@ std::atomic<uint64_t>* PageMap::FindOrMake(Root* roots, uint64_t number) {
     constexpr size_t kLeafBytes = kLeafEntries * sizeof(*leaf);
     auto* made = static_cast<Leaf>(os::MapApart(kLeafBytes, MAP_NORESERVE));
     if (made == nullptr) return nullptr;
+    // First, so that nobody finds entries in a leaf that ForEach does not.
+    if (roots == root_) {
+      const uint64_t index = number >> kLeafShift;
+      made_[index / 64].fetch_or(uint64_t{1} << index % 64, std::memory_order_release);
+    }
     if (root.compare_exchange_strong(leaf, made, std::memory_order_acq_rel)) {
       leaf = made;
       NoteOwnBytes(made, kLeafBytes);
@@ -28,7 +33,21 @@ std::atomic<uint64_t>* PageMap::FindOrMake(Root* roots, uint64_t number) {
       os::Unmap(made, kLeafBytes);
     }
   }
+  NoteUsed(roots == root_ ? used_ : huge_used_, number);
   return &leaf[number & (kLeafEntries - 1)];
+}
+
+void PageMap::NoteUsed(Used* used, uint64_t number) {
+  const auto raise = [](std::atomic<uint32_t>& most, uint64_t value) {
+    uint32_t seen = most.load(std::memory_order_relaxed);
+    while (__builtin_expect(seen < value, 0) &&
+           !most.compare_exchange_weak(seen, static_cast<uint32_t>(value))) {
+    }
+  };
+  Used& of_leaf = used[number >> kLeafShift];
+  const uint64_t place = number & (kLeafEntries - 1);
+  raise(of_leaf.end, place + 1);
+  raise(of_leaf.from_end, kLeafEntries - place);
 }
 
 PageMap::Place PageMap::Look(const void* address) {
@@ -80,6 +99,7 @@ bool PageMap::SetAll(const void* start, size_t slices, uint64_t entry) {
     if (place == nullptr) return false;
     const uint64_t leaf_end = (slice | (kLeafEntries - 1)) + 1;
     const uint64_t run_end = leaf_end < end ? leaf_end : end;
+    NoteUsed(used_, run_end - 1);
     for (; slice < run_end; ++slice) place++->store(entry, std::memory_order_release);
   }
   return true;

@@ -148,17 +148,27 @@ class PageMap {
   // and it is still the caller's.
   static void Forget(const void* segment);
 
-  // Calls visit(address, entry&) for every entry that is not 0: the address of the slice, of a
-  // huge block that of its page.
+  // Calls visit(address, entry&) for every entry that is not 0, but for some marks: the address of
+  // the slice, of a huge block that of its page. Reads no part of the map that was never used: in
+  // a forked child that would take memory for each page of it.
   template <typename Visit>
   static void ForEach(Visit visit) {
-    ForEachIn(root_, kRootEntries, [&visit](uint64_t slice, std::atomic<uint64_t>& entry) {
+    const auto visit_slice = [&visit](uint64_t slice, std::atomic<uint64_t>& entry) {
       visit(reinterpret_cast<char*>(slice << kSliceShift), entry);
-    });
-    ForEachIn(huge_root_, kHugeRootEntries,
-              [&visit](uint64_t window, std::atomic<uint64_t>& entry) {
-                visit(reinterpret_cast<char*>((window << kWindowShift) + kHugeStart), entry);
-              });
+    };
+    for (size_t word = 0; word < kRootEntries / 64; ++word) {
+      for (uint64_t bits = made_[word].load(std::memory_order_acquire); bits != 0;
+           bits &= bits - 1) {
+        ForEachIn(root_, used_, word * 64 + static_cast<size_t>(__builtin_ctzll(bits)),
+                  visit_slice);
+      }
+    }
+    for (size_t i = 0; i < kHugeRootEntries; ++i) {
+      ForEachIn(huge_root_, huge_used_, i,
+                [&visit](uint64_t window, std::atomic<uint64_t>& entry) {
+                  visit(reinterpret_cast<char*>((window << kWindowShift) + kHugeStart), entry);
+                });
+    }
   }
 
  private:
@@ -169,19 +179,29 @@ class PageMap {
     const Leaf leaf = root[number >> kLeafShift].load(std::memory_order_acquire);
     return leaf != nullptr ? &leaf[number & (kLeafEntries - 1)] : nullptr;
   }
+  // Of a leaf, what has ever been used lies between these.
+  struct Used {
+    std::atomic<uint32_t> end;
+    std::atomic<uint32_t> from_end;  // kLeafEntries less the first: 0 while nothing is
+  };
+
+  // Notes that this entry is used. Whoever uses others behind it, but for marks, says so.
   static std::atomic<uint64_t>* FindOrMake(Root* root, uint64_t number);
+  static void NoteUsed(Used* used, uint64_t number);
 
   template <typename Visit>
-  static void ForEachIn(Root* root, size_t entries, Visit visit) {
-    for (size_t i = 0; i < entries; ++i) {
-      const Leaf leaf = root[i].load(std::memory_order_acquire);
-      if (leaf == nullptr) continue;
-      for (size_t j = 0; j < kLeafEntries; ++j) {
-        if (leaf[j].load(std::memory_order_relaxed) != 0) visit((i << kLeafShift) | j, leaf[j]);
-      }
+  static void ForEachIn(Root* root, Used* used, size_t i, Visit visit) {
+    const Leaf leaf = root[i].load(std::memory_order_acquire);
+    if (leaf == nullptr) return;
+    const size_t end = used[i].end.load(std::memory_order_relaxed);
+    for (size_t j = kLeafEntries - used[i].from_end.load(std::memory_order_relaxed); j < end; ++j) {
+      if (leaf[j].load(std::memory_order_relaxed) != 0) visit((i << kLeafShift) | j, leaf[j]);
     }
   }
 
+  static inline std::atomic<uint64_t> made_[kRootEntries / 64];  // a bit for each leaf of root_
+  static inline Used used_[kRootEntries];
+  static inline Used huge_used_[kHugeRootEntries];
   static inline Root root_[kRootEntries];
   static inline Root huge_root_[kHugeRootEntries];
 };

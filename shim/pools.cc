@@ -62,7 +62,7 @@ void ShowPools() {
 
 // The size of the pools where nobody set it; 0: somebody did. It bounds what is in memory: where
 // the pools are exhausted by what tasks hold and have not touched, they are lent that much.
-uint64_t g_unset_memory_bytes = 0;
+std::atomic<uint64_t> g_unset_memory_bytes{0};
 std::atomic<uint64_t> g_last_full_ns{0};  // when a look found no room
 
 // Whether what is in memory and `bytes` more fit; then the pools have room for them until
@@ -70,7 +70,7 @@ std::atomic<uint64_t> g_last_full_ns{0};  // when a look found no room
 bool LendUntouched(uint64_t bytes) {
   // A program that has used it all up does not have /proc read for each request.
   constexpr uint64_t kPatienceNs = 1'000'000;
-  const uint64_t memory = g_unset_memory_bytes;
+  const uint64_t memory = g_unset_memory_bytes.load(std::memory_order_relaxed);
   if (memory == 0 || bytes > uint64_t{1} << 60) return false;
   const uint64_t now = os::MonotonicNs();
   if (now - g_last_full_ns.load(std::memory_order_relaxed) < kPatienceNs) return false;
@@ -97,6 +97,47 @@ ChargeOutcome AcquireLent(uint32_t slot, uint64_t bytes) {
   return ChargeOutcome::kOverGrant;
 }
 
+// Sums of sizes must not overflow.
+constexpr uint64_t kMostMemory = uint64_t{1} << 60;
+
+enum class MemorySize : uint8_t {
+  kKnown,
+  kGuessed,   // the machine's stands for it
+  kLookedUp,  // at this moment
+};
+std::atomic<MemorySize> g_memory_size{MemorySize::kKnown};
+double g_storage_fraction = 0;
+
+int64_t StorageRegion(uint64_t memory) {
+  return static_cast<int64_t>(static_cast<double>(memory) * g_storage_fraction);
+}
+
+void ShowMemory(uint64_t memory) {
+  g_stats->pools.memory_bytes.store(memory < kMostMemory ? memory : kNoPool,
+                                    std::memory_order_relaxed);
+}
+
+// More than the first tasks of a small program hold, and far less than any container gives.
+constexpr uint64_t kLookUpAboveBytes = 512 * 1024;
+
+bool IsWorthLookingUp(uint64_t bytes) {
+  return g_memory_size.load(std::memory_order_relaxed) == MemorySize::kGuessed &&
+         (bytes > kLookUpAboveBytes ||
+          g_stats->charged_bytes.load(std::memory_order_relaxed) + bytes > kLookUpAboveBytes);
+}
+
+// Inside the pools.
+__attribute__((noinline)) void LookUpSize() {
+  MemorySize guessed = MemorySize::kGuessed;
+  if (!g_memory_size.compare_exchange_strong(guessed, MemorySize::kLookedUp)) return;
+  const uint64_t memory = DefaultMemoryBytes();
+  const uint64_t size = memory < kMostMemory ? memory : kMostMemory;
+  g_unset_memory_bytes.store(memory < kMostMemory ? memory : 0, std::memory_order_relaxed);
+  g_manager->Resize(static_cast<int64_t>(size), StorageRegion(size), MemoryMode::kOffHeap);
+  ShowMemory(memory);
+  g_memory_size.store(MemorySize::kKnown, std::memory_order_release);
+}
+
 // Of --memory, what tasks, blocks and those without a task have.
 uint64_t UsedOfMemory() {
   const PoolStats& stats = g_stats->pools;
@@ -107,6 +148,7 @@ uint64_t UsedOfMemory() {
 
 uint64_t RoomInPools() {
   const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
+  if (memory == 0) return kMostMemory;  // not looked up: far more than is used
   const uint64_t used = UsedOfMemory() + static_cast<uint64_t>(CountedSlack());
   return used < memory ? memory - used : 0;
 }
@@ -114,6 +156,7 @@ uint64_t RoomInPools() {
 // An eighth of the memory is left at most, and slack is a good part of what is taken.
 bool IsNear(uint64_t slack) {
   const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
+  if (memory == 0) return false;  // not looked up
   const uint64_t used = UsedOfMemory();
   return slack > memory / 32 && used + slack > memory - memory / 8;
 }
@@ -150,9 +193,17 @@ OutsidePools::~OutsidePools() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-UnifiedMemoryManager* Pools() { return g_manager; }
+UnifiedMemoryManager* Pools() {
+  if (g_manager != nullptr) LookUpMemory();
+  return g_manager;
+}
 
-bool MemoryIsUnset() { return g_unset_memory_bytes != 0; }
+bool MemoryIsUnset() { return g_unset_memory_bytes.load(std::memory_order_relaxed) != 0; }
+
+void LookUpMemory() {
+  if (g_memory_size.load(std::memory_order_relaxed) != MemorySize::kGuessed) return;
+  if (const InsidePools inside; inside) LookUpSize();
+}
 
 void LookAtMemoryAgain() { g_last_full_ns.store(0, std::memory_order_relaxed); }
 
@@ -176,20 +227,27 @@ void GiveSlackBackFor(uint64_t bytes) {
 uint32_t SlotThatAcquires() { return t_acquiring_slot; }
 
 void OpenPools(const Options& options) {
-  const uint64_t memory =
-      options.memory_bytes != 0 ? options.memory_bytes : DefaultMemoryBytes();
-  // Sums of sizes must not overflow.
-  constexpr uint64_t kMost = uint64_t{1} << 60;
-  if (options.memory_bytes == 0 && memory < kMost) g_unset_memory_bytes = memory;
+  // What divides memory by its size wants to know it.
+  const bool has_overflow =
+      options.overflow == Overflow::kOn ||
+      (options.overflow == Overflow::kWhereSpillDir && options.spill_dir[0] != '\0');
+  const bool is_guessed = options.memory_bytes == 0 && options.share == Sharing::kNone &&
+                          !has_overflow && !os::IsFiltered();
+  const uint64_t memory = options.memory_bytes != 0 ? options.memory_bytes
+                          : is_guessed              ? MachineMemoryBytes()
+                                                    : DefaultMemoryBytes();
+  const uint64_t size = memory < kMostMemory ? memory : kMostMemory;
+  if (options.memory_bytes == 0 && memory < kMostMemory) g_unset_memory_bytes.store(memory);
+  if (is_guessed) g_memory_size.store(MemorySize::kGuessed);
+  g_storage_fraction = options.storage_fraction;
   MemoryManagerOptions settings;
-  settings.max_off_heap_bytes = static_cast<int64_t>(memory < kMost ? memory : kMost);
-  settings.off_heap_storage_region_bytes = static_cast<int64_t>(
-      static_cast<double>(settings.max_off_heap_bytes) * options.storage_fraction);
+  settings.max_off_heap_bytes = static_cast<int64_t>(size);
+  settings.off_heap_storage_region_bytes = StorageRegion(size);
   settings.tungsten_mode = MemoryMode::kOffHeap;
   settings.sharing = options.share;
   settings.unmanaged = &g_unmanaged;
   settings.log = Log();
-  g_stats->pools.memory_bytes.store(memory < kMost ? memory : kNoPool);
+  if (!is_guessed) ShowMemory(memory);
   g_manager = new (g_manager_place) UnifiedMemoryManager(settings);
   auto* grants = new (g_grants_place)
       TaskGrants(*g_manager, g_books, g_stats->task_slots, g_unmanaged);
@@ -203,6 +261,9 @@ void OpenPools(const Options& options) {
 
 void PoolsAfterFork() {
   if (g_grants == nullptr || t_inside) return;
+  // A thread that is not here may have been looking.
+  MemorySize looked_up = MemorySize::kLookedUp;
+  g_memory_size.compare_exchange_strong(looked_up, MemorySize::kGuessed);
   g_manager->ResetAfterFork();
   const InsidePools inside;
   g_grants->Rebuild();
@@ -215,11 +276,12 @@ uint64_t GrantAtBegin() { return g_grants != nullptr ? 0 : kNoPool; }
 ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
   const InsidePools inside;
   if (inside) {
+    if (__builtin_expect(IsWorthLookingUp(bytes), 0)) LookUpSize();
     const int64_t slack = CountedSlack();
     g_grants->NoteSlack(slack);
     if (slack != 0 && IsNear(static_cast<uint64_t>(slack))) NoteMemoryIsNear();
     const ChargeOutcome outcome = g_grants->AcquireAndCharge(slot, bytes);
-    const bool may_lend = outcome == ChargeOutcome::kOverGrant && g_unset_memory_bytes != 0;
+    const bool may_lend = outcome == ChargeOutcome::kOverGrant && MemoryIsUnset();
     return may_lend ? AcquireLent(slot, bytes) : outcome;
   }
   // The next charge that gets in covers this one, too.
@@ -230,6 +292,7 @@ ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
 uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns) {
   const InsidePools inside;
   if (!inside) return 0;
+  LookUpSize();
   const uint32_t before = t_acquiring_slot;
   t_acquiring_slot = slot;
   g_grants->NoteSlack(CountedSlack());

@@ -30,6 +30,9 @@ UnifiedMemoryManager* Pools();
 
 // Nobody set --memory: what its default bounds is in memory.
 bool MemoryIsUnset();
+// That default is looked up when so much is charged that it matters, because it takes many system
+// calls; or now, before that becomes impossible. Whoever shows it shows nothing until then.
+void LookUpMemory();
 // Something has gone from memory: what is in memory is looked at by the next who finds too
 // little.
 void LookAtMemoryAgain();

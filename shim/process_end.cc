@@ -51,7 +51,8 @@ void CloseBooks() {
   // As after SIGKILL: readers find the books of a process that is gone.
   if (os::IsSealed()) return;
   if (g_stats == nullptr || !HasOwnBooks() || IsVforkChild()) return;
-  if (IsListed()) {
+  // Somebody waits to read what it says at the end.
+  if (IsListed() && (StatsOutliveProcess() || HasExitAuditor())) {
     SampleResidency();
     PublishMappings(/*with_stacks=*/true);
     AwaitExitAudit();

@@ -7,6 +7,7 @@
 
 #include "shim/heap.h"
 #include "shim/os.h"
+#include "shim/stats_segment.h"
 
 namespace taskmem {
 namespace {
@@ -34,8 +35,7 @@ constexpr Profile kProfiles[] = {
 const Profile* g_profile = nullptr;
 
 const char* ProgramName() {
-  static char path[256];
-  os::ReadLink("/proc/self/exe", path, sizeof(path));
+  const char* const path = StatsProgram();
   const char* slash = strrchr(path, '/');
   return slash != nullptr ? slash + 1 : path;
 }

@@ -43,8 +43,13 @@ void RemoveSpillFiles() {
   if (g_dir.is_open()) g_dir.Remove();
 }
 
-void AddSpillFileLocks(ForkLocks* locks) { g_dir.AddLocks(locks); }
+// It is opened as the program starts, or never.
+void AddSpillFileLocks(ForkLocks* locks) {
+  if (g_dir.is_open()) g_dir.AddLocks(locks);
+}
 
-void SpillFilesAfterForkInChild() { g_dir.ResetInChild(); }
+void SpillFilesAfterForkInChild() {
+  if (g_dir.is_open()) g_dir.ResetInChild();
+}
 
 }  // namespace taskmem

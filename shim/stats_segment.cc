@@ -32,8 +32,10 @@ ForkPage* g_fork_page = &g_settled_page;
 
 namespace {
 
-constexpr size_t kTaskStepBytes = 64 * 1024;
-constexpr size_t kThreadStepBytes = 16 * 1024;
+constexpr char kSharedMemory[] = "/dev/shm";  // StatsParent(), but for odd machines
+constexpr size_t kPageBytes = 4096;
+// A part of the file has one page at first, and grows by what it has, but at most by this.
+constexpr size_t kMostStepBytes = 64 * 1024;
 
 // What the books say, which in a forked child are the parent's at first.
 std::atomic<uint64_t> g_own_bytes{0};
@@ -45,7 +47,8 @@ char g_path[320];  // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
 std::atomic<size_t> g_reclaim_bytes_reserved{0};
 std::atomic<size_t> g_thread_bytes_reserved{0};
-std::atomic<size_t> g_mapping_bytes_reserved{0};
+std::atomic<size_t> g_library_bytes_reserved{0};
+std::atomic<size_t> g_row_bytes_reserved{0};
 
 size_t UsedTaskBytes() {
   return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(TaskBook);
@@ -70,20 +73,42 @@ uint64_t StartTime() {
   return at != nullptr ? strtoull(at + 1, nullptr, 10) : 0;
 }
 
+}  // namespace
+
+const char* StatsProgram() {
+  if (g_stats->program[0] == '\0') {
+    os::ReadLink("/proc/self/exe", g_stats->program, sizeof(g_stats->program));
+  }
+  return g_stats->program;
+}
+
+namespace {
+
 void FillHeader() {
   g_stats->version = kStatsVersion;
-  g_stats->pid = static_cast<uint32_t>(os::ProcessId());
   g_stats->parent_pid = static_cast<uint32_t>(os::Call(SYS_getppid));
   g_stats->start_time = StartTime();
   g_stats->state.store(ProcessState::kRunning, std::memory_order_relaxed);
   const char* session = EnvironmentVariable("TASKMEM_SESSION");
   snprintf(g_stats->session, sizeof(g_stats->session), "%s", session != nullptr ? session : "");
-  os::ReadLink("/proc/self/exe", g_stats->program, sizeof(g_stats->program));
+  StatsProgram();
   g_stats->magic = kStatsMagic;
 }
 
-// Gives [offset, offset + bytes) of the file space. False: there is none.
-bool ReserveSpace(long fd, size_t offset, size_t bytes) {
+// Gives [offset, offset + bytes) of the file, mapped at `file`, space, and the process those pages.
+// False: there is none.
+bool ReserveSpace(char* file, size_t offset, size_t bytes) {
+  constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
+  long result;
+  do {
+    result = os::Call(SYS_madvise, reinterpret_cast<long>(file + offset),
+                      static_cast<long>(bytes), kPopulateWrite);
+  } while (result == -EINTR || result == -EAGAIN);
+  return !os::Failed(result);
+}
+
+// The same for a kernel that cannot do that.
+bool ReserveSpaceIn(long fd, size_t offset, size_t bytes) {
   long result;
   do {
     result = os::Call(SYS_fallocate, fd, 0, static_cast<long>(offset), static_cast<long>(bytes));
@@ -118,7 +143,10 @@ long OpenDir(bool may_choose) {
     if (fd >= 0 || !may_choose) return fd;
   }
   char path[kUserDirectoryBytes];
-  const int fd = OpenUserDirectory(StatsParent(), path);
+  int fd = OpenUserDirectory(kSharedMemory, path);
+  if (fd < 0 && strcmp(StatsParent(), kSharedMemory) != 0) {
+    fd = OpenUserDirectory(StatsParent(), path);
+  }
   memcpy(g_dir, path, sizeof(path));
   return fd;
 }
@@ -134,44 +162,34 @@ long OpenFile() {
   return fd;
 }
 
-// Where the file is out of reach: the process has entered another root, or is another user's.
-bool ReserveThroughMapping(size_t offset, size_t bytes) {
-  constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
-  const long start = reinterpret_cast<long>(g_stats) + static_cast<long>(offset);
-  return !os::Failed(os::Call(SYS_madvise, start, static_cast<long>(bytes), kPopulateWrite));
-}
-
 // Backs [offset, offset + bytes) of the file with space, or, where there is
 // none, the same part of the segment with private memory.
 void Back(size_t offset, size_t bytes) {
+  if (ReserveSpace(reinterpret_cast<char*>(g_stats), offset, bytes)) return;
+  // The process may have entered another root, or be another user's.
   const long fd = os::IsSealed() ? -EPERM : OpenFile();
   if (!os::Failed(fd)) {
-    const bool has_space = ReserveSpace(fd, offset, bytes);
+    const bool has_space = ReserveSpaceIn(fd, offset, bytes);
     os::Call(SYS_close, fd);
     if (has_space) return;
-  } else if (ReserveThroughMapping(offset, bytes)) {
-    return;
   }
   os::Call(SYS_mmap, reinterpret_cast<long>(g_stats) + static_cast<long>(offset),
            static_cast<long>(bytes), PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
-void Grow(std::atomic<size_t>& reserved, size_t needed, size_t step, size_t base, size_t limit) {
+void Grow(std::atomic<size_t>& reserved, size_t needed, size_t base, size_t limit) {
   size_t have = reserved.load(std::memory_order_relaxed);
   while (needed > have) {
-    const size_t want = RoundUp(needed, step) < limit ? RoundUp(needed, step) : limit;
+    const size_t step = have == 0 ? kPageBytes : have < kMostStepBytes ? have : kMostStepBytes;
+    size_t want = have + RoundUp(needed - have, step);
+    if (want > limit) want = limit;
+    if (want <= have) return;
     if (reserved.compare_exchange_weak(have, want, std::memory_order_relaxed)) {
       if (g_path[0] != '\0') Back(base + have, want - have);
       return;
     }
   }
-}
-
-bool WriteAt(long fd, const void* from, size_t bytes, size_t offset) {
-  if (bytes == 0) return true;
-  return os::Call(SYS_pwrite64, fd, reinterpret_cast<long>(from), static_cast<long>(bytes),
-                  static_cast<long>(offset)) == static_cast<long>(bytes);
 }
 
 // A new file in the directory `dir`, or -errno.
@@ -206,26 +224,38 @@ const char* Publish() {
     os::Call(SYS_close, dir);
     return "create";
   }
-  const size_t threads = RoundUp(UsedThreadBytes() + 1, kThreadStepBytes);
-  const size_t tasks = RoundUp(UsedTaskBytes() + 1, kTaskStepBytes);
-  const size_t reclaim = RoundUp(UsedReclaimBytes() + 1, kTaskStepBytes);
+  const size_t threads = RoundUp(UsedThreadBytes() + 1, kPageBytes);
+  const size_t tasks = RoundUp(UsedTaskBytes() + 1, kPageBytes);
+  const size_t reclaim = RoundUp(UsedReclaimBytes() + 1, kPageBytes);
+  const auto reserve = [&](char* file, size_t offset, size_t bytes) {
+    return ReserveSpace(file, offset, bytes) || ReserveSpaceIn(fd, offset, bytes);
+  };
   const char* failed = nullptr;
+  long mapped = -ENOMEM;
   if (!IsWithinFileLimit(kStatsBytes) ||
       os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
     failed = "size";
-  } else if (!ReserveSpace(fd, 0, kThreadsOffset + threads) ||
-             !ReserveSpace(fd, kTasksOffset, tasks) ||
-             !ReserveSpace(fd, kReclaimOffset, reclaim)) {
-    failed = "find space for";
-  } else if (!WriteAt(fd, g_thread_entries, UsedThreadBytes(), kThreadsOffset) ||
-             !WriteAt(fd, g_books, UsedTaskBytes(), kTasksOffset) ||
-             !WriteAt(fd, g_reclaim_books, UsedReclaimBytes(), kReclaimOffset) ||
-             !WriteAt(fd, g_stats, sizeof(*g_stats), 0)) {
-    failed = "write";
-  } else if (os::Failed(os::Call(SYS_mmap, reinterpret_cast<long>(g_stats),
-                                 static_cast<long>(kStatsBytes), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_FIXED, fd, 0))) {
+  } else if (mapped = os::Call(SYS_mmap, 0, static_cast<long>(kStatsBytes),
+                               PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+             os::Failed(mapped)) {
     failed = "map";
+  } else if (auto* const file = reinterpret_cast<char*>(mapped);
+             !reserve(file, 0, kThreadsOffset + threads) ||
+             !reserve(file, kTasksOffset, tasks) || !reserve(file, kReclaimOffset, reclaim)) {
+    failed = "find space for";
+  } else {
+    memcpy(file + kThreadsOffset, static_cast<void*>(g_thread_entries), UsedThreadBytes());
+    memcpy(file + kTasksOffset, static_cast<void*>(g_books), UsedTaskBytes());
+    memcpy(file + kReclaimOffset, static_cast<void*>(g_reclaim_books), UsedReclaimBytes());
+    memcpy(file, static_cast<void*>(g_stats), sizeof(*g_stats));
+    if (os::Failed(os::Call(SYS_mremap, mapped, static_cast<long>(kStatsBytes),
+                            static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
+                            reinterpret_cast<long>(g_stats)))) {
+      failed = "map";
+    }
+  }
+  if (failed != nullptr && !os::Failed(mapped)) {
+    os::Unmap(reinterpret_cast<void*>(mapped), kStatsBytes);
   }
   if (failed == nullptr && g_tells_run) TellRun(g_stats->session, static_cast<int>(fd));
   os::Call(SYS_close, fd);
@@ -236,7 +266,8 @@ const char* Publish() {
   g_task_bytes_reserved.store(tasks, std::memory_order_relaxed);
   g_reclaim_bytes_reserved.store(reclaim, std::memory_order_relaxed);
   // What it said before is said again at the next look.
-  g_mapping_bytes_reserved.store(0, std::memory_order_relaxed);
+  g_library_bytes_reserved.store(0, std::memory_order_relaxed);
+  g_row_bytes_reserved.store(0, std::memory_order_relaxed);
   snprintf(g_path, sizeof(g_path), "%s/%s", g_dir, name);
   return nullptr;
 }
@@ -266,15 +297,17 @@ void ObserveMapping(const void* start, size_t bytes, bool is_mapped) {
 }  // namespace
 
 bool StatsOpen() {
-  void* segment = os::Map(kStatsBytes, MAP_NORESERVE);
-  void* guard = os::Map(4096);
-  if (segment == nullptr || guard == nullptr) return false;
-  g_stats = static_cast<StatsHeader*>(segment);
-  g_thread_entries = reinterpret_cast<ThreadEntry*>(static_cast<char*>(segment) + kThreadsOffset);
-  g_books = reinterpret_cast<TaskBook*>(static_cast<char*>(segment) + kTasksOffset);
-  g_reclaim_books = reinterpret_cast<ReclaimBook*>(static_cast<char*>(segment) + kReclaimOffset);
-  g_mappings_table = reinterpret_cast<MappingsTable*>(static_cast<char*>(segment) +
-                                                      kMappingsOffset);
+  // With a page before it that is no part of the file: g_fork_page. The kernel maps downwards, so
+  // that the library's own memory comes to lie beside it: a fork copies one page table for both.
+  char* const guard = static_cast<char*>(os::Map(kStatsBytes + kPageBytes, MAP_NORESERVE));
+  if (guard == nullptr) return false;
+  os::UseSmallPages(guard, kStatsBytes + kPageBytes);
+  char* const segment = guard + kPageBytes;
+  g_stats = reinterpret_cast<StatsHeader*>(segment);
+  g_thread_entries = reinterpret_cast<ThreadEntry*>(segment + kThreadsOffset);
+  g_books = reinterpret_cast<TaskBook*>(segment + kTasksOffset);
+  g_reclaim_books = reinterpret_cast<ReclaimBook*>(segment + kReclaimOffset);
+  g_mappings_table = reinterpret_cast<MappingsTable*>(segment + kMappingsOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
   g_stats->own_bytes.store(g_own_bytes.load(), std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
@@ -290,12 +323,11 @@ bool StatsOpen() {
   name(kEndedTasksSlot, "ended tasks");
   name(kSpillReserveSlot, "spill reserve");
   name(kStorageSlot, "storage");
-  NoteOwnRange(segment, kStatsBytes);
-  NoteOwnRange(guard, 4096);
+  NoteOwnRange(guard, kStatsBytes + kPageBytes);
   g_stats->pid = static_cast<uint32_t>(os::ProcessId());
-  auto* const page = static_cast<ForkPage*>(guard);
+  auto* const page = reinterpret_cast<ForkPage*>(guard);
   page->books.store(Books::kSettled, std::memory_order_relaxed);
-  os::Call(SYS_madvise, reinterpret_cast<long>(guard), 4096, MADV_WIPEONFORK);
+  os::Call(SYS_madvise, reinterpret_cast<long>(guard), kPageBytes, MADV_WIPEONFORK);
   g_fork_page = page;
   g_mapping_observer = ObserveMapping;
   return true;
@@ -378,8 +410,18 @@ bool IsVforkChild() {
   return pid != 0 && pid != static_cast<uint32_t>(os::ProcessId());
 }
 
+bool StatsOutliveProcess() { return g_stats->session[0] != '\0'; }
+
 void StatsAtExit() {
   if (g_stats == nullptr || !HasOwnBooks() || !IsListed() || IsVforkChild()) return;
+  if (!StatsOutliveProcess()) {
+    g_stats->state.store(ProcessState::kExited, std::memory_order_release);
+    const long dir = OpenDir(false);
+    os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(FileName()), 0);
+    os::Call(SYS_close, dir);
+    g_path[0] = '\0';
+    return;
+  }
   struct rusage usage = {};
   if (os::Call(SYS_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage)) == 0) {
     g_stats->peak_resident_bytes.store(static_cast<uint64_t>(usage.ru_maxrss) * 1024);
@@ -392,31 +434,39 @@ void StatsAtExit() {
     }
   }
   g_stats->state.store(ProcessState::kExited, std::memory_order_release);
-  if (g_stats->session[0] == '\0') {
-    const long dir = OpenDir(false);
-    os::Call(SYS_unlinkat, dir, reinterpret_cast<long>(FileName()), 0);
-    os::Call(SYS_close, dir);
-    g_path[0] = '\0';
-  }
 }
 
 void StatsReserveTasks(uint32_t count) {
   if (count > kMaxTaskSlots) count = kMaxTaskSlots;
-  Grow(g_task_bytes_reserved, count * sizeof(TaskBook), kTaskStepBytes, kTasksOffset,
+  Grow(g_task_bytes_reserved, count * sizeof(TaskBook), kTasksOffset,
        kMaxTaskSlots * sizeof(TaskBook));
-  Grow(g_reclaim_bytes_reserved, count * sizeof(ReclaimBook), kTaskStepBytes, kReclaimOffset,
+  Grow(g_reclaim_bytes_reserved, count * sizeof(ReclaimBook), kReclaimOffset,
        kMaxTaskSlots * sizeof(ReclaimBook));
+}
+
+bool StatsHasRoomForTasks(uint32_t count) {
+  return count * sizeof(TaskBook) <= g_task_bytes_reserved.load(std::memory_order_relaxed) &&
+         count * sizeof(ReclaimBook) <= g_reclaim_bytes_reserved.load(std::memory_order_relaxed);
 }
 
 void StatsReserveThreads(uint32_t count) {
   if (count > kMaxThreads) count = kMaxThreads;
-  Grow(g_thread_bytes_reserved, count * sizeof(ThreadEntry), kThreadStepBytes,
-       kThreadsOffset, kMaxThreads * sizeof(ThreadEntry));
+  Grow(g_thread_bytes_reserved, count * sizeof(ThreadEntry), kThreadsOffset,
+       kMaxThreads * sizeof(ThreadEntry));
 }
 
-void StatsReserveMappings(uint32_t rows) {
-  Grow(g_mapping_bytes_reserved, offsetof(MappingsTable, row) + rows * sizeof(MappedRow),
-       kTaskStepBytes, kMappingsOffset, kStatsBytes - kMappingsOffset);
+bool StatsHasRoomForThreads(uint32_t count) {
+  return count * sizeof(ThreadEntry) <= g_thread_bytes_reserved.load(std::memory_order_relaxed);
+}
+
+void StatsReserveMappings(uint32_t rows, uint32_t libraries) {
+  constexpr size_t kRowsOffset = offsetof(MappingsTable, row) / kPageBytes * kPageBytes;
+  Grow(g_library_bytes_reserved,
+       offsetof(MappingsTable, library) + libraries * sizeof(MappingsTable::library[0]),
+       kMappingsOffset, kRowsOffset);
+  Grow(g_row_bytes_reserved,
+       offsetof(MappingsTable, row) - kRowsOffset + rows * sizeof(MappedRow),
+       kMappingsOffset + kRowsOffset, kStatsBytes - kMappingsOffset - kRowsOffset);
 }
 
 void NoteOwnBytes(const void* start, uint64_t bytes) {

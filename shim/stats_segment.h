@@ -64,15 +64,24 @@ bool IsListed();
 // The memory belongs to another process: the calling one is a child of vfork.
 bool IsVforkChild();
 
-// Records what only the process itself can know, and removes the file unless a
-// `taskmem run` waits for it. Does nothing in a vfork child.
+// What was executed, cut; read once.
+const char* StatsProgram();
+
+// A `taskmem run` waits for the file.
+bool StatsOutliveProcess();
+
+// Records what only the process itself can know, where somebody waits for it, or removes the
+// file. Does nothing in a vfork child.
 void StatsAtExit();
 
 // Makes room in the file for the first `count` slots or entries, before they are
 // used: writing into a hole of a full file system would be a SIGBUS. Does I/O.
 void StatsReserveTasks(uint32_t count);
 void StatsReserveThreads(uint32_t count);
-void StatsReserveMappings(uint32_t rows);
+void StatsReserveMappings(uint32_t rows, uint32_t libraries);
+// Whether that has been done: for those who then take a lock, and find that others were faster.
+bool StatsHasRoomForTasks(uint32_t count);
+bool StatsHasRoomForThreads(uint32_t count);
 
 // Counts and lists memory mapped for the library itself. Callable before StatsOpen.
 void NoteOwnBytes(const void* start, uint64_t bytes);

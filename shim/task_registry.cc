@@ -17,7 +17,7 @@ constinit TaskSlot g_task_slots[kMaxTaskSlots];
 namespace {
 
 constexpr uint32_t kBuckets = 65536;
-constexpr uint32_t kSlotsAhead = 256;
+constexpr uint32_t kSlotsAhead = 8;
 constexpr uint32_t kNone = 0;  // slot 0 is never in a list
 Mutex g_mutex;
 uint32_t g_buckets[kBuckets];  // live tasks by id
@@ -145,9 +145,15 @@ uint32_t TakeSlotLocked() {
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
               uint32_t* slot_out) {
   if (id >= kSpillReserveId) return EEXIST;
-  // Before the lock is taken, and by more than others can use up meanwhile.
-  StatsReserveTasks(g_stats->task_slots.load(std::memory_order_relaxed) + kSlotsAhead);
+  // The file grows before the lock is taken, again where others have used that up meanwhile.
+  const auto reserve = [] { StatsReserveTasks(g_stats->task_slots.load() + kSlotsAhead); };
+  reserve();
   MutexLock lock(g_mutex);
+  while (g_free == kNone && g_slots < kMaxTaskSlots && !StatsHasRoomForTasks(g_slots + 1)) {
+    g_mutex.Unlock();
+    reserve();
+    g_mutex.Lock();
+  }
   if (FindLocked(id) != kNone) return EEXIST;
   if (g_retained > g_sweep_above) SweepLocked(kRetainedAfterFold);
   const uint32_t slot = TakeSlotLocked();

@@ -283,7 +283,7 @@ void StartTasks(const Options& options) {
   if (options.task_by == TaskBy::kProcess) {
     char name[kNameBytes] = {};
     prctl(PR_GET_NAME, name, 0, 0, 0);
-    g_process_task = Begin(ImplicitId(os::ProcessId()), name, true);
+    g_process_task = Begin(ImplicitId(static_cast<int>(g_stats->pid)), name, true);
   }
   g_started = true;
   EnterHeap(nullptr);

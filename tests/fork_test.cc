@@ -26,6 +26,21 @@ TEST(ForkCalls, AreFewWithoutThreads) { ExpectSuccess({"fork_calls", "0", "4", "
 
 TEST(ForkCalls, AreFewWithThreads) { ExpectSuccess({"fork_calls", "4", "6", "12"}); }
 
+// Of the parent and of a child that does nothing.
+TEST(ForkFaults, AreFewWithoutThreads) {
+  const std::vector<long> faults = AddedByPreload({"fork_faults", "0"});
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_LE(faults[0], 2);
+  EXPECT_LE(faults[1], 5);
+}
+
+TEST(ForkFaults, AreFewWithThreads) {
+  const std::vector<long> faults = AddedByPreload({"fork_faults", "8"});
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_LE(faults[0], 4);
+  EXPECT_LE(faults[1], 6);
+}
+
 TEST(ForkBooks, AreMadeWhenTheyAreNeeded) { ExpectSuccess({"fork_lists"}); }
 
 TEST(ForkBooks, OfAForkedChildAreItsOwn) { ExpectSuccess({"fork_books", "fork"}); }

@@ -87,7 +87,9 @@ Row RestRow(const std::vector<TaskStats>& tasks, size_t first) {
 std::string PoolLine(const PoolUsage& pools) {
   std::string line = fmt::format(
       "  memory {}: execution {}, storage {}, unmanaged {}",
-      pools.memory_bytes ? HumanBytes(*pools.memory_bytes) : "unlimited",
+      pools.memory_bytes      ? HumanBytes(*pools.memory_bytes)
+      : pools.is_memory_known ? "unlimited"
+                              : "not looked up yet",
       HumanBytes(pools.execution_used_bytes), HumanBytes(pools.storage_used_bytes),
       HumanBytes(pools.unmanaged_bytes));
   if (pools.overdrawn_bytes != 0) {

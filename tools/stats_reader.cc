@@ -81,7 +81,7 @@ std::vector<uint64_t> CountThreads(const StatsSnapshot& snapshot) {
 PoolUsage ReadPools(const PoolStats& stats) {
   PoolUsage pools;
   const uint64_t memory = stats.memory_bytes.load();
-  // 0: the process has not come as far as to open them.
+  pools.is_memory_known = memory != 0;
   if (memory != 0 && memory != kNoPool) pools.memory_bytes = memory;
   pools.execution_size_bytes = stats.execution_size_bytes.load();
   pools.execution_used_bytes = stats.execution_used_bytes.load();

@@ -59,7 +59,8 @@ struct TaskStats {
 
 // --memory and what is taken of it. As of the last grant, but for unmanaged_bytes.
 struct PoolUsage {
-  std::optional<uint64_t> memory_bytes;  // nothing: unlimited
+  std::optional<uint64_t> memory_bytes;  // nothing: unlimited, or not known yet
+  bool is_memory_known = true;           // false: so little is held that it was not looked up
   uint64_t execution_size_bytes = 0;
   uint64_t execution_used_bytes = 0;  // granted to tasks
   uint64_t storage_size_bytes = 0;

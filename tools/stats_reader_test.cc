@@ -172,11 +172,13 @@ TEST_F(StatsReaderTest, ReadsThePools) {
   EXPECT_EQ(process->tasks[1].granted_bytes, std::nullopt);
 }
 
-TEST_F(StatsReaderTest, MemoryMayBeUnlimitedOrNotOpenedYet) {
+TEST_F(StatsReaderTest, MemoryMayBeUnlimitedOrNotKnownYet) {
   StatsHeader* header = MakeFile("a", 1, kNever);
   EXPECT_EQ(ReadStatsFile(dir_ + "/a")->pools.memory_bytes, std::nullopt);
+  EXPECT_FALSE(ReadStatsFile(dir_ + "/a")->pools.is_memory_known);
   header->pools.memory_bytes = kNoPool;
   EXPECT_EQ(ReadStatsFile(dir_ + "/a")->pools.memory_bytes, std::nullopt);
+  EXPECT_TRUE(ReadStatsFile(dir_ + "/a")->pools.is_memory_known);
 }
 
 TEST_F(StatsReaderTest, PeakOfTheProcessIsNeverLessThanCharged) {

@@ -51,7 +51,8 @@ inline void RequirePoolsMatchBooks(const taskmem::test::StatsFile& stats) {
   REQUIRE_COMPARE(pools.execution_used_bytes.load() + pools.overdrawn_bytes.load(), ==, granted);
   REQUIRE_COMPARE(pools.active_tasks.load(), ==, holders);
   REQUIRE_COMPARE(pools.storage_used_bytes.load(), ==, 0);
-  if (pools.memory_bytes.load() != taskmem::kNoPool) {
+  // Neither unlimited nor not looked up yet.
+  if (pools.memory_bytes.load() != taskmem::kNoPool && pools.memory_bytes.load() != 0) {
     REQUIRE_COMPARE(pools.execution_size_bytes.load() + pools.storage_size_bytes.load(), ==,
                     pools.memory_bytes.load() + pools.untouched_bytes.load());
   }

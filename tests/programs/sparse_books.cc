@@ -21,7 +21,8 @@ int main() {
   Begin(kTask);
   Begin(kTask + 1);
   Attach(kTask);
-  free(Hide(malloc(1000)));
+  // So much that the default size of the pools is looked up.
+  free(Hide(malloc(kMiB)));
   RequireNoneLent(stats);
   const uint64_t memory = stats.header().pools.memory_bytes.load();
   REQUIRE(memory != taskmem::kNoPool);
@@ -52,7 +53,8 @@ int main() {
   RequirePoolsMatchBooks(stats);
   free(block);
   REQUIRE(munmap(second, bytes) == 0);
-  free(Hide(malloc(1000)));
+  // So much that the default size of the pools is looked up.
+  free(Hide(malloc(kMiB)));
   RequireNoneLent(stats);
   RequireBooksMatchPages();
 }

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <ostream>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -34,6 +35,31 @@ inline void ExpectSuccess(std::vector<std::string> arguments, Environment enviro
   const Result result = RunProgram(std::move(arguments), std::move(environment));
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_EQ(result.err, "");
+}
+
+// The numbers that a program of tests/programs/ writes.
+inline std::vector<long> NumbersOf(std::vector<std::string> arguments, Preload preload) {
+  Command command;
+  command.arguments = std::move(arguments);
+  command.arguments[0] = ProgramPath(command.arguments[0]);
+  command.preload = preload;
+  const Result result = RunCommand(command);
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_EQ(result.err, "");
+  std::istringstream text(result.out);
+  std::vector<long> numbers;
+  for (long number; text >> number;) numbers.push_back(number);
+  return numbers;
+}
+
+// What the preload adds to each of these numbers. The first run may make the user's directory.
+inline std::vector<long> AddedByPreload(const std::vector<std::string>& arguments) {
+  NumbersOf(arguments, Preload::kOn);
+  const std::vector<long> without = NumbersOf(arguments, Preload::kOff);
+  std::vector<long> added = NumbersOf(arguments, Preload::kOn);
+  EXPECT_EQ(added.size(), without.size());
+  for (size_t i = 0; i < added.size() && i < without.size(); ++i) added[i] -= without[i];
+  return added;
 }
 
 // A program that keeps to what glibc promises. It runs without the preload too,
