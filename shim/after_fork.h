@@ -10,6 +10,7 @@
 #ifndef TASKMEM_SHIM_AFTER_FORK_H_
 #define TASKMEM_SHIM_AFTER_FORK_H_
 
+#include "shim/debug.h"
 #include "shim/stats_segment.h"
 
 namespace taskmem {
@@ -20,6 +21,7 @@ void SettleBooks();
 // Before anything is written to the books. Anywhere.
 inline void EnsureOwnBooks() {
   if (__builtin_expect(!HasOwnBooks(), 0)) TakeBooksOver();
+  TASKMEM_DELAY_POINT(own_books);
 }
 
 // By calls from outside, before they do anything.

@@ -17,6 +17,7 @@
 namespace taskmem {
 
 __thread bool t_inside_book __attribute__((tls_model("initial-exec"))) = false;
+__thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec"))) = 0;
 constinit BookPlace g_book_place = {};
 constinit MappingNotes g_notes;
 
@@ -82,12 +83,15 @@ void ApplyLength(uint32_t slot, int64_t bytes) {
   if (bytes < 0) CreditMapped(slot, static_cast<uint64_t>(-bytes));
 }
 
-bool HasBooks() {
+MappingCall::MappingCall() {
   EnterHeap(nullptr);
-  if (g_stats == nullptr) return false;
-  EnsureSettledBooks();
-  CheckFork();
-  return true;
+  has_books_ = g_stats != nullptr;
+  if (has_books_) {
+    EnsureSettledBooks();
+    CheckFork();
+  }
+  ++t_mapping_calls;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
 void LeaveNote(const MappingEvent& event) {
@@ -143,5 +147,6 @@ uint64_t LostMappingEvents() {
 }
 
 bool IsInsideMappings() { return t_inside_book; }
+bool IsAmidMappingCall() { return t_mapping_calls != 0; }
 
 }  // namespace taskmem

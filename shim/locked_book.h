@@ -68,9 +68,27 @@ class LockedBook {
 // Charges, or for negative bytes credits, the task in `slot`.
 void ApplyLength(uint32_t slot, int64_t bytes);
 
-// False: there are no books, and there will be none for this call. Enters the heap, and in a
-// forked child makes the book its own.
-bool HasBooks();
+// A call that changes what is mapped, from before it looks at the books until they say what it
+// did. Where a signal handler forks amid one the child goes on with it in books of its own, which
+// are counted anew after it.
+extern __thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec")));
+
+class MappingCall {
+ public:
+  // Enters the heap, and in a forked child makes the book its own.
+  MappingCall();
+  ~MappingCall() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    --t_mapping_calls;
+  }
+  MappingCall(const MappingCall&) = delete;
+  MappingCall& operator=(const MappingCall&) = delete;
+  // False: there are no books, and there will be none for this call.
+  explicit operator bool() const { return has_books_; }
+
+ private:
+  bool has_books_;
+};
 
 // Notes `event`, for which `ahead` bytes were charged to `slot`. From inside the lock, too.
 void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead);

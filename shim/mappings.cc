@@ -31,9 +31,11 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   const uint64_t bytes = MappedLength(length, flags);
   const bool replaces = ReplacesOthers(flags);
   const auto wanted = reinterpret_cast<uint64_t>(address);
-  if (bytes == 0 || bytes < length || (replaces && !IsRange(wanted, bytes)) || !HasBooks()) {
+  if (bytes == 0 || bytes < length || (replaces && !IsRange(wanted, bytes))) {
     return AnswerAddress(map());
   }
+  const MappingCall call;
+  if (!call) return AnswerAddress(map());
   MappingTag tag;
   tag.kind = ClassOfMapping(flags, fd);
   const bool is_anonymous =
@@ -89,9 +91,12 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
 int UnmapMemory(void* address, size_t length) {
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
-  if (!IsRange(start, bytes) || !HasBooks()) {
-    return Answer(os::Call(SYS_munmap, static_cast<long>(start), static_cast<long>(length)));
-  }
+  const auto unmap = [&] {
+    return os::Call(SYS_munmap, static_cast<long>(start), static_cast<long>(length));
+  };
+  if (!IsRange(start, bytes)) return Answer(unmap());
+  const MappingCall call;
+  if (!call) return Answer(unmap());
   return Answer(UnmapNoted(start, start + bytes, SYS_munmap, static_cast<long>(start),
                            static_cast<long>(length)));
 }
@@ -103,7 +108,9 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   };
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
-  if (!IsRange(start, bytes) || !HasBooks()) return Answer(protect());
+  if (!IsRange(start, bytes)) return Answer(protect());
+  const MappingCall call;
+  if (!call) return Answer(protect());
   const MappingOwner owner = OwnerOfCall(nullptr, false, bytes);
   uint64_t ahead = 0;
   if ((protection & PROT_WRITE) != 0 && !t_inside_book) {
@@ -137,9 +144,9 @@ int AdviseMemory(void* address, size_t length, int advice) {
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
   // Where some of it could not be done it may have been done to the rest.
-  if ((!returns && !inherits) || !IsRange(start, bytes) || !HasBooks()) {
-    return Answer(result);
-  }
+  if ((!returns && !inherits) || !IsRange(start, bytes)) return Answer(result);
+  const MappingCall call;
+  if (!call) return Answer(result);
   MappingEvent event = {.kind = returns ? Kind::kReturned : Kind::kLeavesAtFork,
                         .start = start, .end = start + bytes};
   event.tag.leaves_at_fork = advice == MADV_DONTFORK;

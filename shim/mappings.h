@@ -80,6 +80,8 @@ void DescribeMappings(AuditLayout* layout);
 // Whether this thread, interrupted by a signal handler, holds the lock: nothing here that
 // takes it may be called then, but for the calls themselves.
 bool IsInsideMappings();
+// This thread is amid a call that maps or unmaps: a signal handler may ask.
+bool IsAmidMappingCall();
 
 // Runs `step` with the lock held: for residency.cc, which settles there what it has counted.
 void WithMappingsLocked(void (*step)(void*), void* argument);

@@ -40,7 +40,8 @@ uint64_t MoveBreakNoted(uint64_t old, uint64_t wanted, const MappingOwner& owner
 
 // False: refused or failed, errno is ENOMEM.
 bool SetBreakTo(uint64_t old, uint64_t wanted, const void* caller) {
-  if (!HasBooks()) {
+  const MappingCall call;
+  if (!call) {
     const uint64_t now = static_cast<uint64_t>(os::Call(SYS_brk, static_cast<long>(wanted)));
     __curbrk = reinterpret_cast<void*>(now);
     if (now >= wanted) return true;

@@ -55,9 +55,11 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   const uint64_t new_bytes = RoundUp(new_length);
   const bool is_fixed = (flags & MREMAP_FIXED) != 0;
   if (start % kMappingPage != 0 || start + old_bytes < start || old_bytes < old_length ||
-      new_bytes == 0 || (is_fixed && !IsRange(target, new_bytes)) || !HasBooks()) {
+      new_bytes == 0 || (is_fixed && !IsRange(target, new_bytes))) {
     return AnswerAddress(remap());
   }
+  const MappingCall call;
+  if (!call) return AnswerAddress(remap());
   const uint64_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
   const MappingOwner owner = OwnerOfCall(nullptr, false, more);
   uint64_t ahead = 0;

@@ -9,7 +9,9 @@ namespace taskmem {
 
 void* MapStorage(uint64_t bytes) {
   void* const start = os::Map(bytes, 0);
-  if (start == nullptr || !HasBooks()) return start;
+  if (start == nullptr) return nullptr;
+  const MappingCall call;
+  if (!call) return start;
   MappingEvent event;
   event.start = reinterpret_cast<uint64_t>(start);
   event.end = event.start + bytes;
@@ -24,7 +26,8 @@ void UnmapStorage(void* start, uint64_t bytes) {
   const auto at = reinterpret_cast<uint64_t>(start);
   const auto address = static_cast<long>(at);
   const auto length = static_cast<long>(bytes);
-  const long result = HasBooks() ? UnmapNoted(at, at + bytes, SYS_munmap, address, length)
+  const MappingCall call;
+  const long result = call ? UnmapNoted(at, at + bytes, SYS_munmap, address, length)
                                  : os::Call(SYS_munmap, address, length);
   // Too many mappings to split one: the pages go, the addresses stay.
   if (os::Failed(result)) os::Call(SYS_madvise, address, length, MADV_DONTNEED);

@@ -20,7 +20,9 @@ using Kind = MappingEvent::Kind;
 void* AttachShared(int id, const void* address, int flags, const void* caller) {
   static std::atomic<uint8_t> serials{0};
   const long result = os::Call(SYS_shmat, id, reinterpret_cast<long>(address), flags);
-  if (os::Failed(result) || !HasBooks()) return AnswerAddress(result);
+  if (os::Failed(result)) return AnswerAddress(result);
+  const MappingCall call;
+  if (!call) return AnswerAddress(result);
   struct shmid_ds segment = {};
   if (os::Failed(os::Call(SYS_shmctl, id, IPC_STAT, reinterpret_cast<long>(&segment)))) {
     return AnswerAddress(result);
@@ -47,7 +49,9 @@ void* AttachShared(int id, const void* address, int flags, const void* caller) {
 int DetachShared(const void* address) {
   const auto start = reinterpret_cast<uint64_t>(address);
   const auto argument = static_cast<long>(start);
-  if (t_inside_book || !HasBooks()) return Answer(os::Call(SYS_shmdt, argument));
+  if (t_inside_book) return Answer(os::Call(SYS_shmdt, argument));
+  const MappingCall call;
+  if (!call) return Answer(os::Call(SYS_shmdt, argument));
   uint64_t end = start;
   {
     LockedBook book;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "shim/debug.h"
 #include "shim/locked_book.h"
 #include "shim/os.h"
 
@@ -62,6 +63,7 @@ long UnmapNoted(uint64_t start, uint64_t end, long call, long a, long b) {
       if (!os::Failed(result)) book->Apply(event, &changes);
     }
   }
+  TASKMEM_DELAY_POINT(unmap_noted);
   if (__builtin_expect(unmapping != nullptr, 1)) {
     result = os::Call(call, a, b);
     if (__builtin_expect(os::Failed(result), 0)) {
@@ -69,6 +71,7 @@ long UnmapNoted(uint64_t start, uint64_t end, long call, long a, long b) {
     }
     unmapping->is_used.store(false, std::memory_order_release);
   }
+  TASKMEM_DELAY_POINT(unmapped);
   changes.ApplyAll();
   CatchUpWithNotes();
   return result;

@@ -27,8 +27,19 @@ INSTANTIATE_TEST_SUITE_P(, Sums,
                          ::testing::Values("ended_threads", "bare_exit", "ended_tasks",
                                            "folded_tasks", "renamed_threads", "unloaded_library",
                                            "moved_blocks", "destructors", "freed_by_others",
-                                           "refused", "forked", "forked_in_handler"),
+                                           "refused", "forked", "forked_in_handler",
+                                           "forked_amid_mapping"),
                          [](const auto& info) { return info.param; });
+
+// The debug library delays threads where a signal handler may interrupt them: between what the
+// kernel has been told and what the books say.
+TEST(SumsHold, WhereDelayedHandlersForkAmidMappings) {
+  for (const char* delays : {"100:300:1:own_books", "200:300:2:unmap"}) {
+    SCOPED_TRACE(delays);
+    ExpectSumsHold("forked_amid_mapping", {{"LD_PRELOAD", Runfile("shim/libtaskmem_debug.so")},
+                                           {"TASKMEM_DEBUG_DELAYS", delays}});
+  }
+}
 
 TEST(SumsHold, OfTasksPerRename) {
   ExpectSumsHold("renamed_threads", {{"TASKMEM_TASK_PER_RENAME", "1"}});

@@ -21,6 +21,14 @@ struct Held {
   size_t mapped_bytes;  // 0: a block
 };
 
+inline Held HoldMapping(uint64_t pages) {
+  Held held = {nullptr, 4096 * pages};
+  held.start = mmap(nullptr, held.mapped_bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(held.start != MAP_FAILED);
+  return held;
+}
+
 // One of any kind: small, aligned, large, huge, zeroed, or a mapping. Only its first byte is touched.
 inline Held Hold(uint64_t* random, bool maps = true) {
   const uint64_t kind = NextRandom(random) % (maps ? 200 : 193);
@@ -41,10 +49,7 @@ inline Held Hold(uint64_t* random, bool maps = true) {
   } else if (kind < 193) {
     held.start = malloc(17 * kMiB + bytes % (20 * kMiB));
   } else {
-    held.mapped_bytes = 4096 * (1 + bytes % 64);
-    held.start = mmap(nullptr, held.mapped_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    REQUIRE(held.start != MAP_FAILED);
+    held = HoldMapping(1 + bytes % 64);
   }
   REQUIRE(held.start != nullptr);
   *static_cast<char*>(held.start) = 1;

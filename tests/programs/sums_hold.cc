@@ -561,8 +561,9 @@ void ForkInHandler(int) {
   errno = saved_errno;
 }
 
-// The child goes on with the malloc or free that the handler interrupted; then it looks.
-void ForkedInHandler() {
+// The child goes on with what the handler interrupted; then it looks. That is malloc and free, or
+// mmap and munmap.
+void ForkedAmid(bool maps) {
   Begin(kTask);
   Attach(kTask);
   struct sigaction action = {};
@@ -577,7 +578,7 @@ void ForkedInHandler() {
     const Held old = one;
     one = {};
     if (old.start != nullptr) Release(old);
-    one = Hold(&random, /*maps=*/false);
+    one = maps ? HoldMapping(1 + NextRandom(&random) % 64) : Hold(&random, /*maps=*/false);
   }
   if (g_is_child == 0) Arm(0);
   REQUIRE(signal(SIGALRM, SIG_DFL) != SIG_ERR);
@@ -591,6 +592,9 @@ void ForkedInHandler() {
   RequireNothingCharged();
 }
 
+void ForkedInHandler() { ForkedAmid(false); }
+void ForkedAmidMapping() { ForkedAmid(true); }
+
 struct Case {
   const char* name;
   void (*run)();
@@ -603,7 +607,7 @@ constexpr Case kCases[] = {
     {"moved_blocks", MovedBlocks},         {"destructors", Destructors},
     {"freed_by_others", FreedByOthers},    {"overflowed", Overflowed},
     {"refused", Refused},                  {"forked", Forked},
-    {"forked_in_handler", ForkedInHandler},
+    {"forked_in_handler", ForkedInHandler}, {"forked_amid_mapping", ForkedAmidMapping},
 };
 
 }  // namespace
