@@ -54,6 +54,8 @@ struct OverflowHeaps {
   mi_heap_t shared;  // large blocks, and pages of ended tasks
 };
 
+inline constexpr uint32_t kHeldPages = 4;
+
 struct Context {
   mi_tld_t tld;
   mi_heap_t shared;  // pages that carry the owner of each block; large blocks
@@ -71,6 +73,8 @@ struct Context {
   std::atomic<int64_t> slack_bytes;
   std::atomic<uint64_t> purge_at_ns;  // when they are looked at; 0: there are none
   uint32_t purge_epoch;               // as of the last time that all were given back
+  uint32_t next_held;
+  mi_page_t* held_pages[kHeldPages];  // of large blocks that were freed (held_pages.inc)
 
   // Sampling of allocation sites (sites.inc).
   SampleClock clock;

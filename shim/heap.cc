@@ -57,6 +57,9 @@ void CollectOrphan();
 namespace {
 mi_page_t* TakePageMemory(mi_heap_t* heap, size_t bytes, size_t huge_alignment);
 void GivePageMemory(mi_page_t* page, bool force, mi_segments_tld_t* tld);
+bool HoldPage(mi_page_t* page);
+mi_page_t* TakeHeldPage(Context* context, size_t bytes);
+void LetHeldPagesGo(Context* context);
 void PurgeContext(Context* context, bool force);
 void PurgeOwnIfDue(Context* context);
 bool g_counts_fast = false;
@@ -116,6 +119,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/page_alloc.inc"
 #include "shim/context.inc"
 #include "shim/purge.inc"
+#include "shim/held_pages.inc"
 #include "shim/collect.inc"
 #include "shim/overflow_heap.inc"
 #include "shim/extend_page.inc"
