@@ -70,10 +70,10 @@ TEST_F(BooksElsewhereTest, OfAProcessThatIsNotUnderTaskmemAnyMore) {
 
 TEST_F(BooksElsewhereTest, LimitsAreEnforcedWithoutAPlaceForThem) {
   for (const char* unusable :
-       {"mount -o remount,ro /dev/shm", "mount -o remount,size=64k /dev/shm",
+       {"mount -o remount,ro /dev/shm", "mount -o remount,size=8k /dev/shm",
         "umount /dev/shm && mount -t tmpfs -o nr_inodes=2 none /dev/shm",
         "export TASKMEM_STATS_DIR=$FOLDER/small && mkdir -p $FOLDER/small && "
-        "mount -t tmpfs -o size=16k none $FOLDER/small"}) {
+        "mount -t tmpfs -o size=8k none $FOLDER/small"}) {
     const Result result = ShellInMountSpace(
         std::string(unusable) + " && exec taskmem run --quota 32M --refuse-min 1M $FOLDER/asker");
     EXPECT_TRUE(result.Succeeded()) << unusable << '\n' << result.Describe();
