@@ -117,9 +117,14 @@ TEST_F(CommandTest, SignalsAndStopsAreTheProgramsOwn) {
 }
 
 TEST_F(CommandTest, WhatCannotBePrintedIsAFailure) {
-  ExpectStatus(1, "$T ps > /dev/full", 1);
-  ExpectStatus(1, "$T run --quiet -- sh -c '$T stats $$ > /dev/full'", 1);
-  ExpectStatus(1, "$T run --quiet -- sh -c '$T audit $$ > /dev/full'", 1);
+  for (const std::string where : {"> /dev/full", ">&-", ">&- <&-"}) {
+    for (const std::string what : {"ps", "--help", "--version"}) {
+      ExpectStatus(1, "$T " + what + " " + where, 1);
+    }
+    for (const std::string what : {"stats $$", "stats $$ --json", "audit $$", "audit $$ --json"}) {
+      ExpectStatus(1, "$T run --quiet -- sh -c '$T " + what + " " + where + "'", 1);
+    }
+  }
   for (const char* what : {"stats", "audit"}) {
     ExpectStatus(1, std::string("$T ") + what + " 4194303", 1);
     ExpectStatus(1, std::string("$T ") + what + " 1", 1);

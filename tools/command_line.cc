@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -184,7 +185,10 @@ Request ParseCommandLine(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(mark - argv), argv);
   } catch (const CLI::Success& success) {
-    exit(app.exit(success));
+    std::ostringstream text;
+    const int status = app.exit(success, text, text);
+    PrintOrFail(text.str());
+    exit(status);
   } catch (const CLI::ParseError& error) {
     Fatal(kExitUsage, "{}", error.what());
   }

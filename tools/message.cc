@@ -17,8 +17,9 @@ namespace taskmem {
 void ReserveStandardStreams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest free descriptor is this one.
-    const int flags = (fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) | O_CLOEXEC;
+    // The lowest free descriptor is this one. What is said is lost; what was asked for is not
+    // lost without a word: writing it fails as before.
+    const int flags = (fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
     if (open("/dev/null", flags) >= 0) continue;
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) != 0) return;

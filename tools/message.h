@@ -14,7 +14,8 @@ namespace taskmem {
 inline constexpr int kExitUsage = 2;
 
 // Opens what is closed of descriptors 0 to 2 as /dev/null, so that no file that is opened later
-// is taken for a standard stream. Programs that are executed find them closed as before.
+// is taken for a standard stream; standard output so that writing fails. Programs that are
+// executed find them closed as before.
 void ReserveStandardStreams();
 
 // Writes all of it, in one piece where the system takes it, and never throws. Returns 0 or

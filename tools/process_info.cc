@@ -39,6 +39,25 @@ std::optional<ProcessStat> ReadStat(pid_t pid) {
   return ParseStat({text, bytes});
 }
 
+// Calls visit(line) for each line of /proc/PID/status.
+template <typename Visit>
+void ReadStatusLines(pid_t pid, Visit visit) {
+  // A line as far as it matters: that of the groups may be very long.
+  char line[128];
+  size_t used = 0;
+  ReadPieces(pid, "status", [&](std::string_view piece) {
+    for (const char c : piece) {
+      if (c == '\n') {
+        visit(std::string_view(line, used));
+        used = 0;
+      } else if (used < sizeof(line)) {
+        line[used++] = c;
+      }
+    }
+    return true;
+  });
+}
+
 uint64_t KibibytesOf(std::string_view value) {
   const size_t digits = value.find_first_not_of(" \t");
   uint64_t kib = 0;
@@ -97,22 +116,24 @@ bool IsStopped(pid_t pid) {
   return !stat || stat->state == 'T' || stat->state == 't';
 }
 
+std::optional<uid_t> EffectiveUser(pid_t pid) {
+  std::optional<uid_t> user;
+  ReadStatusLines(pid, [&](std::string_view line) {
+    // Real, effective, saved, of the file system.
+    constexpr std::string_view kUsers = "Uid:\t";
+    const size_t at = line.find('\t', kUsers.size());
+    if (!line.starts_with(kUsers) || at == std::string_view::npos) return;
+    uid_t number = 0;
+    const auto [end, error] =
+        std::from_chars(line.data() + at + 1, line.data() + line.size(), number);
+    if (error == std::errc()) user = number;
+  });
+  return user;
+}
+
 ResidentBytes ReadResidentBytes(pid_t pid) {
   ResidentBytes resident;
-  // A line as far as it matters: that of the groups may be very long.
-  char line[128];
-  size_t used = 0;
-  ReadPieces(pid, "status", [&](std::string_view piece) {
-    for (const char c : piece) {
-      if (c == '\n') {
-        ParseStatusLine({line, used}, &resident);
-        used = 0;
-      } else if (used < sizeof(line)) {
-        line[used++] = c;
-      }
-    }
-    return true;
-  });
+  ReadStatusLines(pid, [&](std::string_view line) { ParseStatusLine(line, &resident); });
   return resident;
 }
 

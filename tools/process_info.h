@@ -24,6 +24,9 @@ bool IsAlive(pid_t pid, uint64_t start_time);
 // Whether it is stopped by a signal; also where that cannot be known.
 bool IsStopped(pid_t pid);
 
+// The user with whose rights it acts; nothing where there is no such process.
+std::optional<uid_t> EffectiveUser(pid_t pid);
+
 struct ResidentBytes {
   uint64_t now = 0;
   uint64_t peak = 0;

@@ -67,6 +67,15 @@ class StatsReaderTest : public testing::Test {
   const std::string dir_ = testing::TempDir() + "/stats-" + std::to_string(getpid());
 };
 
+TEST_F(StatsReaderTest, BelievesNoFileOfAnotherUser) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a file another's";
+  MakeFile("own", getpid(), *StartTime(getpid()));
+  EXPECT_EQ(ReadStatsDir(dir_).size(), 1u);
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(chown((dir_ + "/own").c_str(), kNobody, kNobody), 0);
+  EXPECT_TRUE(ReadStatsDir(dir_).empty());
+}
+
 // No process has started at that time.
 constexpr uint64_t kNever = UINT64_MAX;
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "tools/process_info.h"
+
 namespace taskmem {
 namespace {
 
@@ -33,6 +35,17 @@ bool IsValid(const StatsHeader& header) {
          header.pid > 0 && header.pid <= kMostPid;
 }
 
+// Where others may make files, one is believed when it is our own. Root believes that of whoever
+// the process is, and of one that has ended, which only those who know its run look at.
+bool IsTrusted(int fd, const StatsHeader& header) {
+  struct stat file;
+  if (fstat(fd, &file) != 0) return false;
+  if (file.st_uid == geteuid()) return true;
+  const auto pid = static_cast<pid_t>(header.pid);
+  return geteuid() == 0 &&
+         (!IsAlive(pid, header.start_time) || EffectiveUser(pid) == file.st_uid);
+}
+
 // The identity as it was between two copies of a book, `before` and `after`. Nothing where it
 // changed meanwhile: of the first copy what lies behind the sequence was read after it, of the
 // second what lies before.
@@ -52,7 +65,9 @@ std::optional<StatsSnapshot> StatsSnapshot::Read(const std::string& path, StatsP
     ~Closer() { close(fd); }
     int fd;
   } closer{fd};
-  return Read(fd, parts);
+  auto snapshot = Read(fd, parts);
+  if (snapshot && !IsTrusted(fd, snapshot->Header())) return std::nullopt;
+  return snapshot;
 }
 
 std::optional<StatsSnapshot> StatsSnapshot::Read(int fd, StatsParts parts) {
