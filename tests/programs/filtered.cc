@@ -109,8 +109,8 @@ int main(int argc, char** argv) {
     AllocateInThreads();
   } else if (kind == "allows") {
     Allocate(3, kMiB, 1000);
-    Install({SYS_write, SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_exit_group}, false,
-            by_prctl);
+    Install({SYS_write, SYS_brk, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_exit_group},
+            false, by_prctl);
     Allocate(5, 64 * kMiB, 5000);
   } else if (kind == "strict") {
     // What it needs later it has by then: no allocator can get more.
