@@ -11,7 +11,7 @@
 
 namespace taskmem {
 
-inline constexpr uint64_t kAuditVersion = 2;
+inline constexpr uint64_t kAuditVersion = 3;
 
 // A range of memory mapped for the library itself. Ranges are appended, and only grow.
 struct OwnRange {
@@ -58,7 +58,8 @@ struct AuditLayout {
   uint64_t owners_start_at;   // uint64_t
   uint64_t owners_block_at;   // uint32_t
   uint64_t owners_blocks_at;  // uint32_t
-  uint64_t owners_array_at;   // uint16_t[]: slot + 1, 0: free
+  uint64_t owners_lease_at;   // uint32_t: slot + 1 of the lessee
+  uint64_t owners_array_at;   // uint16_t[]: slot + 1; 0: free; kMaxTaskSlots + 1: the lessee's
 
   // Threads that allocate: an array of pointers.
   uint64_t contexts;

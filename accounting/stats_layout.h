@@ -106,12 +106,15 @@ struct MappingsTable {
   MappedRow row[kMaxRows];
 };
 
+// Rows of the tables by slot: whole pages.
+inline constexpr uint32_t kTaskRows = 65536;
+static_assert(kTaskRows > kMaxTaskSlots);
 inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
 inline constexpr size_t kReclaimOffset =
-    kTasksOffset + size_t{kMaxTaskSlots + 1} * sizeof(TaskBook);
+    kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
 inline constexpr size_t kMappingsOffset =
-    kReclaimOffset + size_t{kMaxTaskSlots + 1} * sizeof(ReclaimBook);
+    kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
 inline constexpr size_t kStatsBytes =
     (kMappingsOffset + sizeof(MappingsTable) + 4095) / 4096 * 4096;
 

@@ -16,6 +16,7 @@
 #include "accounting/pi_mutex.h"
 #include "accounting/sample_clock.h"
 #include "shim/mimalloc_embed.h"
+#include "shim/runs.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
 #include "spill/limit_policy.h"
@@ -41,24 +42,33 @@ struct Pair {
   mi_heap_t* heap;      // nullptr until the pair is hot in some class
   mi_heap_t* overflow_heap;  // its pages lie in the overflow file; nullptr until it needs some
   mi_heap_t* front;     // where malloc looks first: one of the two, or the empty heap
-  uint64_t shared_bytes;   // taken from shared pages so far
-  uint32_t prepaid_bytes;  // charged to the task, for blocks in shared pages to come
+  Runs* runs;           // blocks of shared pages taken ahead; nullptr until it takes several
+  uint8_t single_takes;  // small blocks taken from shared pages one by one; saturates
   bool always_hot;
   bool in_overflow;     // what it allocates next goes there (overflow_heap.inc)
   uint8_t shared_blocks[kBins];  // taken from shared pages, by size class; saturates
 };
 
+struct PageOwners;
+
+// Pages of any task's blocks (shared_page.h), and large blocks. Pages without a free block are in
+// the heap's queue of full ones, until one is freed.
+struct SharedPages {
+  mi_heap_t heap;
+  PageOwners* extendable[kBins];  // that have room which was never in use, by size class
+};
+
 // What of a context lies in the overflow file. Segments never serve both.
 struct OverflowHeaps {
   mi_tld_t tld;
-  mi_heap_t shared;  // large blocks, and pages of ended tasks
+  SharedPages shared;  // large blocks, and pages of ended tasks
 };
 
 inline constexpr uint32_t kHeldPages = 4;
 
 struct Context {
   mi_tld_t tld;
-  mi_heap_t shared;  // pages that carry the owner of each block; large blocks
+  SharedPages shared;
   OverflowHeaps* overflow;  // nullptr until it is needed
   Pair untracked;
   Pair** pairs;      // open addressing by task id; power of two; grows
@@ -67,6 +77,12 @@ struct Context {
   uint32_t index;    // in g_contexts, and of its ThreadEntry
   uint32_t entries_since_purge;
   Context* next_parked;
+  // Who wanted blocks that were not at hand (page_alloc.inc).
+  const Pair* last_pair;    // to be compared only
+  const Pair* tenant;       // the last that had leave to take whole pages; nullptr: it is gone
+  uint8_t requests_in_row;  // of the last pair; saturates
+  Runs* spare_runs;         // of a pair that is gone, for the next
+  RunsTable runs;
   bool is_own_threads;  // of threads of the library itself, and of no others
 
   // Free spans that are in memory (purge.inc). Written by whoever has the context.
@@ -99,12 +115,6 @@ struct Context {
   bool is_lent;     // under the lock
   Pair* lent_pair;  // while it is lent: its thread's current one
 };
-
-// How much a pair may be charged ahead: a 32nd of what it took, 4 KiB at most.
-inline uint32_t PrepaidLimit(const Pair& pair) {
-  const uint64_t limit = pair.shared_bytes / 32;
-  return limit < 4096 ? static_cast<uint32_t>(limit) : 4096;
-}
 
 enum class ThreadPhase : uint8_t { kNew, kReady, kEnded };
 
@@ -181,9 +191,6 @@ void PurgeEndedPairs(Context* context);
 
 // Gives the heap of `pair` up in that way.
 void AbsorbPair(Context* context, Pair* pair);
-
-// Credits what `pair` has paid ahead.
-void ReturnPrepaid(Pair* pair);
 
 // From here on malloc looks into `heap` first when it works for `pair`'s task.
 void SetFront(Pair* pair, mi_heap_t* heap);

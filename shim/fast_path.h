@@ -14,6 +14,8 @@
 #include "shim/context.h"
 #include "shim/debug.h"
 #include "shim/page_map.h"
+#include "shim/runs.h"
+#include "shim/shared_page.h"
 
 #define TASKMEM_FAST __attribute__((section("taskmem_fast"), noinline, visibility("hidden")))
 
@@ -43,6 +45,29 @@ __attribute__((always_inline)) inline bool InSegment(const void* block) {
   return index < kSegments && g_segment_map[index] != 0;
 }
 
+// The same, but not for a block that begins where a segment ends: a huge one, aligned by more than
+// a segment. So free() saves a few instructions.
+__attribute__((always_inline)) inline bool InWindow(const void* block) {
+  const uintptr_t index = reinterpret_cast<uintptr_t>(block) >> kSegmentShift;
+  return index < kSegments && g_segment_map[index] != 0;
+}
+__attribute__((always_inline)) inline mi_segment_t* SegmentOfWindow(const void* block) {
+  return reinterpret_cast<mi_segment_t*>(reinterpret_cast<uintptr_t>(block) &
+                                         ~uintptr_t{MI_SEGMENT_MASK});
+}
+
+// _mi_segment_page_of, in the order that takes fewest instructions.
+__attribute__((always_inline)) inline mi_page_t* PageOf(mi_segment_t* segment, const void* block) {
+  const size_t index = (reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(segment)) >>
+                       MI_SEGMENT_SLICE_SHIFT;
+  char* slice = reinterpret_cast<char*>(segment) + index * sizeof(mi_slice_t);
+  __asm__("" : "+r"(slice));
+  slice -= *reinterpret_cast<const uint32_t*>(slice + offsetof(mi_segment_t, slices) +
+                                              offsetof(mi_slice_t, slice_offset));
+  __asm__("" : "+r"(slice));
+  return reinterpret_cast<mi_page_t*>(slice + offsetof(mi_segment_t, slices));
+}
+
 __attribute__((always_inline)) inline bool IsLocal(const mi_segment_t* segment) {
   return segment->thread_id.load(std::memory_order_relaxed) ==
          t_thread.id.load(std::memory_order_relaxed);
@@ -50,9 +75,7 @@ __attribute__((always_inline)) inline bool IsLocal(const mi_segment_t* segment) 
 
 // Pushes a block of this thread's context on its page's free list. False, with
 // nothing done: the page wants attention.
-__attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* block) {
-  // Full, aligned or shared.
-  if (__builtin_expect(page->flags.full_aligned != 0, 0)) return false;
+__attribute__((always_inline)) inline bool Push(mi_page_t* page, void* block) {
   TASKMEM_DCHECK(!t_thread.context->is_lent);
   const uint32_t used = page->used;
   if (__builtin_expect(used <= 1, 0)) {
@@ -65,6 +88,42 @@ __attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* bloc
   freed->next = reinterpret_cast<mi_encoded_t>(page->local_free);
   page->local_free = freed;
   page->used = used - 1;
+  return true;
+}
+
+__attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* block) {
+  // Full, aligned or shared.
+  return __builtin_expect(page->flags.full_aligned == 0, 1) && Push(page, block);
+}
+
+// A block in a shared page of this thread's context: of its lessee, or of a pair of the context,
+// into whose run it goes. False, with nothing done: it is neither, or the page or run wants
+// attention.
+__attribute__((always_inline)) inline bool PushShared(mi_page_t* page, void* block) {
+  constexpr uint8_t kHasAligned = 2;
+  const PageOwners* owners = OwnersOf(page);
+  const uint32_t mark = owners->owner[owners->IndexOf(block)].load(std::memory_order_relaxed);
+  if (__builtin_expect(mark == kLesseeMark, 1)) {
+    if (__builtin_expect(page->flags.full_aligned != kSharedFlag, 0)) return false;
+    return Push(page, block);
+  }
+  // Not ThreadState::context, which is another one for a while where a handler has allocated.
+  const auto* context =
+      reinterpret_cast<const Context*>(t_thread.id.load(std::memory_order_relaxed));
+  Runs* const runs = context->runs.Find(mark);
+  if (__builtin_expect(runs == nullptr, 0)) return false;
+  if (__builtin_expect(mark != runs->mark, 0) ||
+      __builtin_expect(owners->samples.load(std::memory_order_relaxed) != 0, 0) ||
+      __builtin_expect((page->flags.full_aligned & kHasAligned) != 0, 0)) {
+    return false;
+  }
+  mi_page_t* run = &runs->run[owners->run];
+  if (__builtin_expect(BlocksIn(*run) >= run->reserved, 0)) return false;
+  TASKMEM_DCHECK(!t_thread.context->is_lent);
+  auto* freed = static_cast<mi_block_t*>(block);
+  freed->next = reinterpret_cast<mi_encoded_t>(run->local_free);
+  run->local_free = freed;
+  --run->used;
   return true;
 }
 

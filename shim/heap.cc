@@ -35,6 +35,7 @@
 #include "shim/own_ranges.h"
 #include "shim/page_map.h"
 #include "shim/residency.h"
+#include "shim/runs.h"
 #include "shim/shared_page.h"
 #include "shim/sites.h"
 #include "shim/slack.h"
@@ -48,6 +49,9 @@
 namespace taskmem {
 
 void CollectContext(Context* context, bool force);
+// Gives all blocks in the pair's runs back to their pages; and the runs themselves up.
+void EmptyRuns(Pair* pair);
+void CloseRuns(Context* context, Pair* pair);
 // Of contexts that may have something for the slot's task (ContextsOf): those that no thread
 // has, and those whose threads sleep. Return how many were looked at. Inside the allocator.
 uint32_t CollectParked(uint32_t slot);
@@ -116,7 +120,9 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 
 #include "shim/shared_page.inc"
 #include "shim/sites.inc"
+#include "shim/lease.inc"
 #include "shim/page_alloc.inc"
+#include "shim/runs.inc"
 #include "shim/context.inc"
 #include "shim/purge.inc"
 #include "shim/held_pages.inc"

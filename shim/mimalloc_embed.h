@@ -59,6 +59,8 @@ void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
 void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t huge_alignment);
 uintptr_t OsRandom();
+// What was freed in a page, before a block of it is freed that waited for its thread.
+void CollectFreed(mi_page_t* page);
 // The cache of free segments, which knows what of them is slack (purge.inc).
 bool CacheSegment(void* start, size_t size, size_t memory_id, const mi_commit_mask_t* commit_mask,
                   const mi_commit_mask_t* decommit_mask, bool is_large, bool is_pinned,
@@ -153,7 +155,9 @@ inline new_handler NoNewHandler() noexcept { return nullptr; }
 #define get_new_handler NoNewHandler
 #define bad_alloc nothrow_t
 #define throw (void)
+#define _mi_page_free_collect(page, force) taskmem::CollectFreed(page)
 #include "alloc.c"
+#undef _mi_page_free_collect
 #undef throw
 #undef bad_alloc
 #undef get_new_handler

@@ -221,6 +221,11 @@ const AllocatorView::Owners& AllocatorView::ReadOwners(uint64_t address) {
     owners_.start = *start;
     owners_.block_bytes = *block_bytes;
     owners_.marks = memory_.ReadArray<uint16_t>(address + layout_.owners_array_at, *blocks);
+    // What a lessee pays for is its own.
+    constexpr uint16_t kLesseeMark = kMaxTaskSlots + 1;
+    const uint32_t lease = memory_.Read<uint32_t>(address + layout_.owners_lease_at).value_or(0);
+    std::replace(owners_.marks.begin(), owners_.marks.end(), kLesseeMark,
+                 static_cast<uint16_t>(lease <= kMaxTaskSlots ? lease : 0));
   }
   return owners_;
 }

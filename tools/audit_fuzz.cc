@@ -120,13 +120,16 @@ void MakePages(MadeProcess* process, Tables* tables) {
   layout.owners_start_at = 0;
   layout.owners_block_at = 8;
   layout.owners_blocks_at = 12;
-  layout.owners_array_at = 16;
-  const uint64_t owners = tables->Add(16 + kBlocks * sizeof(uint16_t));
+  layout.owners_lease_at = 16;
+  layout.owners_array_at = 20;
+  const uint64_t owners = tables->Add(20 + kBlocks * sizeof(uint16_t));
   memory.Put(owners, kSegment + (2 << PageMap::kSliceShift));
   memory.Put(owners + 8, uint32_t{320});
   memory.Put(owners + 12, kBlocks);
+  memory.Put(owners + 16, uint32_t{3});
   for (uint32_t i = 0; i < kBlocks; i += 2) {
-    memory.Put(owners + 16 + i * 2, static_cast<uint16_t>(1 + i % 7));
+    const auto mark = static_cast<uint16_t>(i % 9 == 0 ? kMaxTaskSlots + 1 : 1 + i % 7);
+    memory.Put(owners + 20 + i * 2, mark);
   }
   const uint64_t entries[] = {0, PageMap::Owned(5), owners | PageMap::kShared,
                               PageMap::Large(6, 100'000), PageMap::Mark(1),

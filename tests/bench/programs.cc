@@ -11,6 +11,18 @@ namespace {
 constexpr const char* kWorkloads[] = {"pingpong", "random",  "large",   "tree",  "strings",
                                       "larson",   "xmalloc", "mstress", "churn", "sh"};
 
+struct HardCase {
+  const char* name;
+  double max_time;
+  double max_memory;
+};
+constexpr HardCase kHardCases[] = {
+    {"requests", 1.5, 1.5},  {"switching", 1.3, 1.5}, {"addresses", 1.05, 1.25},
+    {"untouched", 1.05, 1.25}, {"callocs", 1.05, 1.15}, {"medium", 1.05, 1.25},
+    {"aligned", 1.05, 1.25}, {"growing", 1.1, 1.25},  {"crossfree", 1.0, 1.2},
+    {"inturn", 1.1, 1.1},
+};
+
 // Objects of many sizes and lives; its output does not depend on the allocator.
 constexpr char kScript[] = R"(
 import random
@@ -66,6 +78,11 @@ std::vector<Program> MakePrograms(const std::string& only, std::vector<std::stri
   if (workloads.empty()) Fail("the program `workloads` is not in this build");
   for (const char* name : kWorkloads) {
     if (only.empty() || only == name) programs.push_back({name, {{workloads, name}, {}}});
+  }
+  for (const HardCase& hard : kHardCases) {
+    if (!only.empty() && only != hard.name) continue;
+    programs.push_back({hard.name, {{workloads, hard.name}, {}}, hard.max_time, hard.max_memory,
+                        /*is_in_means=*/false});
   }
   if (only.empty() || only == "python") {
     const std::string python = FindPython();

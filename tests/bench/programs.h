@@ -12,6 +12,10 @@ namespace taskmem::bench {
 struct Program {
   std::string name;
   Command command;
+  // The bar of taskmem, in ratios to libmimalloc: time, and peak resident memory.
+  double max_time = 1.10;
+  double max_memory = 1.15;
+  bool is_in_means = true;  // what costs most has bars of its own only
 };
 
 // Every program, or the one called `only`. A note for each that cannot run here.

@@ -27,6 +27,17 @@ uint64_t RunXmalloc();
 uint64_t RunMstress();
 uint64_t RunChurn();
 uint64_t RunSh();
+// What costs most.
+uint64_t RunRequests();
+uint64_t RunSwitching();
+uint64_t RunAddresses();
+uint64_t RunUntouched();
+uint64_t RunCallocs();
+uint64_t RunMedium();
+uint64_t RunAligned();
+uint64_t RunGrowing();
+uint64_t RunCrossFree();
+uint64_t RunInTurn();
 
 // A fast generator with a seed, so that every allocator sees the same requests.
 class Random {

@@ -13,6 +13,10 @@ constexpr Workload kWorkloads[] = {
     {"tree", RunTree},         {"strings", RunStrings}, {"larson", RunLarson},
     {"xmalloc", RunXmalloc},   {"mstress", RunMstress}, {"churn", RunChurn},
     {"sh", RunSh},
+    {"requests", RunRequests}, {"switching", RunSwitching}, {"addresses", RunAddresses},
+    {"untouched", RunUntouched}, {"callocs", RunCallocs}, {"medium", RunMedium},
+    {"aligned", RunAligned}, {"growing", RunGrowing}, {"crossfree", RunCrossFree},
+    {"inturn", RunInTurn},
 };
 
 }  // namespace
