@@ -107,9 +107,10 @@ __attribute__((always_inline)) inline bool PushShared(mi_page_t* page, void* blo
     if (__builtin_expect(page->flags.full_aligned != kSharedFlag, 0)) return false;
     return Push(page, block);
   }
-  // Not ThreadState::context, which is another one for a while where a handler has allocated.
-  const auto* context =
-      reinterpret_cast<const Context*>(t_thread.id.load(std::memory_order_relaxed));
+  // This thread's: its segment says so, whatever others store into ThreadState meanwhile, and
+  // whatever context a handler works with for a while.
+  const auto* context = reinterpret_cast<const Context*>(
+      SegmentOfWindow(block)->thread_id.load(std::memory_order_relaxed));
   Runs* const runs = context->runs.Find(mark);
   if (__builtin_expect(runs == nullptr, 0)) return false;
   if (__builtin_expect(mark != runs->mark, 0) ||

@@ -19,9 +19,9 @@ class SlotSet {
   uint64_t bits_[(kMaxTaskSlots + 64) / 64] = {};
 };
 
-// Moves ownership and charge of every block in shared pages and of every large
+// Moves ownership and charge of every block that is marked in a shared page and of every large
 // block from the slots of `from` to `to`. Exact whatever is freed meanwhile.
-// Pages that still are a task's own are left (shared_page.h).
+// Pages that still are a task's own are left, and what a lessee has paid for (shared_page.h).
 void FoldOwners(const SlotSet& from, uint32_t to);
 
 // The task in the slot has ended: its page numbers are void (task_pages.cc). Its pages can

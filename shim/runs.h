@@ -21,10 +21,9 @@
 
 namespace taskmem {
 
-// Size classes that have runs: blocks of up to 8 KiB. What larger ones would save is little
+// Size classes that have runs: blocks of up to 4 KiB. What larger ones would save is little
 // beside what they would hold.
-inline constexpr size_t kRunBlockMax = 8192;
-inline constexpr int kRunBins = 37;
+inline constexpr int kRunBins = 33;
 
 struct Runs {
   // Like the head of a mi_heap_t, so that malloc can look here first while the pair has no
@@ -43,6 +42,7 @@ struct Runs {
   mi_page_t run[kRunBins + 1];
   uint16_t taken[kRunBins];  // blocks, since it was emptied, by size class; saturates
 };
+static_assert(sizeof(Runs) <= 4096);
 static_assert(offsetof(Runs, direct) == offsetof(mi_heap_t, pages_free_direct));
 
 // The runs of a context's pairs, found by mark: a block may be freed while its thread works for

@@ -62,13 +62,17 @@ struct PageOwners {
   // Block i's owner + 1, or 0, for any thread. A lease that ends meanwhile has left its mark on
   // what lives before another one begins.
   uint32_t MarkOf(size_t i) const {
-    uint32_t mark = owner[i].load(std::memory_order_acquire);
-    while (mark == kLesseeMark) {
+    // Memory that is used for other pages meanwhile says anything.
+    constexpr int kMostLooks = 8;
+    for (int look = 0; look < kMostLooks; ++look) {
+      const uint32_t mark = owner[i].load(std::memory_order_acquire);
+      if (mark != kLesseeMark) return mark;
       const uint32_t lessee = lease.load(std::memory_order_acquire);
-      mark = owner[i].load(std::memory_order_acquire);
-      if (mark == kLesseeMark) return lessee;
+      if (owner[i].load(std::memory_order_acquire) == kLesseeMark && lessee != 0) {
+        return lessee <= kMaxTaskSlots ? lessee : 0;
+      }
     }
-    return mark;
+    return 0;
   }
 
   // Whole vectors of marks can be read.
@@ -77,6 +81,9 @@ struct PageOwners {
     return sizeof(PageOwners) + (blocks + kPadding) * sizeof(std::atomic<uint16_t>);
   }
 };
+
+// Marks are read by the vector.
+static_assert(offsetof(PageOwners, owner) % 16 == 0);
 
 inline bool IsShared(const mi_page_t* page) { return page->flags.full_aligned & kSharedFlag; }
 
