@@ -69,6 +69,7 @@ inline constexpr uint32_t kHeldPages = 4;
 struct Context {
   mi_tld_t tld;
   SharedPages shared;
+  SharedPages sampled;  // blocks that are samples: apart, so that no page is shared for one's sake
   OverflowHeaps* overflow;  // nullptr until it is needed
   Pair untracked;
   Pair** pairs;      // open addressing by task id; power of two; grows

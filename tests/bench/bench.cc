@@ -66,7 +66,8 @@ std::vector<Configuration> MakeConfigurations(Flags& flags, std::vector<std::str
       Fail("--configs: no configuration is called " + name);
     }
   }
-  for (const std::string& peer : Split(flags.Take("peer").value_or(""), ',')) {
+  const std::string peers = flags.Take("peer").value_or("");
+  for (const std::string& peer : peers.empty() ? std::vector<std::string>() : Split(peers, ',')) {
     const size_t end = peer.find('=');
     if (end == std::string::npos || end == 0) Fail("--peer expects NAME=PATH, not " + peer);
     const std::string path = peer.substr(end + 1);
