@@ -53,6 +53,23 @@ inline bool Charge(uint32_t slot, uint64_t bytes, ChargeMode mode) {
   return true;
 }
 
+// Near its quota a task takes block by block, so that what stands unused in the
+// size classes of its threads is used up before anything is refused.
+inline bool IsNearQuota(uint32_t slot) {
+  const uint64_t quota = g_books[slot].quota_bytes.load(std::memory_order_relaxed);
+  return quota != kNoQuota &&
+         g_books[slot].charged_bytes.load(std::memory_order_relaxed) > quota - quota / 8;
+}
+
+// Charges `*blocks` blocks of that size, or where that is too much one, in `mode`; says how many.
+// False: not even that.
+inline bool ChargeSome(uint32_t slot, uint32_t* blocks, uint32_t block_size, ChargeMode mode) {
+  if (IsNearQuota(slot)) *blocks = 1;
+  if (Charge(slot, uint64_t{*blocks} * block_size, ChargeMode::kWithinQuota)) return true;
+  *blocks = 1;
+  return Charge(slot, block_size, mode);
+}
+
 inline void Credit(uint32_t slot, uint64_t bytes) {
   EnsureOwnBooks();
   TaskBook& book = g_books[slot];

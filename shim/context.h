@@ -39,9 +39,9 @@ struct Pair {
   Pair** place_of_slot; // what points to this one in that list; nullptr: it is not on it
   uint32_t slot;
   uint32_t generation;  // TaskSlot::generation when the pair was made
-  mi_heap_t* heap;      // nullptr until the pair is hot in some class
+  mi_heap_t* heap;      // pages of its own and leased ones; nullptr until it gets some
   mi_heap_t* overflow_heap;  // its pages lie in the overflow file; nullptr until it needs some
-  mi_heap_t* front;     // where malloc looks first: one of the two, or the empty heap
+  mi_heap_t* front;     // where malloc looks first: one of the two, the runs, or the empty heap
   Runs* runs;           // blocks of shared pages taken ahead; nullptr until it takes several
   uint8_t single_takes;  // small blocks taken from shared pages one by one; saturates
   bool always_hot;

@@ -39,18 +39,18 @@ __attribute__((always_inline)) inline void* PopSmall(size_t size) {
   return block;
 }
 
-// Where `block` may point to memory of ours. NULL is not.
-__attribute__((always_inline)) inline bool InSegment(const void* block) {
-  const uintptr_t index = (reinterpret_cast<uintptr_t>(block) - 1) >> kSegmentShift;
-  return index < kSegments && g_segment_map[index] != 0;
-}
-
-// The same, but not for a block that begins where a segment ends: a huge one, aligned by more than
-// a segment. So free() saves a few instructions.
+// Where `block` lies in a window in which a segment of ours begins. NULL does not.
 __attribute__((always_inline)) inline bool InWindow(const void* block) {
   const uintptr_t index = reinterpret_cast<uintptr_t>(block) >> kSegmentShift;
   return index < kSegments && g_segment_map[index] != 0;
 }
+
+// Where it may point to memory of ours: also to a block that begins where a segment ends, a huge
+// one, aligned by more than a segment. free() asks the first question first, which costs less.
+__attribute__((always_inline)) inline bool InSegment(const void* block) {
+  return InWindow(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(block) - 1));
+}
+
 __attribute__((always_inline)) inline mi_segment_t* SegmentOfWindow(const void* block) {
   return reinterpret_cast<mi_segment_t*>(reinterpret_cast<uintptr_t>(block) &
                                          ~uintptr_t{MI_SEGMENT_MASK});
@@ -101,8 +101,8 @@ __attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* bloc
 // attention.
 __attribute__((always_inline)) inline bool PushShared(mi_page_t* page, void* block) {
   constexpr uint8_t kHasAligned = 2;
-  const PageOwners* owners = OwnersOf(page);
-  const uint32_t mark = owners->owner[owners->IndexOf(block)].load(std::memory_order_relaxed);
+  PageOwners* const owners = OwnersOf(page);
+  const uint32_t mark = owners->MarkAt(block).load(std::memory_order_relaxed);
   if (__builtin_expect(mark == kLesseeMark, 1)) {
     if (__builtin_expect(page->flags.full_aligned != kSharedFlag, 0)) return false;
     return Push(page, block);

@@ -52,7 +52,7 @@ struct RunsTable {
 
   Runs** places;  // a power of two
   uint32_t mask;
-  uint32_t count;          // of pairs with runs
+  uint32_t count;         // of pairs with runs
   Runs* filled;           // since all were emptied last
   uint64_t filled_bytes;  // into these
   Runs* few[kFew];

@@ -59,6 +59,8 @@ struct PageOwners {
     return static_cast<uint32_t>(
         (static_cast<uint64_t>(static_cast<const char*>(block) - start) * reciprocal) >> 32);
   }
+  std::atomic<uint16_t>& MarkAt(const void* block) { return owner[IndexOf(block)]; }
+
   // Block i's owner + 1, or 0, for any thread. A lease that ends meanwhile has left its mark on
   // what lives before another one begins.
   uint32_t MarkOf(size_t i) const {
@@ -110,7 +112,7 @@ void UnlistExtendable(PageOwners* owners);
 
 // Marks a block just taken from a shared page as `slot`'s, already charged.
 inline void MarkOwner(PageOwners* owners, const void* block, uint32_t slot) {
-  std::atomic<uint16_t>& owner = owners->owner[owners->IndexOf(block)];
+  std::atomic<uint16_t>& owner = owners->MarkAt(block);
   const auto mark = static_cast<uint16_t>(slot + 1);
   if (__builtin_expect(!owners->converted, 1)) {
     owner.store(mark, std::memory_order_relaxed);

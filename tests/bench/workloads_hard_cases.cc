@@ -1,5 +1,4 @@
 // Cases in which an allocator that charges tasks, or general allocators, cost most.
-#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -17,6 +16,22 @@ char* NewWritten(size_t bytes) {
   Escape(block);
   block[0] = 1;
   return block;
+}
+
+// 64 live blocks, one of them replaced at a time, by random. make(turn, random, &block) makes the new
+// one; the sum of what it returns is the checksum.
+template <typename Make>
+uint64_t ReplaceBlocks(int turns, uint64_t seed, Make make) {
+  char* live[64] = {};
+  Random random(seed);
+  uint64_t checksum = 0;
+  for (int turn = 0; turn < turns; ++turn) {
+    char*& place = live[random.Below(64)];
+    free(place);
+    checksum += make(turn, random, &place);
+  }
+  for (char* block : live) free(block);
+  return checksum;
 }
 
 }  // namespace
@@ -95,73 +110,46 @@ uint64_t RunAddresses() {
 
 // Large blocks of which only the first byte is written.
 uint64_t RunUntouched() {
-  constexpr size_t kKiB = 1024;
-  char* live[64] = {};
-  Random random(14);
-  uint64_t checksum = 0;
-  for (int i = 0; i < 300'000; ++i) {
-    char*& place = live[random.Below(64)];
-    free(place);
-    const size_t bytes = i % 8 == 0 ? random.Between(kKiB * kKiB, 10 * kKiB * kKiB)
-                                    : random.Between(132 * kKiB, kKiB * kKiB);
-    place = NewWritten(bytes);
-    checksum += bytes;
-  }
-  for (char* block : live) free(block);
-  return checksum;
+  return ReplaceBlocks(300'000, 14, [](int turn, Random& random, char** block) {
+    constexpr size_t kKiB = 1024;
+    const size_t bytes = turn % 8 == 0 ? random.Between(kKiB * kKiB, 10 * kKiB * kKiB)
+                                       : random.Between(132 * kKiB, kKiB * kKiB);
+    *block = NewWritten(bytes);
+    return bytes;
+  });
 }
 
 // calloc of small blocks.
 uint64_t RunCallocs() {
-  char* live[64] = {};
-  Random random(15);
-  uint64_t checksum = 0;
-  for (int i = 0; i < 20'000'000; ++i) {
-    char*& place = live[random.Below(64)];
-    free(place);
+  return ReplaceBlocks(20'000'000, 15, [](int, Random& random, char** block) {
     const size_t bytes = random.Between(16, 900);
-    place = static_cast<char*>(calloc(1, bytes));
-    checksum += bytes + static_cast<unsigned char>(place[bytes - 1]);
-    place[0] = 1;
-  }
-  for (char* block : live) free(block);
-  return checksum;
+    *block = static_cast<char*>(calloc(1, bytes));
+    const size_t last = static_cast<unsigned char>((*block)[bytes - 1]);
+    (*block)[0] = 1;
+    return bytes + last;
+  });
 }
 
 // Few live blocks of 1 to 10 KiB.
 uint64_t RunMedium() {
-  char* live[64] = {};
-  Random random(16);
-  uint64_t checksum = 0;
-  for (int i = 0; i < 10'000'000; ++i) {
-    char*& place = live[random.Below(64)];
-    free(place);
+  return ReplaceBlocks(10'000'000, 16, [](int, Random& random, char** block) {
     const size_t bytes = random.Between(1200, 10'200);
-    place = NewWritten(bytes);
-    checksum += bytes;
-  }
-  for (char* block : live) free(block);
-  return checksum;
+    *block = NewWritten(bytes);
+    return bytes;
+  });
 }
 
 // Aligned by a cache line, and by a page.
 uint64_t RunAligned() {
-  char* live[64] = {};
-  Random random(17);
-  uint64_t checksum = 0;
-  for (int i = 0; i < 10'000'000; ++i) {
-    char*& place = live[random.Below(64)];
-    free(place);
-    const bool is_page = i % 4 == 0;
+  return ReplaceBlocks(10'000'000, 17, [](int turn, Random& random, char** block) {
+    const bool is_page = turn % 4 == 0;
     const size_t bytes = is_page ? random.Between(16, 9000) : random.Between(16, 900);
-    void* block = nullptr;
-    if (posix_memalign(&block, is_page ? 4096 : 64, bytes) != 0) std::abort();
-    place = static_cast<char*>(block);
-    place[0] = 1;
-    checksum += bytes;
-  }
-  for (char* block : live) free(block);
-  return checksum;
+    void* made = nullptr;
+    if (posix_memalign(&made, is_page ? 4096 : 64, bytes) != 0) std::abort();
+    *block = static_cast<char*>(made);
+    (*block)[0] = 1;
+    return bytes;
+  });
 }
 
 // Buffers that grow: in steps of 4 KiB to 16 MiB, and by doubling to 64 MiB.
