@@ -22,22 +22,22 @@ struct OwnRange {
 // How a RegionMap (accounting/region_map.h) lies in memory. It changes while it is read: two
 // readings that agree are right.
 struct RegionMapLayout {
-  uint64_t map;               // 0: none
-  uint64_t directory_at;      // uint64_t: address of an array with an entry for each chunk
-  uint64_t chunk_count_at;    // uint32_t
+  uint64_t map;             // 0: none
+  uint64_t directory_at;    // uint64_t: address of an array with an entry for each chunk
+  uint64_t chunk_count_at;  // uint32_t
   uint64_t entry_bytes;
-  uint64_t entry_chunk_at;    // uint64_t: address of the chunk
-  uint64_t region_count_at;   // in a chunk, uint32_t
-  uint64_t regions_at;        // Region[]: start, end, tag
+  uint64_t entry_chunk_at;   // uint64_t: address of the chunk
+  uint64_t region_count_at;  // in a chunk, uint32_t
+  uint64_t regions_at;       // Region[]: start, end, tag
 };
 
 struct AuditLayout {
   uint64_t version;  // kAuditVersion once the rest is filled in
 
-  uint64_t page_map_root;    // uint64_t[]: addresses of leaves (shim/page_map.h), 0: none
-  uint64_t huge_map_root;    // the same for huge blocks
-  uint64_t segment_map;      // uint8_t[]: not 0 where a segment begins
-  uint64_t segment_shift;    // bytes of address space for each of its entries
+  uint64_t page_map_root;  // uint64_t[]: addresses of leaves (shim/page_map.h), 0: none
+  uint64_t huge_map_root;  // the same for huge blocks
+  uint64_t segment_map;    // uint8_t[]: not 0 where a segment begins
+  uint64_t segment_shift;  // bytes of address space for each of its entries
 
   // A segment begins with its header, which describes each slice of it.
   uint64_t slices_offset;      // of the array in the segment
@@ -63,9 +63,9 @@ struct AuditLayout {
 
   // Threads that allocate: an array of pointers.
   uint64_t contexts;
-  uint64_t context_count;        // address of a uint32_t
-  uint64_t context_stack_top_at; // uint64_t: an address near the top of the thread's stack
-  uint64_t context_tid_at;       // int32_t: above 0 while a thread has it
+  uint64_t context_count;         // address of a uint32_t
+  uint64_t context_stack_top_at;  // uint64_t: an address near the top of the thread's stack
+  uint64_t context_tid_at;        // int32_t: above 0 while a thread has it
 
   uint64_t own_ranges;       // OwnRange[]
   uint64_t own_range_count;  // address of a uint32_t
@@ -74,8 +74,8 @@ struct AuditLayout {
 
   // Libraries by their numbers in those tags. Only appended.
   uint64_t libraries;
-  uint64_t library_count;    // address of a uint32_t
-  uint64_t library_bytes;    // of an array element; it begins with the name ...
+  uint64_t library_count;  // address of a uint32_t
+  uint64_t library_bytes;  // of an array element; it begins with the name ...
   uint64_t library_name_bytes;
   uint64_t library_allocator_at;  // uint8_t: Allocator (accounting/mapping_tag.h)
 

@@ -255,8 +255,7 @@ TEST_F(ExecutionMemoryPoolTest, RandomOperationsKeepTheRules) {
         const ExecutionMemoryPool::Decision decision = pool_.Decide(id, bytes + 1, Limits());
         ASSERT_GE(decision.grant, 0);
         ASSERT_LE(decision.grant, std::min(bytes + 1, pool_.free()));
-        ASSERT_LE(held + decision.grant,
-                  std::max(held, 1000 / pool_.active_tasks()));
+        ASSERT_LE(held + decision.grant, std::max(held, 1000 / pool_.active_tasks()));
         if (decision.must_wait) {
           ASSERT_LT(held + decision.grant, 1000 / (2 * pool_.active_tasks()));
           break;

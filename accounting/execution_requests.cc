@@ -17,12 +17,12 @@ struct UnifiedMemoryManager::Waiter {
   MemoryError error;
   Pass pass = Pass::kMustWait;
   bool has_registered = false;
-  bool has_evicted = false;      // in vain, and nothing has changed since
-  bool has_asked_back = false;   // idle grants
+  bool has_evicted = false;     // in vain, and nothing has changed since
+  bool has_asked_back = false;  // idle grants
   bool has_logged = false;
-  int64_t move_bytes = 0;        // kMustEvict: free storage to take, besides
-  int64_t evict_bytes = 0;       // what eviction frees
-  int64_t deadline_ns = 0;       // of the monotonic clock; 0: not set yet
+  int64_t move_bytes = 0;   // kMustEvict: free storage to take, besides
+  int64_t evict_bytes = 0;  // what eviction frees
+  int64_t deadline_ns = 0;  // of the monotonic clock; 0: not set yet
 
   Waiter* next = nullptr;
   Waiter* previous = nullptr;
@@ -34,21 +34,18 @@ struct UnifiedMemoryManager::Waiter {
 GrantLimits UnifiedMemoryManager::LimitsFor(const ModePools& pools) const {
   const int64_t beside = BesidePools(pools);
   GrantLimits limits = {};
-  limits.max_pool_bytes =
-      std::max<int64_t>(0, pools.max_bytes - std::min(pools.storage.used(), pools.region_bytes) -
-                               beside);  // UMM-6
+  limits.max_pool_bytes = std::max<int64_t>(
+      0, pools.max_bytes - std::min(pools.storage.used(), pools.region_bytes) - beside);  // UMM-6
   limits.divide = options_.sharing == Sharing::kSpark;
   if (IsSpark()) {
     limits.min_pool_bytes = pools.execution.size();
     limits.free_bytes = pools.execution.free();
   } else {
-    const int64_t left =
-        pools.max_bytes - pools.execution.used() - pools.storage.used() - beside;
+    const int64_t left = pools.max_bytes - pools.execution.used() - pools.storage.used() - beside;
     limits.free_bytes = std::min(pools.execution.free(), std::max<int64_t>(0, left));
     // Of what active tasks have and could have now, not of the pool's size: else a task
     // could wait for what nobody can give (UNM-7).
-    limits.min_pool_bytes =
-        pools.execution.used() - pools.execution.retired() + limits.free_bytes;
+    limits.min_pool_bytes = pools.execution.used() - pools.execution.retired() + limits.free_bytes;
   }
   return limits;
 }
@@ -66,11 +63,11 @@ void UnifiedMemoryManager::PlanGrowth(const ModePools& pools, int64_t bytes, int
   *evict_bytes = std::max<int64_t>(0, reclaim(enough) - *move_bytes);
   if (IsSpark()) return;
   // What is unmanaged has to be made up for, too.
-  const int64_t excess = pools.execution.used() + pools.storage.used() - pools.max_bytes +
-                         BesidePools(pools);
+  const int64_t excess =
+      pools.execution.used() + pools.storage.used() - pools.max_bytes + BesidePools(pools);
   const int64_t needed = excess > INT64_MAX - enough ? INT64_MAX : excess + enough;
-  *evict_bytes = std::max(*evict_bytes,
-                          std::min(needed, pools.storage.used() - pools.region_bytes));
+  *evict_bytes =
+      std::max(*evict_bytes, std::min(needed, pools.storage.used() - pools.region_bytes));
 }
 
 // One pass of EXEC-3 for a request. Takes nothing unless it answers.
@@ -143,9 +140,7 @@ Result<int64_t> UnifiedMemoryManager::AcquireExecutionMemory(const ExecutionRequ
         DropEmptyKey(request);
         UnlockAndWake();
         return waiter.error;
-      case Pass::kMustEvict:
-        EvictForExecution(waiter);
-        break;
+      case Pass::kMustEvict: EvictForExecution(waiter); break;
       case Pass::kMustAskBack:
         waiter.has_asked_back = true;
         Link(waiter);
@@ -183,8 +178,8 @@ void UnifiedMemoryManager::EvictForExecution(Waiter& waiter) {
   }
   // Whole blocks were freed, and all of it moves (STORE-6), where another thread has not
   // taken it meanwhile. If one has, the next pass evicts once more.
-  const int64_t moved = *freed > INT64_MAX - waiter.move_bytes ? INT64_MAX
-                                                               : waiter.move_bytes + *freed;
+  const int64_t moved =
+      *freed > INT64_MAX - waiter.move_bytes ? INT64_MAX : waiter.move_bytes + *freed;
   if (*freed > 0) MoveToExecution(PoolsOf(mode), moved);
   waiter.has_evicted = *freed <= 0 && evictable_changes_ == changes;
   waiter.pass = RunPass(waiter);

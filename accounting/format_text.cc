@@ -104,15 +104,9 @@ int FormatTextV(char* text, size_t text_bytes, const char* format, va_list argum
     bool is_long = false;
     for (; *at == 'l' || *at == 'z' || *at == 'h'; ++at) is_long = is_long || *at != 'h';
     switch (*at) {
-      case '%':
-        out.Put('%');
-        break;
-      case 'c':
-        out.Put(static_cast<char>(va_arg(arguments, int)));
-        break;
-      case 's':
-        PutText(&out, field, va_arg(arguments, const char*));
-        break;
+      case '%': out.Put('%'); break;
+      case 'c': out.Put(static_cast<char>(va_arg(arguments, int))); break;
+      case 's': PutText(&out, field, va_arg(arguments, const char*)); break;
       case 'd':
       case 'i': {
         const int64_t value = is_long ? va_arg(arguments, int64_t) : va_arg(arguments, int);
@@ -122,8 +116,7 @@ int FormatTextV(char* text, size_t text_bytes, const char* format, va_list argum
       }
       case 'u':
       case 'x': {
-        const uint64_t value =
-            is_long ? va_arg(arguments, uint64_t) : va_arg(arguments, unsigned);
+        const uint64_t value = is_long ? va_arg(arguments, uint64_t) : va_arg(arguments, unsigned);
         PutNumber(&out, field, value, "", *at == 'u' ? 10 : 16);
         break;
       }

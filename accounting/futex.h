@@ -40,8 +40,8 @@ inline void FutexWait(const void* word, uint32_t value, int64_t deadline_ns = kN
     until.tv_sec = deadline_ns / 1'000'000'000;
     until.tv_nsec = deadline_ns % 1'000'000'000;
   }
-  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, is_bounded ? &until : nullptr,
-          nullptr, FUTEX_BITSET_MATCH_ANY);
+  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, is_bounded ? &until : nullptr, nullptr,
+          FUTEX_BITSET_MATCH_ANY);
   errno = saved_errno;
 }
 inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,

@@ -172,8 +172,7 @@ class TestManager {
     EXPECT_FALSE(pending->has_returned()) << "task " << request.task << " does not wait";
     return pending;
   }
-  std::unique_ptr<PendingAcquire> BeginAcquire(int64_t task, int64_t bytes,
-                                               MemoryMode mode = kOn) {
+  std::unique_ptr<PendingAcquire> BeginAcquire(int64_t task, int64_t bytes, MemoryMode mode = kOn) {
     ExecutionRequest request;
     request.task = task;
     request.bytes = bytes;
@@ -202,8 +201,8 @@ class TestManager {
   // "900/900 100/0": size and use of execution, then of storage.
   std::string Pools(MemoryMode mode = kOn) {
     const UnifiedMemoryManager::Pools pools = manager_.GetPools(mode);
-    return std::to_string(pools.execution_size) + "/" + std::to_string(pools.execution_used) +
-           " " + std::to_string(pools.storage_size) + "/" + std::to_string(pools.storage_used);
+    return std::to_string(pools.execution_size) + "/" + std::to_string(pools.execution_used) + " " +
+           std::to_string(pools.storage_size) + "/" + std::to_string(pools.storage_used);
   }
 
   // "1:900 2:0": the keys and their bytes, by task.
@@ -220,8 +219,8 @@ class TestManager {
   }
 
  private:
-  MemoryManagerOptions Options(Compatibility compatibility, const TestSizes& sizes,
-                               Sharing sharing, const UnmanagedTotals* totals) {
+  MemoryManagerOptions Options(Compatibility compatibility, const TestSizes& sizes, Sharing sharing,
+                               const UnmanagedTotals* totals) {
     MemoryManagerOptions options;
     options.max_heap_bytes = sizes.on_heap;
     options.on_heap_storage_region_bytes = sizes.on_heap_region;

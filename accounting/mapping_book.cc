@@ -33,8 +33,7 @@ void MappingBook::Count(const Region& region, int64_t sign, LengthChanges* chang
   if (tag.rule == ChargeRule::kLength) changes->Add(tag.slot, bytes);
 }
 
-void MappingBook::Put(uint64_t start, uint64_t end, const MappingTag& tag,
-                      LengthChanges* changes) {
+void MappingBook::Put(uint64_t start, uint64_t end, const MappingTag& tag, LengthChanges* changes) {
   if (start >= end) return;
   if (!map_.Prepare()) {
     ++lost_events_;
@@ -113,12 +112,8 @@ void MappingBook::Move(const MappingEvent& event, LengthChanges* changes) {
 
 void MappingBook::Apply(const MappingEvent& event, LengthChanges* changes) {
   switch (event.kind) {
-    case MappingEvent::Kind::kMapped:
-      Put(event.start, event.end, event.tag, changes);
-      break;
-    case MappingEvent::Kind::kUnmapped:
-      Erase(event.start, event.end, changes);
-      break;
+    case MappingEvent::Kind::kMapped: Put(event.start, event.end, event.tag, changes); break;
+    case MappingEvent::Kind::kUnmapped: Erase(event.start, event.end, changes); break;
     case MappingEvent::Kind::kProtected:
       ChangeTags(event.start, event.end, changes, [&](const MappingTag& tag) {
         return tag.WithProtection(event.tag.protection, event.tag.slot);
@@ -132,9 +127,7 @@ void MappingBook::Apply(const MappingEvent& event, LengthChanges* changes) {
         return tag;
       });
       break;
-    case MappingEvent::Kind::kMoved:
-      Move(event, changes);
-      break;
+    case MappingEvent::Kind::kMoved: Move(event, changes); break;
     case MappingEvent::Kind::kLeavesAtFork:
       ChangeTags(event.start, event.end, changes, [&](MappingTag tag) {
         tag.leaves_at_fork = event.tag.leaves_at_fork;

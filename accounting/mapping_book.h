@@ -44,11 +44,11 @@ class LengthChanges {
 // Something the kernel has done to [start, end), both multiples of the page size.
 struct MappingEvent {
   enum class Kind : uint8_t {
-    kMapped,       // with `tag`, over whatever was there
+    kMapped,  // with `tag`, over whatever was there
     kUnmapped,
-    kProtected,    // tag.protection; what becomes writable is charged to tag.slot
-    kReturned,     // MADV_DONTNEED, MADV_FREE
-    kMoved,        // to [to_start, to_end), growth charged to tag.slot (mremap)
+    kProtected,     // tag.protection; what becomes writable is charged to tag.slot
+    kReturned,      // MADV_DONTNEED, MADV_FREE
+    kMoved,         // to [to_start, to_end), growth charged to tag.slot (mremap)
     kLeavesAtFork,  // tag.leaves_at_fork
   };
   Kind kind = Kind::kMapped;

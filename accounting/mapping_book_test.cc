@@ -63,8 +63,13 @@ class Book : public ::testing::Test {
   }
   void Move(uint64_t start, uint64_t end, uint64_t to_start, uint64_t to_end, uint32_t by,
             bool keeps_source = false) {
-    Apply({.kind = Kind::kMoved, .keeps_source = keeps_source, .start = start, .end = end,
-           .to_start = to_start, .to_end = to_end, .tag = Tag(by, 0)});
+    Apply({.kind = Kind::kMoved,
+           .keeps_source = keeps_source,
+           .start = start,
+           .end = end,
+           .to_start = to_start,
+           .to_end = to_end,
+           .tag = Tag(by, 0)});
   }
 
   MappingBook book_{SystemMemory()};
@@ -276,9 +281,9 @@ class Model {
           if (!units_[i]) continue;
           MappingTag& tag = *units_[i];
           tag.protection = event.tag.protection;
-          const bool is_new = tag.rule == ChargeRule::kNone ||
-                              (tag.kind == MappingClass::kFilePrivate &&
-                               tag.rule == ChargeRule::kShown);
+          const bool is_new =
+              tag.rule == ChargeRule::kNone ||
+              (tag.kind == MappingClass::kFilePrivate && tag.rule == ChargeRule::kShown);
           if (is_new && (tag.protection & kMayWrite) != 0) {
             tag.slot = event.tag.slot;
             tag.rule = tag.kind == MappingClass::kSharedAnonymous ? ChargeRule::kResidency

@@ -11,9 +11,9 @@ enum class MappingClass : uint8_t {
   kAnonymous,        // private, of no file
   kSharedAnonymous,  // shared, of no file or of one without a name (memfd)
   kFilePrivate,
-  kFileShared,       // and devices
-  kBreak,            // what brk gave
-  kSystemV,          // what shmat attached
+  kFileShared,  // and devices
+  kBreak,       // what brk gave
+  kSystemV,     // what shmat attached
 };
 inline constexpr int kMappingClasses = 6;
 
@@ -35,8 +35,7 @@ inline constexpr int kAllocators = 8;
 
 // A runtime that dies of a refused mapping, and whose heap has a limit of its own.
 constexpr bool IsRuntime(Allocator allocator) {
-  return allocator == Allocator::kGo || allocator == Allocator::kJvm ||
-         allocator == Allocator::kV8;
+  return allocator == Allocator::kGo || allocator == Allocator::kJvm || allocator == Allocator::kV8;
 }
 
 struct MappingTag {
@@ -50,7 +49,7 @@ struct MappingTag {
   // Once writable, it is charged by kResidency: MAP_NORESERVE, a managed heap, an allocator's.
   bool is_sparse = false;
   bool leaves_at_fork = false;  // MADV_DONTFORK
-  uint8_t serial = 0;  // tells neighbours apart that look alike (shmat)
+  uint8_t serial = 0;           // tells neighbours apart that look alike (shmat)
   // An allocator's or a runtime's, which serves many tasks: it is not charged to the task
   // that happens to make it writable.
   bool keeps_owner = false;
@@ -84,13 +83,10 @@ struct MappingTag {
   // How it is charged once it can be written.
   constexpr ChargeRule RuleWhenWritable() const {
     switch (kind) {
-      case MappingClass::kFileShared:
-        return ChargeRule::kShown;
+      case MappingClass::kFileShared: return ChargeRule::kShown;
       case MappingClass::kSharedAnonymous:
-      case MappingClass::kSystemV:
-        return ChargeRule::kResidency;
-      default:
-        return is_sparse ? ChargeRule::kResidency : ChargeRule::kLength;
+      case MappingClass::kSystemV: return ChargeRule::kResidency;
+      default: return is_sparse ? ChargeRule::kResidency : ChargeRule::kLength;
     }
   }
 

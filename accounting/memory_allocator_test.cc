@@ -152,10 +152,9 @@ TYPED_TEST(BothAllocatorsTest, FillsForDebugging) {
   } kept;
   MemoryAllocator::Options options;
   options.debug_fill = true;
-  options.source = {[](size_t, void* self) -> void* {
-                      return static_cast<Kept*>(self)->memory.data();
-                    },
-                    [](void*, void* self) { static_cast<Kept*>(self)->is_freed = true; }, &kept};
+  options.source = {
+      [](size_t, void* self) -> void* { return static_cast<Kept*>(self)->memory.data(); },
+      [](void*, void* self) { static_cast<Kept*>(self)->is_freed = true; }, &kept};
   typename TestFixture::Allocator allocator(options);
   MemoryBlock block = Block(allocator.Allocate(50));
   EXPECT_TRUE(IsFilledWith(kept.memory.data(), 50, 0xa5));

@@ -13,7 +13,7 @@ namespace taskmem {
 // refused; of a block straight from an allocator there is nobody who could tell.
 struct MemoryBlock {
   // Page numbers that are none (ALLOC-1).
-  static constexpr int kNoPageNumber = -1;     // not of a task
+  static constexpr int kNoPageNumber = -1;  // not of a task
   static constexpr int kFreedInManager = -2;
   static constexpr int kFreedInAllocator = -3;
 

@@ -50,8 +50,10 @@ struct JavaDoubleText {
 
 JavaDoubleText::JavaDoubleText(double value) {
   if (!std::isfinite(value)) {
-    snprintf(text, sizeof(text), "%s", value != value ? "NaN" : value < 0 ? "-Infinity"
-                                                                          : "Infinity");
+    snprintf(text, sizeof(text), "%s",
+             value != value ? "NaN"
+             : value < 0    ? "-Infinity"
+                            : "Infinity");
     return;
   }
   // Digits and exponent are taken from the C library's text, whose point may be another
@@ -104,12 +106,10 @@ Result<HeapSizes> SizesFromSettings(const HeapSettings& settings) {
     return MemoryError(ErrorCode::kSystemMemoryTooSmall, settings.system_memory_bytes, minimum);
   }
   if (settings.executor_memory_bytes != -1 && settings.executor_memory_bytes < minimum) {
-    return MemoryError(ErrorCode::kExecutorMemoryTooSmall, settings.executor_memory_bytes,
-                       minimum);
+    return MemoryError(ErrorCode::kExecutorMemoryTooSmall, settings.executor_memory_bytes, minimum);
   }
   if (const MemoryError error = CheckStorageFraction(settings.storage_fraction)) return error;
-  const int64_t usable =
-      WrappingDifference(settings.system_memory_bytes, settings.reserved_bytes);
+  const int64_t usable = WrappingDifference(settings.system_memory_bytes, settings.reserved_bytes);
   HeapSizes sizes = {};
   sizes.max_heap_bytes = Part(usable, settings.memory_fraction);
   sizes.storage_region_bytes = Part(sizes.max_heap_bytes, settings.storage_fraction);

@@ -9,7 +9,7 @@
 
 namespace taskmem {
 
-inline constexpr double kDefaultMemoryFraction = 0.6;                 // CONST-1
+inline constexpr double kDefaultMemoryFraction = 0.6;  // CONST-1
 inline constexpr double kDefaultStorageFraction = 0.5;
 inline constexpr int64_t kReservedSystemMemoryBytes = 300 << 20;
 

@@ -193,8 +193,8 @@ TEST(OffHeap, RefusalsChangeNothing) {
 }
 
 TEST(OffHeap, RegionIsNeverMoreThanThereIs) {
-  for (const int64_t bytes : {INT64_MAX, (int64_t{1} << 53) + 3, (int64_t{1} << 54) + 6,
-                              int64_t{1} << 62, int64_t{1}}) {
+  for (const int64_t bytes :
+       {INT64_MAX, (int64_t{1} << 53) + 3, (int64_t{1} << 54) + 6, int64_t{1} << 62, int64_t{1}}) {
     MemoryManagerOptions options;
     options.max_heap_bytes = 1;
     ASSERT_FALSE(ApplyOffHeapSettings(

@@ -34,16 +34,14 @@ void Describe(const MemoryError& error, char* text, size_t size) {
 
   // No default: the compiler names a code that has no text.
   switch (error.code) {
-    case ErrorCode::kNone:
-      return line.Say("no error");
+    case ErrorCode::kNone: return line.Say("no error");
     case ErrorCode::kUnableToAcquireMemory:
       return line.Say(
           "[UNABLE_TO_ACQUIRE_MEMORY] Unable to acquire %lld bytes of memory, got %lld.", requested,
           received);
     case ErrorCode::kInvalidRequest:
       return line.Say("invalid number of bytes requested: %lld", requested);
-    case ErrorCode::kInvalidArgument:
-      return line.Say("invalid argument: %lld", requested);
+    case ErrorCode::kInvalidArgument: return line.Say("invalid argument: %lld", requested);
     case ErrorCode::kTimedOut:
       return line.Say("timed out waiting for %lld bytes of execution memory", requested);
     case ErrorCode::kInterrupted:
@@ -51,16 +49,12 @@ void Describe(const MemoryError& error, char* text, size_t size) {
     case ErrorCode::kTaskEnded:
       return line.Say("the task ended while it waited for %lld bytes of execution memory",
                       requested);
-    case ErrorCode::kKeyNotFound:
-      return line.Say("key not found: %lld", requested);
-    case ErrorCode::kTooManyTasks:
-      return line.Say("no memory for one more task's entry");
+    case ErrorCode::kKeyNotFound: return line.Say("key not found: %lld", requested);
+    case ErrorCode::kTooManyTasks: return line.Say("no memory for one more task's entry");
     case ErrorCode::kPoolsOutOfBalance:
       return line.Say("assertion failed: the pools of a memory mode do not add up to its maximum");
-    case ErrorCode::kNoMemoryStore:
-      return line.Say("memory store not initialized yet");
-    case ErrorCode::kEvictionFailed:
-      return line.Say("eviction failed%s%s", colon, error.detail);
+    case ErrorCode::kNoMemoryStore: return line.Say("memory store not initialized yet");
+    case ErrorCode::kEvictionFailed: return line.Say("eviction failed%s%s", colon, error.detail);
     case ErrorCode::kSpillFailed:
       return line.Say("[SPILL_OUT_OF_MEMORY] Error while calling spill()%s%s",
                       error.detail[0] != '\0' ? " on " : "", error.detail);
@@ -105,8 +99,7 @@ void Describe(const MemoryError& error, char* text, size_t size) {
     case ErrorCode::kOffHeapSizeRequired:
       return line.Say(
           "spark.memory.offHeap.size must be > 0 when spark.memory.offHeap.enabled == true");
-    case ErrorCode::kNoOnHeapExecutionMemory:
-      return line.Say("onHeapExecutionMemory must be > 0");
+    case ErrorCode::kNoOnHeapExecutionMemory: return line.Say("onHeapExecutionMemory must be > 0");
   }
   line.Say("unknown error %d", static_cast<int>(error.code));
 }

@@ -33,19 +33,19 @@ enum class ErrorCode : uint8_t {
   kInvalidPage,            // encode or decode with a page that does not exist (TMM-14)
   kNoPhysicalMemory,       // the allocator has no memory: requested
   // Configuration (UMM-11, UMM-12, MM-1, MM-5):
-  kSystemMemoryTooSmall,    // requested: system memory; received: the minimum
-  kExecutorMemoryTooSmall,  // requested: executor memory; received: the minimum
-  kInvalidStorageFraction,  // not in [0, 1): detail is the value
-  kNegativeOffHeapSize,     // requested
-  kOffHeapSizeRequired,     // off-heap is enabled with size 0
-  kNoOnHeapExecutionMemory, // the on-heap execution pool would be empty
+  kSystemMemoryTooSmall,     // requested: system memory; received: the minimum
+  kExecutorMemoryTooSmall,   // requested: executor memory; received: the minimum
+  kInvalidStorageFraction,   // not in [0, 1): detail is the value
+  kNegativeOffHeapSize,      // requested
+  kOffHeapSizeRequired,      // off-heap is enabled with size 0
+  kNoOnHeapExecutionMemory,  // the on-heap execution pool would be empty
 };
 
 struct MemoryError {
   ErrorCode code = ErrorCode::kNone;
   int64_t requested = 0;  // bytes, where the code says nothing else
   int64_t received = 0;
-  char detail[104];       // NUL-terminated; cut where it is longer
+  char detail[104];  // NUL-terminated; cut where it is longer
 
   MemoryError() { detail[0] = '\0'; }
   explicit MemoryError(ErrorCode error, int64_t requested_bytes = 0, int64_t received_bytes = 0)

@@ -64,9 +64,7 @@ class Mutex {
   static constexpr uintptr_t kForFork = 2;
   static constexpr uintptr_t kFlags = 63;
 
-  static uintptr_t ThisThread() {
-    return reinterpret_cast<uintptr_t>(__builtin_thread_pointer());
-  }
+  static uintptr_t ThisThread() { return reinterpret_cast<uintptr_t>(__builtin_thread_pointer()); }
 
   // A futex compares the lower half: the flags, and enough of the holder.
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
@@ -79,8 +77,7 @@ class Mutex {
     for (;;) {
       if (seen == kFree) {
         // Others may wait as well.
-        if (state_.compare_exchange_strong(seen, holder | kContended,
-                                           std::memory_order_acquire)) {
+        if (state_.compare_exchange_strong(seen, holder | kContended, std::memory_order_acquire)) {
           return true;
         }
       } else if ((seen & kContended) != 0 ||

@@ -24,8 +24,7 @@ void PageNumbers::Free(int number) {
 }
 
 bool PageNumbers::IsTaken(int number) const {
-  return number >= 0 && number < kPageTableSize &&
-         (taken_[number / 64] >> (number % 64) & 1) != 0;
+  return number >= 0 && number < kPageTableSize && (taken_[number / 64] >> (number % 64) & 1) != 0;
 }
 
 void PageNumbers::Clear() { *this = PageNumbers{}; }
@@ -119,8 +118,8 @@ char* PageTable::BaseOf(int number) const {
 
 char* PageTable::BaseOf(int number, uint64_t serial) const {
   char* const base = BaseOf(number);
-  if (base == nullptr || Load(mapped_.load(std::memory_order_acquire)->pages[number].serial) !=
-                             serial) {
+  if (base == nullptr ||
+      Load(mapped_.load(std::memory_order_acquire)->pages[number].serial) != serial) {
     return nullptr;
   }
   return base;

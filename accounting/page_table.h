@@ -56,7 +56,7 @@ class PageTable {
   struct Page {
     char* base = nullptr;  // nullptr: no page
     int64_t size = 0;
-    uint64_t serial = 0;   // from 1: no two pages of a table have the same
+    uint64_t serial = 0;  // from 1: no two pages of a table have the same
   };
 
   static constexpr int kFull = -1;

@@ -22,25 +22,33 @@ struct alignas(128) ReclaimBook {
   std::atomic<uint64_t> longest_stall_ns;
   std::atomic<uint64_t> evicted_blocks;  // from the block store, for this task
   std::atomic<uint64_t> evicted_bytes;
-  std::atomic<uint64_t> written_bytes;  // blocks to disk, for this task
-  std::atomic<uint64_t> read_bytes;     // blocks back from disk
+  std::atomic<uint64_t> written_bytes;   // blocks to disk, for this task
+  std::atomic<uint64_t> read_bytes;      // blocks back from disk
   std::atomic<uint64_t> overflow_bytes;  // held in the overflow file now
   std::atomic<uint64_t> peak_overflow_bytes;
   std::atomic<uint64_t> pushed_out_bytes;  // of the overflow file, out of memory
   std::atomic<uint64_t> returned_bytes;    // of those, that came back
-  std::atomic<uint64_t> waits;  // for memory of the pools
+  std::atomic<uint64_t> waits;             // for memory of the pools
   std::atomic<uint64_t> wait_ns;
 
   // Every member but the balance, in no order: what becomes zero or is added up as one.
   static constexpr std::atomic<uint64_t> ReclaimBook::*kEvents[] = {
-      &ReclaimBook::spill_calls,         &ReclaimBook::spill_asked_bytes,
-      &ReclaimBook::spill_freed_bytes,   &ReclaimBook::soft_spill_calls,
-      &ReclaimBook::soft_spill_asked_bytes, &ReclaimBook::soft_spill_freed_bytes,
-      &ReclaimBook::stalls,              &ReclaimBook::stall_ns,
-      &ReclaimBook::evicted_blocks,      &ReclaimBook::evicted_bytes,
-      &ReclaimBook::written_bytes,       &ReclaimBook::read_bytes,
-      &ReclaimBook::pushed_out_bytes,    &ReclaimBook::returned_bytes,
-      &ReclaimBook::waits,               &ReclaimBook::wait_ns};
+      &ReclaimBook::spill_calls,
+      &ReclaimBook::spill_asked_bytes,
+      &ReclaimBook::spill_freed_bytes,
+      &ReclaimBook::soft_spill_calls,
+      &ReclaimBook::soft_spill_asked_bytes,
+      &ReclaimBook::soft_spill_freed_bytes,
+      &ReclaimBook::stalls,
+      &ReclaimBook::stall_ns,
+      &ReclaimBook::evicted_blocks,
+      &ReclaimBook::evicted_bytes,
+      &ReclaimBook::written_bytes,
+      &ReclaimBook::read_bytes,
+      &ReclaimBook::pushed_out_bytes,
+      &ReclaimBook::returned_bytes,
+      &ReclaimBook::waits,
+      &ReclaimBook::wait_ns};
   static constexpr std::atomic<uint64_t> ReclaimBook::*kMaxima[] = {
       &ReclaimBook::longest_stall_ns, &ReclaimBook::peak_overflow_bytes};
 
@@ -66,8 +74,7 @@ struct alignas(128) ReclaimBook {
 
   static void Raise(std::atomic<uint64_t>& maximum, uint64_t value) {
     uint64_t seen = maximum.load(std::memory_order_relaxed);
-    while (seen < value &&
-           !maximum.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+    while (seen < value && !maximum.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
     }
   }
 };

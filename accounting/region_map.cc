@@ -124,8 +124,7 @@ void RegionMap::SplitChunk(uint32_t index) {
   upper->count = full.count - kept;
   memcpy(upper->regions, full.regions + kept, upper->count * sizeof(Region));
   full.count = kept;
-  memmove(directory_ + index + 2, directory_ + index + 1,
-          (chunks_ - index - 1) * sizeof(Entry));
+  memmove(directory_ + index + 2, directory_ + index + 1, (chunks_ - index - 1) * sizeof(Entry));
   directory_[index + 1] = {upper->regions[0].start, upper};
   ++chunks_;
 }
@@ -210,8 +209,7 @@ uint32_t RegionMap::ClearFew(uint64_t start, uint64_t end, Region* parts, uint32
 // The region is free.
 void RegionMap::Insert(const Place& place, const Region& region) {
   const Region* const next = At(place);
-  const bool joins_next =
-      next != nullptr && next->start == region.end && next->tag == region.tag;
+  const bool joins_next = next != nullptr && next->start == region.end && next->tag == region.tag;
   Region* previous = nullptr;
   if (place.region > 0) {
     previous = directory_[place.chunk].chunk->regions + place.region - 1;

@@ -16,9 +16,8 @@ using Regions = std::vector<std::tuple<uint64_t, uint64_t, uint64_t>>;
 
 Regions Read(const RegionMap& map) {
   Regions regions;
-  map.ForEach([&](const Region& region) {
-    regions.emplace_back(region.start, region.end, region.tag);
-  });
+  map.ForEach(
+      [&](const Region& region) { regions.emplace_back(region.start, region.end, region.tag); });
   return regions;
 }
 

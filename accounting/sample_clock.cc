@@ -72,8 +72,7 @@ uint64_t SampleClock::Random() {
 
 void SampleClock::Draw() {
   const double uniform = static_cast<double>((Random() >> 11) + 1) * 0x1p-53;  // (0, 1]
-  left_bytes_ =
-      static_cast<uint64_t>(-NaturalLog(uniform) * static_cast<double>(interval_bytes()));
+  left_bytes_ = static_cast<uint64_t>(-NaturalLog(uniform) * static_cast<double>(interval_bytes()));
 }
 
 void SampleClock::Adapt(uint64_t now_ns, uint64_t cost_ns) {

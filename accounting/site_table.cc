@@ -78,20 +78,17 @@ const SiteStack* SiteTable::Intern(const uint64_t* frames, uint32_t depth, uint3
 SiteSample* SiteTable::Level(uint32_t level, bool make) {
   const uint64_t address = head_.levels[level].load(std::memory_order_acquire);
   if (address != 0 || !make) return reinterpret_cast<SiteSample*>(address);
-  void* const made =
-      source_.allocate(SampleLevelSize(level) * sizeof(SiteSample), source_.context);
+  void* const made = source_.allocate(SampleLevelSize(level) * sizeof(SiteSample), source_.context);
   uint64_t found = 0;
-  if (made != nullptr &&
-      head_.levels[level].compare_exchange_strong(found, reinterpret_cast<uint64_t>(made),
-                                                  std::memory_order_acq_rel)) {
+  if (made != nullptr && head_.levels[level].compare_exchange_strong(
+                             found, reinterpret_cast<uint64_t>(made), std::memory_order_acq_rel)) {
     return static_cast<SiteSample*>(made);
   }
   // Two threads met here, once in the life of a level: one's memory stays unused.
   return reinterpret_cast<SiteSample*>(found);
 }
 
-bool SiteTable::Remember(uint64_t block, const SiteStack* stack, uint64_t bytes,
-                         uint64_t weight) {
+bool SiteTable::Remember(uint64_t block, const SiteStack* stack, uint64_t bytes, uint64_t weight) {
   const uint64_t hash = Mix(block);
   for (uint32_t level = 0; level < kSampleLevels && stack != nullptr; ++level) {
     SiteSample* const samples = Level(level, /*make=*/true);

@@ -30,10 +30,10 @@ enum SiteFlags : uint32_t {
 struct SiteStack {
   uint64_t hash;
   uint32_t depth;
-  uint32_t flags;      // SiteFlags
-  uint32_t number;     // above 0; its place in SiteTableHead::index, counted from 1
+  uint32_t flags;   // SiteFlags
+  uint32_t number;  // above 0; its place in SiteTableHead::index, counted from 1
   uint32_t reserved;
-  uint64_t frames[];   // `depth` return addresses, the innermost first
+  uint64_t frames[];  // `depth` return addresses, the innermost first
 };
 
 struct SiteSample {

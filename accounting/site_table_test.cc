@@ -19,7 +19,9 @@ class Zeroed {
   ~Zeroed() {
     for (void* block : blocks_) free(block);
   }
-  operator MemorySource() { return {Allocate, [](void*, void*) {}, this}; }
+  operator MemorySource() {
+    return {Allocate, [](void*, void*) {}, this};
+  }
 
  private:
   static void* Allocate(size_t bytes, void* self) {
@@ -112,7 +114,7 @@ TEST(SiteTable, KeepsWhatIsLive) {
 TEST(SiteTable, FollowsARandomHistory) {
   for (const uint32_t seed : {3u, 20240607u}) {
     Zeroed memory;
-  SiteTable table(memory);
+    SiteTable table(memory);
     ASSERT_TRUE(table.Open(512));
     std::mt19937_64 random(seed);
     std::vector<const SiteStack*> stacks;

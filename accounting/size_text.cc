@@ -23,7 +23,7 @@ SizeText::SizeText(int64_t bytes) {
     tenths %= 10;
   }
   FormatText(text_, sizeof(text_), "%lld.%llu %s", static_cast<long long>(whole),
-           static_cast<unsigned long long>(tenths), kUnits[unit]);
+             static_cast<unsigned long long>(tenths), kUnits[unit]);
 }
 
 }  // namespace taskmem

@@ -73,8 +73,8 @@ TEST(SizeText, IsTheNearestTenth) {
     const __int128 one = __int128{1} << (10 * unit);
     const auto tenths = static_cast<int64_t>((__int128{bytes} * 20 + one) / (2 * one));
     const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    const std::string expected = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) +
-                                 " " + units[unit];
+    const std::string expected =
+        std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " " + units[unit];
     ASSERT_EQ(Text(bytes), expected) << bytes << ", seed " << seed;
   }
 }

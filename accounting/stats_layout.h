@@ -39,8 +39,8 @@ struct PoolStats {
   std::atomic<uint64_t> execution_used_bytes;  // granted to tasks
   std::atomic<uint64_t> storage_size_bytes;
   std::atomic<uint64_t> storage_used_bytes;
-  std::atomic<uint64_t> overdrawn_bytes;       // held beyond what could be granted
-  std::atomic<uint64_t> active_tasks;          // N
+  std::atomic<uint64_t> overdrawn_bytes;  // held beyond what could be granted
+  std::atomic<uint64_t> active_tasks;     // N
   // By how much the pools are larger than memory_bytes: granted, and not in memory as far as has
   // been looked.
   std::atomic<uint64_t> untouched_bytes;
@@ -57,18 +57,18 @@ struct StatsHeader {
   // Of the `taskmem run` this process descends from, or empty: that command
   // reads the file when the process is gone and removes it.
   char session[64];
-  char program[256];                        // what was executed, cut
-  std::atomic<uint32_t> task_slots;         // slots ever used: TaskBooks beyond are zero
-  std::atomic<uint32_t> thread_entries;     // entries ever used
-  std::atomic<uint64_t> charged_bytes;      // of all tasks and untracked; see peak
-  std::atomic<uint64_t> peak_charged_bytes; // exact to 64 KiB for each thread
+  char program[256];                         // what was executed, cut
+  std::atomic<uint32_t> task_slots;          // slots ever used: TaskBooks beyond are zero
+  std::atomic<uint32_t> thread_entries;      // entries ever used
+  std::atomic<uint64_t> charged_bytes;       // of all tasks and untracked; see peak
+  std::atomic<uint64_t> peak_charged_bytes;  // exact to 64 KiB for each thread
   std::atomic<uint64_t> tasks_begun;
-  std::atomic<uint64_t> tasks_folded;       // ended tasks whose books were added to "ended tasks"
-  std::atomic<uint64_t> own_bytes;          // mapped for taskmem's own bookkeeping
+  std::atomic<uint64_t> tasks_folded;  // ended tasks whose books were added to "ended tasks"
+  std::atomic<uint64_t> own_bytes;     // mapped for taskmem's own bookkeeping
   // Written as the process exits; 0 where it was killed.
   std::atomic<uint64_t> resident_bytes_at_exit;
   std::atomic<uint64_t> peak_resident_bytes;
-  std::atomic<uint32_t> libc_redirected;    // 1: glibc's own entry points jump to ours
+  std::atomic<uint32_t> libc_redirected;  // 1: glibc's own entry points jump to ours
   PoolStats pools;
   AuditLayout audit;
   std::atomic<ExitAudit> exit_audit;
@@ -95,7 +95,7 @@ struct MappingsTable {
   static constexpr uint32_t kNameBytes = 64;
 
   std::atomic<uint64_t> sequence;
-  std::atomic<uint64_t> time_ns;     // CLOCK_MONOTONIC; 0: nothing has been written yet
+  std::atomic<uint64_t> time_ns;  // CLOCK_MONOTONIC; 0: nothing has been written yet
   std::atomic<uint64_t> rows;
   std::atomic<uint64_t> more_ranges;  // that found no row
   std::atomic<uint64_t> lost_events;  // mapping calls that could not be noted
@@ -111,10 +111,8 @@ inline constexpr uint32_t kTaskRows = 65536;
 static_assert(kTaskRows > kMaxTaskSlots);
 inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
-inline constexpr size_t kReclaimOffset =
-    kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
-inline constexpr size_t kMappingsOffset =
-    kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
+inline constexpr size_t kReclaimOffset = kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
+inline constexpr size_t kMappingsOffset = kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
 inline constexpr size_t kStatsBytes =
     (kMappingsOffset + sizeof(MappingsTable) + 4095) / 4096 * 4096;
 

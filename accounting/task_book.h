@@ -101,9 +101,7 @@ struct alignas(128) TaskBook {
   }
 
   // Takes back what was charged. Returns what remains.
-  uint64_t Credit(uint64_t bytes) {
-    return charged_bytes.fetch_sub(bytes) - bytes;
-  }
+  uint64_t Credit(uint64_t bytes) { return charged_bytes.fetch_sub(bytes) - bytes; }
 
   uint64_t Overdraft() const {
     const uint64_t charged = charged_bytes.load(std::memory_order_relaxed);
@@ -113,8 +111,7 @@ struct alignas(128) TaskBook {
 
   static void RaisePeak(std::atomic<uint64_t>& peak, uint64_t value) {
     uint64_t seen = peak.load(std::memory_order_relaxed);
-    while (seen < value &&
-           !peak.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+    while (seen < value && !peak.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
     }
   }
 };

@@ -20,8 +20,8 @@ void TaskGrants::RenewUnmanaged() {
                                         books_[kSpillReserveSlot].charged_bytes.load());
   const auto storage = static_cast<int64_t>(books_[kStorageSlot].charged_bytes.load());
   if (storage != 0) {
-    unmanaged += std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode) -
-                                          expected_storage_.load());
+    unmanaged +=
+        std::max<int64_t>(0, storage - pools_.StorageMemoryUsed(kMode) - expected_storage_.load());
   }
   unmanaged_.Set(kMode, unmanaged + slack_.load(std::memory_order_relaxed));
 }
@@ -88,8 +88,7 @@ uint64_t TaskGrants::AcquireAhead(uint32_t slot, uint64_t bytes, int64_t timeout
   const uint64_t granted = book.granted_bytes.load();
   if (bytes > UINT64_MAX - charged || charged + bytes <= granted) return 0;
   const uint64_t needed = charged + bytes - granted;
-  const uint64_t acquired =
-      Acquire({.task = slot, .timeout_ns = timeout_ns}, needed, needed);
+  const uint64_t acquired = Acquire({.task = slot, .timeout_ns = timeout_ns}, needed, needed);
   book.granted_bytes.fetch_add(acquired);
   return acquired;
 }
@@ -146,8 +145,7 @@ void TaskGrants::ReturnIdle(uint32_t slot) {
     if (pools.overdrawn != 0) keeps = false;
   });
   const uint64_t idle = TakeIdle(book, keeps ? Quantum(charged) : 0);
-  if (idle != 0 &&
-      !pools_.TryReleaseExecutionMemory(static_cast<int64_t>(idle), slot, kMode)) {
+  if (idle != 0 && !pools_.TryReleaseExecutionMemory(static_cast<int64_t>(idle), slot, kMode)) {
     book.granted_bytes.fetch_add(idle);
   }
 }

@@ -70,8 +70,8 @@ class TaskGrants final : public IdleGrantHolder {
 
   // What may stay idle after a credit of `bytes`, where nobody holds `room` bytes of the pools.
   static uint64_t MostIdle(uint64_t bytes, uint64_t room) {
-    uint64_t more = bytes < kMaxIdleInCredits / kIdleCredits ? bytes * kIdleCredits
-                                                             : kMaxIdleInCredits;
+    uint64_t more =
+        bytes < kMaxIdleInCredits / kIdleCredits ? bytes * kIdleCredits : kMaxIdleInCredits;
     if (more > room / kIdleShareOfRoom) more = room / kIdleShareOfRoom;
     return kMaxIdleBytes + more;
   }

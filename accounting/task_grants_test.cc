@@ -51,8 +51,8 @@ class Process {
   void Credit(uint32_t slot, uint64_t bytes) {
     const uint64_t charged = books_[slot].Credit(bytes);
     const UnifiedMemoryManager::Pools pools = state();
-    const int64_t free = pools.execution_size + pools.storage_size - pools.execution_used -
-                         pools.storage_used;
+    const int64_t free =
+        pools.execution_size + pools.storage_size - pools.execution_used - pools.storage_used;
     const uint64_t most = TaskGrants::MostIdle(bytes, free > 0 ? static_cast<uint64_t>(free) : 0);
     if (!TaskGrants::HasMuchIdle(books_[slot], charged, most, overdrawn_)) return;
     grants_.ReturnIdle(slot);
@@ -704,8 +704,7 @@ INSTANTIATE_TEST_SUITE_P(, TaskGrantsUnderLoad,
                          [](const auto& info) {
                            const Load& load = info.param;
                            return std::string(load.sharing == Sharing::kNone ? "none" : "spark") +
-                                  (load.overdraws ? "_overdraws" : "") +
-                                  (load.ends ? "_ends" : "");
+                                  (load.overdraws ? "_overdraws" : "") + (load.ends ? "_ends" : "");
                          });
 
 // Tasks that end while other threads still free what they left.

@@ -43,13 +43,13 @@ TEST_P(TaskMemoryScenarioTest, K7CooperativeSpilling) {
   EXPECT_EQ(c2.Acquire(50), 50);
   EXPECT_EQ(events_.Take(), Events{});
   EXPECT_EQ(c1.Acquire(100), 100);
-  EXPECT_EQ(events_.Take(), (Events{"c2 100 for c1: 50 -> 50", "c2 50 for c1: 0 -> 0",
-                                    "c1 50 for c1: 50 -> 50"}));
+  EXPECT_EQ(events_.Take(),
+            (Events{"c2 100 for c1: 50 -> 50", "c2 50 for c1: 0 -> 0", "c1 50 for c1: 50 -> 50"}));
   c1.FreeMemory(20);
   EXPECT_EQ(c2.Acquire(10), 10);
   EXPECT_EQ(c2.Acquire(100), 100);
-  EXPECT_EQ(events_.Take(), (Events{"c1 90 for c2: 80 -> 80", "c1 10 for c2: 0 -> 0",
-                                    "c2 10 for c2: 10 -> 10"}));
+  EXPECT_EQ(events_.Take(),
+            (Events{"c1 90 for c2: 80 -> 80", "c1 10 for c2: 0 -> 0", "c2 10 for c2: 10 -> 10"}));
   c2.FreeMemory(100);
   EXPECT_EQ(task_.CleanUpAllAllocatedMemory(), 0);
   EXPECT_EQ(events_.Take(), Events{});
@@ -85,8 +85,8 @@ TEST_P(TaskMemoryScenarioTest, K9TheRequesterIsLast) {
   EXPECT_EQ(events_.Take(), Events{"c1 50 for c1: 100 -> 100"});
   EXPECT_EQ(c2.Acquire(10), 10);
   EXPECT_EQ(c1.Acquire(60), 60);
-  EXPECT_EQ(events_.Take(), (Events{"c2 20 for c1: 10 -> 10", "c2 10 for c1: 0 -> 0",
-                                    "c1 10 for c1: 50 -> 50"}));
+  EXPECT_EQ(events_.Take(),
+            (Events{"c2 20 for c1: 10 -> 10", "c2 10 for c1: 0 -> 0", "c1 10 for c1: 50 -> 50"}));
   c1.FreeMemory(60);
   c1.Acquire(50);
   c2.Acquire(40);
@@ -244,8 +244,8 @@ TEST_P(TaskMemoryScenarioTest, Tmm7AnInterruptedSpillIsNotOutOfMemory) {
   c1.Acquire(40);
   c2.Acquire(60);
   const Result<int64_t> got = c2.AcquireMemory(60);
-  EXPECT_EQ(events_.Take(), (Events{"c1 60 for c2: 40 -> failed",
-                                    "ERROR Error while calling spill() on c1"}));
+  EXPECT_EQ(events_.Take(),
+            (Events{"c1 60 for c2: 40 -> failed", "ERROR Error while calling spill() on c1"}));
   EXPECT_EQ(got.error().code, ErrorCode::kSpillInterrupted);
   EXPECT_STREQ(got.error().detail, "spill interrupted");
 }
@@ -315,8 +315,7 @@ TEST_P(TaskMemoryScenarioTest, OrderHoldsForAnyNumberOfConsumers) {
   EXPECT_EQ(requester.Acquire(kConsumers - 1), kConsumers - 1);
   EXPECT_EQ(memory.TakeEvents(), Events{"c199 199 for r: 199 -> 199"});
   EXPECT_EQ(requester.Acquire(299), 299) << "all of c200, then the smallest for what is left";
-  EXPECT_EQ(memory.TakeEvents(),
-            (Events{"c200 299 for r: 200 -> 200", "c99 99 for r: 99 -> 99"}));
+  EXPECT_EQ(memory.TakeEvents(), (Events{"c200 299 for r: 200 -> 200", "c99 99 for r: 99 -> 99"}));
   consumers.erase(consumers.begin() + 50, consumers.begin() + 150);
   EXPECT_EQ(requester.Acquire(50), 50);
   EXPECT_EQ(memory.TakeEvents(), Events{"c50 50 for r: 50 -> 50"});
@@ -356,8 +355,8 @@ TEST_P(TaskMemoryScenarioTest, MMeAnotherTaskTakesWhatWasFreed) {
   EXPECT_EQ(c1.Acquire(500), 500);
   waiter.join();
   const std::string second = GetParam() == kSpark ? "500" : "1000";
-  EXPECT_EQ(memory.TakeEvents(), (Events{"c1 500 for c1: 1000 -> 500",
-                                         "c1 " + second + " for c1: 500 -> 500"}));
+  EXPECT_EQ(memory.TakeEvents(),
+            (Events{"c1 500 for c1: 1000 -> 500", "c1 " + second + " for c1: 500 -> 500"}));
   EXPECT_EQ(memory.Used(), 500);
   EXPECT_EQ(memory.Used(2), 500);
 }
@@ -372,9 +371,8 @@ INSTANTIATE_TEST_SUITE_P(Both, InterruptedAcquireTest, testing::Values(kSpark, k
 
 TEST_P(InterruptedAcquireTest, Tmm7WhatWasGotIsKeptInSparkAlone) {
   Cancellation cancellation;
-  TaskMemory memory({.compatibility = GetParam(),
-                     .max_bytes = 1000,
-                     .wait = {.cancellation = &cancellation}});
+  TaskMemory memory(
+      {.compatibility = GetParam(), .max_bytes = 1000, .wait = {.cancellation = &cancellation}});
   TaskMemoryManager second(memory.pools, 2, memory.heap_allocator, memory.unsafe_allocator);
   TaskMemoryManager third(memory.pools, 3, memory.heap_allocator, memory.unsafe_allocator);
   TestConsumer holder(second, "holder", SpillNothing, memory.events);
@@ -411,9 +409,8 @@ TEST_P(FailedSpillTest, Tmm7WhatWasGotIsKeptInSparkAlone) {
   c2.Acquire(30);
   // 30 are free, 40 come from c1, and c2 fails.
   EXPECT_EQ(c3.AcquireMemory(90).error().code, ErrorCode::kSpillFailed);
-  EXPECT_EQ(memory.TakeEvents(),
-            (Events{"c1 60 for c3: 40 -> 40", "c2 20 for c3: 30 -> failed",
-                    "ERROR Error while calling spill() on c2"}));
+  EXPECT_EQ(memory.TakeEvents(), (Events{"c1 60 for c3: 40 -> 40", "c2 20 for c3: 30 -> failed",
+                                         "ERROR Error while calling spill() on c2"}));
   EXPECT_EQ(c3.used(), 0);
   EXPECT_EQ(memory.Used(), GetParam() == kSpark ? 100 : 30);
   EXPECT_EQ(memory.task.current_bytes(MemoryMode::kOnHeap), 30);
@@ -504,8 +501,7 @@ TEST(LeavingConsumer, IsNotAskedAnyMore) {
 
 TEST(LeavingConsumer, MayLeaveWhileAnotherSpills) {
   TaskMemory memory({});
-  auto victim =
-      std::make_unique<TestConsumer>(memory.task, "victim", SpillAllOfIt, memory.events);
+  auto victim = std::make_unique<TestConsumer>(memory.task, "victim", SpillAllOfIt, memory.events);
   TestConsumer c1(
       memory.task, "c1",
       [&victim](TestConsumer& self, int64_t bytes) {

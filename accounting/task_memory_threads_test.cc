@@ -395,17 +395,11 @@ TEST(TaskMemoryThreads, NoByteIsLostWhateverTheyDo) {
         switch (random() % 10) {
           case 0:
           case 1:
-          case 2:
-            consumer.Acquire(1 + random() % 3000);
-            break;
+          case 2: consumer.Acquire(1 + random() % 3000); break;
           case 3:
           case 4:
-          case 5:
-            consumer.AllocateOne(1 + random() % 2000);
-            break;
-          case 6:
-            consumer.FreeSome(random() % 4000);
-            break;
+          case 5: consumer.AllocateOne(1 + random() % 2000); break;
+          case 6: consumer.FreeSome(random() % 4000); break;
           case 7:
             if (own == nullptr) {
               own = std::make_unique<RandomConsumer>(memory.task, "own", random());

@@ -94,8 +94,7 @@ TEST_P(TaskTableRandomTest, IsAMap) {
   TaskTable table;
   std::unordered_map<int64_t, int64_t> model;
   for (int i = 0; i < 100'000; ++i) {
-    const int64_t id =
-        static_cast<int64_t>(random() % static_cast<uint64_t>(mix.ids)) * mix.stride;
+    const int64_t id = static_cast<int64_t>(random() % static_cast<uint64_t>(mix.ids)) * mix.stride;
     TaskEntry* const entry = table.Find(id);
     const auto found = model.find(id);
     ASSERT_EQ(entry != nullptr, found != model.end()) << "operation " << i;
@@ -126,12 +125,12 @@ TEST_P(TaskTableRandomTest, IsAMap) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Mixes, TaskTableRandomTest,
-    testing::Values(Mix{"InPlace", 5, 8, 1}, Mix{"Growing", 9, 50'000, 1},
-                    Mix{"Shrinking", 3, 1000, 1}, Mix{"Even", 5, 2000, 1},
-                    Mix{"HighBits", 5, 500, int64_t{1} << 40}, Mix{"Negative", 5, 500, -1}),
-    [](const testing::TestParamInfo<Mix>& mix) { return mix.param.name; });
+INSTANTIATE_TEST_SUITE_P(Mixes, TaskTableRandomTest,
+                         testing::Values(Mix{"InPlace", 5, 8, 1}, Mix{"Growing", 9, 50'000, 1},
+                                         Mix{"Shrinking", 3, 1000, 1}, Mix{"Even", 5, 2000, 1},
+                                         Mix{"HighBits", 5, 500, int64_t{1} << 40},
+                                         Mix{"Negative", 5, 500, -1}),
+                         [](const testing::TestParamInfo<Mix>& mix) { return mix.param.name; });
 
 }  // namespace
 }  // namespace taskmem

@@ -49,8 +49,7 @@ void UnifiedMemoryManager::MoveToExecution(ModePools& pools, int64_t bytes) {
   pools.execution.IncrementPoolSize(moved);
 }
 
-int64_t UnifiedMemoryManager::ReleaseExecutionMemory(int64_t bytes, int64_t task,
-                                                     MemoryMode mode) {
+int64_t UnifiedMemoryManager::ReleaseExecutionMemory(int64_t bytes, int64_t task, MemoryMode mode) {
   if (bytes < 0) return 0;
   mutex_.Lock();
   ExecutionMemoryPool& pool = PoolsOf(mode).execution;
@@ -68,8 +67,7 @@ int64_t UnifiedMemoryManager::ReleaseExecutionMemory(int64_t bytes, int64_t task
   return released;
 }
 
-bool UnifiedMemoryManager::TryReleaseExecutionMemory(int64_t bytes, int64_t task,
-                                                     MemoryMode mode) {
+bool UnifiedMemoryManager::TryReleaseExecutionMemory(int64_t bytes, int64_t task, MemoryMode mode) {
   if (!mutex_.TryLock()) return false;
   PoolsOf(mode).execution.Release(task, bytes);
   ReturnLent(PoolsOf(mode));
@@ -193,8 +191,7 @@ Result<bool> UnifiedMemoryManager::AcquireStorageMemory(std::string_view block, 
     mutex_.Lock();
     if (!freed.ok() || *freed <= 0 || bytes <= FreeStorage(pools)) break;
   }
-  const bool granted =
-      freed.ok() && bytes <= FreeStorage(pools) && pools.storage.Acquire(bytes);
+  const bool granted = freed.ok() && bytes <= FreeStorage(pools) && pools.storage.Acquire(bytes);
   if (granted) {
     ++evictable_changes_;
   } else {
@@ -287,8 +284,7 @@ void UnifiedMemoryManager::ResetAfterFork() {
     pools.execution.Clear();
     pools.execution.DecrementPoolSize(pools.execution.size());
     pools.storage.DecrementPoolSize(pools.storage.free());
-    const int64_t free_region =
-        std::max<int64_t>(0, pools.region_bytes - pools.storage.used());
+    const int64_t free_region = std::max<int64_t>(0, pools.region_bytes - pools.storage.used());
     pools.storage.IncrementPoolSize(free_region);
     pools.execution.IncrementPoolSize(pools.max_bytes - pools.storage.size());
   }
@@ -335,10 +331,10 @@ UnifiedMemoryManager::Pools UnifiedMemoryManager::GetPools(MemoryMode mode) cons
 
 UnifiedMemoryManager::Pools UnifiedMemoryManager::PoolsLocked(MemoryMode mode) const {
   const ModePools& pools = PoolsOf(mode);
-  return {pools.execution.size(),         pools.execution.used(),
-          pools.storage.size(),           pools.storage.used(),
-          pools.execution.overdrawn(),    pools.execution.active_tasks(),
-          UnmanagedMemoryUsed(mode),      pools.max_bytes - pools.base_bytes};
+  return {pools.execution.size(),      pools.execution.used(),
+          pools.storage.size(),        pools.storage.used(),
+          pools.execution.overdrawn(), pools.execution.active_tasks(),
+          UnmanagedMemoryUsed(mode),   pools.max_bytes - pools.base_bytes};
 }
 
 }  // namespace taskmem

@@ -36,12 +36,12 @@
 namespace taskmem {
 
 struct MemoryManagerOptions {
-  int64_t max_heap_bytes = 0;               // ON_HEAP, both pools
-  int64_t on_heap_storage_region_bytes = 0; // its initial storage pool
-  int64_t max_off_heap_bytes = 0;           // OFF_HEAP, both pools
+  int64_t max_heap_bytes = 0;                // ON_HEAP, both pools
+  int64_t on_heap_storage_region_bytes = 0;  // its initial storage pool
+  int64_t max_off_heap_bytes = 0;            // OFF_HEAP, both pools
   int64_t off_heap_storage_region_bytes = 0;
   MemoryMode tungsten_mode = MemoryMode::kOnHeap;  // MM-5
-  int64_t page_size_bytes = 1 << 20;        // CONST-4; memory_config.h computes it
+  int64_t page_size_bytes = 1 << 20;               // CONST-4; memory_config.h computes it
   Compatibility compatibility = Compatibility::kTaskmem;
   Sharing sharing = Sharing::kSpark;
   // What nobody draws from the pools; null: nothing. Must outlive the manager.
@@ -170,9 +170,9 @@ class UnifiedMemoryManager {
   int64_t StorageMemoryUsed() const;
   int64_t ExecutionMemoryUsed(MemoryMode mode) const;
   int64_t StorageMemoryUsed(MemoryMode mode) const;
-  int64_t MaxStorageMemory(MemoryMode mode) const;                 // UMM-2
-  int64_t GetExecutionMemoryUsageForTask(int64_t task) const;      // both modes
-  int64_t UnmanagedMemoryUsed(MemoryMode mode) const;              // UNM-5
+  int64_t MaxStorageMemory(MemoryMode mode) const;             // UMM-2
+  int64_t GetExecutionMemoryUsageForTask(int64_t task) const;  // both modes
+  int64_t UnmanagedMemoryUsed(MemoryMode mode) const;          // UNM-5
   MemoryMode tungsten_memory_mode() const { return options_.tungsten_mode; }
   int64_t page_size_bytes() const { return options_.page_size_bytes; }
   Compatibility compatibility() const { return options_.compatibility; }
@@ -217,9 +217,9 @@ class UnifiedMemoryManager {
     StorageMemoryPool storage;
     int64_t max_bytes = 0;
     int64_t region_bytes = 0;
-    int64_t base_bytes = 0;   // max_bytes without what is lent
-    int64_t keep_bytes = 0;   // of what is lent and free
-    int64_t lenders = 0;      // between Lend and EndLending
+    int64_t base_bytes = 0;  // max_bytes without what is lent
+    int64_t keep_bytes = 0;  // of what is lent and free
+    int64_t lenders = 0;     // between Lend and EndLending
   };
 
   struct Waiter;
@@ -273,7 +273,7 @@ class UnifiedMemoryManager {
   Waiter* last_waiter_ = nullptr;
   std::atomic<int> waiting_threads_{0};
   bool notified_ = false;
-  uint64_t changes_ = 0;  // how often the lock was given up after a change
+  uint64_t changes_ = 0;            // how often the lock was given up after a change
   uint64_t evictable_changes_ = 0;  // how often blocks may have become evictable
 };
 

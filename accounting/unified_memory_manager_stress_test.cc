@@ -241,17 +241,13 @@ class Stress {
     std::atomic<int64_t>& held = worker.held[which][IndexOf(mode)];
     switch (random() % 20) {
       case 0:
-      case 1:
-        AcquireEndlessly(worker, which, mode);
-        break;
+      case 1: AcquireEndlessly(worker, which, mode); break;
       case 2:
       case 3:
       case 4:
       case 5:
       case 6:
-      case 7:
-        AcquireForAWhile(worker, which, mode);
-        break;
+      case 7: AcquireForAWhile(worker, which, mode); break;
       case 8:
       case 9:
       case 10: {
@@ -266,24 +262,12 @@ class Stress {
         break;
       case 12:
       case 13:
-      case 14:
-        store_.Put(Below(random, 20'000), mode, random() % 4 == 0);
-        break;
-      case 15:
-        store_.Remove(random);
-        break;
-      case 16:
-        store_.Unpin(random);
-        break;
-      case 17:
-        manager_.EndTask(workers_[random() % kThreads]->TaskOf(which));
-        break;
-      case 18:
-        CancelSomebody(random);
-        break;
-      case 19:
-        ChangeWhatIsBesideThePools(worker, which, mode);
-        break;
+      case 14: store_.Put(Below(random, 20'000), mode, random() % 4 == 0); break;
+      case 15: store_.Remove(random); break;
+      case 16: store_.Unpin(random); break;
+      case 17: manager_.EndTask(workers_[random() % kThreads]->TaskOf(which)); break;
+      case 18: CancelSomebody(random); break;
+      case 19: ChangeWhatIsBesideThePools(worker, which, mode); break;
     }
   }
 
@@ -352,8 +336,7 @@ class Stress {
       worker.held[which][IndexOf(mode)].fetch_add(bytes);
       return;
     }
-    unmanaged_.Set(mode, random() % 8 == 0 ? INT64_MAX
-                                           : Below(random, kMaxBytes[IndexOf(mode)]));
+    unmanaged_.Set(mode, random() % 8 == 0 ? INT64_MAX : Below(random, kMaxBytes[IndexOf(mode)]));
     manager_.NotifyChanged();
   }
 
@@ -494,15 +477,16 @@ class Stress {
     EXPECT_GT(ended(ErrorCode::kNone), 0);
     EXPECT_GT(ended(ErrorCode::kTimedOut), 0);
     EXPECT_GT(store_.puts(), 0);
-    printf("granted %lld, timed out %lld, interrupted %lld, task ended %lld, key not found %lld, "
-           "eviction failed %lld; waits seen at rest %lld\n",
-           static_cast<long long>(ended(ErrorCode::kNone)),
-           static_cast<long long>(ended(ErrorCode::kTimedOut)),
-           static_cast<long long>(ended(ErrorCode::kInterrupted)),
-           static_cast<long long>(ended(ErrorCode::kTaskEnded)),
-           static_cast<long long>(ended(ErrorCode::kKeyNotFound)),
-           static_cast<long long>(ended(ErrorCode::kEvictionFailed)),
-           static_cast<long long>(waits_at_rest_));
+    printf(
+        "granted %lld, timed out %lld, interrupted %lld, task ended %lld, key not found %lld, "
+        "eviction failed %lld; waits seen at rest %lld\n",
+        static_cast<long long>(ended(ErrorCode::kNone)),
+        static_cast<long long>(ended(ErrorCode::kTimedOut)),
+        static_cast<long long>(ended(ErrorCode::kInterrupted)),
+        static_cast<long long>(ended(ErrorCode::kTaskEnded)),
+        static_cast<long long>(ended(ErrorCode::kKeyNotFound)),
+        static_cast<long long>(ended(ErrorCode::kEvictionFailed)),
+        static_cast<long long>(waits_at_rest_));
   }
 
   void Watch() {
@@ -521,11 +505,9 @@ class Stress {
             static_cast<long long>(operations_.load()), static_cast<unsigned long long>(seed_));
     fprintf(stderr, "%d threads wait in the manager\n", manager_.WaitingThreads());
     for (const auto& worker : workers_) {
-      fprintf(stderr, "thread %d: state %d", worker->index,
-              static_cast<int>(worker->state.load()));
+      fprintf(stderr, "thread %d: state %d", worker->index, static_cast<int>(worker->state.load()));
       for (int i = 0; i < kTasksOfAThread; ++i) {
-        fprintf(stderr, ", task %lld holds %lld + %lld",
-                static_cast<long long>(worker->TaskOf(i)),
+        fprintf(stderr, ", task %lld holds %lld + %lld", static_cast<long long>(worker->TaskOf(i)),
                 static_cast<long long>(worker->held[i][0].load()),
                 static_cast<long long>(worker->held[i][1].load()));
       }
@@ -533,8 +515,7 @@ class Stress {
       fprintf(stderr, "; last endless request: task %lld, %lld (%lld) bytes, mode %d\n",
               static_cast<long long>(worker->request.task),
               static_cast<long long>(worker->request.bytes),
-              static_cast<long long>(worker->request.at_least),
-              IndexOf(worker->request.mode));
+              static_cast<long long>(worker->request.at_least), IndexOf(worker->request.mode));
     }
     for (const MemoryMode mode : kModes) {
       const UnifiedMemoryManager::Pools pools = manager_.GetPools(mode);
@@ -545,8 +526,7 @@ class Stress {
               static_cast<long long>(pools.execution_size),
               static_cast<long long>(pools.storage_used),
               static_cast<long long>(pools.storage_size), static_cast<long long>(pools.overdrawn),
-              static_cast<long long>(pools.active_tasks),
-              static_cast<long long>(pools.unmanaged));
+              static_cast<long long>(pools.active_tasks), static_cast<long long>(pools.unmanaged));
     }
     abort();
   }

@@ -18,7 +18,7 @@ struct UnmanagedMemoryRegistry::Visit {
   const pthread_t thread = pthread_self();
   UnmanagedMemoryConsumer* at = nullptr;    // the thread is inside it
   UnmanagedMemoryConsumer* next = nullptr;  // corrected when that one is removed
-  bool has_lost = false;  // `at` was unregistered from inside: it may be gone
+  bool has_lost = false;                    // `at` was unregistered from inside: it may be gone
   Visit* older = nullptr;
 };
 
@@ -53,8 +53,7 @@ UnmanagedMemoryConsumer** UnmanagedMemoryRegistry::Find(const UnmanagedMemoryCon
 }
 
 // Puts `by`, or nothing, where a consumer hangs.
-void UnmanagedMemoryRegistry::Replace(UnmanagedMemoryConsumer** link,
-                                      UnmanagedMemoryConsumer* by) {
+void UnmanagedMemoryRegistry::Replace(UnmanagedMemoryConsumer** link, UnmanagedMemoryConsumer* by) {
   UnmanagedMemoryConsumer* const old = *link;
   UnmanagedMemoryConsumer* const rest = old->next_;
   old->next_ = nullptr;
@@ -158,8 +157,7 @@ bool UnmanagedMemoryRegistry::AskNext(Visit& visit, Answer* answer) {
   }
 
   mutex_.Lock();
-  if (!visit.has_lost && visit.removes_gone &&
-      answer->bytes == UnmanagedMemoryConsumer::kGone) {
+  if (!visit.has_lost && visit.removes_gone && answer->bytes == UnmanagedMemoryConsumer::kGone) {
     if (UnmanagedMemoryConsumer** const link = Find(*consumer); *link == consumer) {
       Replace(link, nullptr);
       answer->was_removed = true;

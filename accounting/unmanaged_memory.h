@@ -102,7 +102,7 @@ class UnmanagedMemoryRegistry {
   mutable Mutex mutex_;
   UnmanagedMemoryConsumer* first_ = nullptr;  // in the order in which they were registered
   Visit* visits_ = nullptr;
-  int waiting_ = 0;                    // threads that wait for a departure
+  int waiting_ = 0;                      // threads that wait for a departure
   std::atomic<uint32_t> departures_{0};  // of threads from consumers: what a futex waits for
   UnmanagedTotals totals_;
 };

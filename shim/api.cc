@@ -1,7 +1,5 @@
 // The C API (taskmem.h): checks its arguments and forwards.
 #define TASKMEM_IMPLEMENTATION
-#include "shim/taskmem.h"
-
 #include "accounting/page_table.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
@@ -14,6 +12,7 @@
 #include "shim/stats_segment.h"
 #include "shim/task_pages.h"
 #include "shim/task_registry.h"
+#include "shim/taskmem.h"
 #include "shim/threads.h"
 #include "shim/version.h"
 
@@ -29,9 +28,8 @@ void ReadUsage(uint32_t slot, taskmem_usage* usage) {
   *usage = {};
   usage->quota_bytes = book.quota_bytes.load();
   usage->charged_bytes = book.charged_bytes.load();
-  usage->overdraft_bytes = usage->charged_bytes > usage->quota_bytes
-                               ? usage->charged_bytes - usage->quota_bytes
-                               : 0;
+  usage->overdraft_bytes =
+      usage->charged_bytes > usage->quota_bytes ? usage->charged_bytes - usage->quota_bytes : 0;
   usage->peak_charged_bytes = book.peak_charged_bytes.load();
   if (usage->peak_charged_bytes < usage->charged_bytes) {
     usage->peak_charged_bytes = usage->charged_bytes;
@@ -52,7 +50,7 @@ void ReadUsage(uint32_t slot, taskmem_usage* usage) {
 }
 
 uint64_t IdOfSlot(uint32_t slot) {
-  return slot >= kFirstTaskSlot  ? g_books[slot].task_id.load()
+  return slot >= kFirstTaskSlot ? g_books[slot].task_id.load()
          : slot == kStorageSlot ? TASKMEM_STORAGE
                                 : TASKMEM_UNTRACKED;
 }
@@ -77,8 +75,8 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;
   ListBooks();
-  const uint64_t quota = options != nullptr && options->quota_bytes != 0 ? options->quota_bytes
-                                                                          : DefaultQuota();
+  const uint64_t quota =
+      options != nullptr && options->quota_bytes != 0 ? options->quota_bytes : DefaultQuota();
   uint32_t slot = 0;
   return BeginTask(id, quota, options != nullptr ? options->name : nullptr, false, &slot);
 }
@@ -180,9 +178,8 @@ int taskmem_page_allocate(uint64_t bytes, taskmem_page* page) {
   TaskPage numbered = {};
   uint32_t owner = kUntrackedSlot;
   // Where the task has ended meanwhile, the block is not its.
-  const int error = OwnerOf(start, &owner) && owner == task.slot
-                        ? AddPage(task, start, &numbered)
-                        : ENOENT;
+  const int error =
+      OwnerOf(start, &owner) && owner == task.slot ? AddPage(task, start, &numbered) : ENOENT;
   if (error != 0) {
     TaskmemFree(start);
     return error;

@@ -24,17 +24,10 @@ bool LevelOf(uint32_t level, bool is_value, StorageLevel* result) {
                         (is_value ? StorageLevel::kDeserializedFlag : 0);
   int flags = 0;
   switch (level) {
-    case TASKMEM_MEMORY_AND_DISK:
-      flags = in_memory | StorageLevel::kDiskFlag;
-      break;
-    case TASKMEM_MEMORY_ONLY:
-      flags = in_memory;
-      break;
-    case TASKMEM_DISK_ONLY:
-      flags = StorageLevel::kDiskFlag;
-      break;
-    default:
-      return false;
+    case TASKMEM_MEMORY_AND_DISK: flags = in_memory | StorageLevel::kDiskFlag; break;
+    case TASKMEM_MEMORY_ONLY: flags = in_memory; break;
+    case TASKMEM_DISK_ONLY: flags = StorageLevel::kDiskFlag; break;
+    default: return false;
   }
   return StorageLevel::Make(flags, 1, result);
 }
@@ -47,33 +40,22 @@ uint32_t NumberOf(const StorageLevel& level) {
 // `callback`: what a callback returned; 0: none has failed.
 int ErrnoOf(const StoreError& error, int callback) {
   switch (error.code) {
-    case StoreErrorCode::kNone:
-      return 0;
-    case StoreErrorCode::kNoMemory:
-      return ENOMEM;
-    case StoreErrorCode::kTimedOut:
-      return EBUSY;
-    case StoreErrorCode::kNoDisk:
-      return ENOSPC;
-    case StoreErrorCode::kSupplierFailed:
-      return callback != 0 ? callback : ENOMEM;
-    case StoreErrorCode::kSerializerFailed:
-      return callback != 0 ? callback : EINVAL;
+    case StoreErrorCode::kNone: return 0;
+    case StoreErrorCode::kNoMemory: return ENOMEM;
+    case StoreErrorCode::kTimedOut: return EBUSY;
+    case StoreErrorCode::kNoDisk: return ENOSPC;
+    case StoreErrorCode::kSupplierFailed: return callback != 0 ? callback : ENOMEM;
+    case StoreErrorCode::kSerializerFailed: return callback != 0 ? callback : EINVAL;
     case StoreErrorCode::kDisk:
       switch (error.disk.code) {
         case DiskErrorCode::kNoSpace:
         case DiskErrorCode::kQuota:
-        case DiskErrorCode::kTooLarge:
-          return ENOSPC;
-        case DiskErrorCode::kNoMemory:
-          return ENOMEM;
-        default:
-          return EIO;
+        case DiskErrorCode::kTooLarge: return ENOSPC;
+        case DiskErrorCode::kNoMemory: return ENOMEM;
+        default: return EIO;
       }
-    case StoreErrorCode::kLost:
-      return EIO;
-    default:
-      return EINVAL;
+    case StoreErrorCode::kLost: return EIO;
+    default: return EINVAL;
   }
 }
 
@@ -157,12 +139,9 @@ class CallerValue final : public ValueCloser {
 int AnswerOf(const StoreResult<PutAnswer>& answer, int callback) {
   if (!answer.ok()) return ErrnoOf(answer.error(), callback);
   switch (*answer) {
-    case PutAnswer::kStored:
-      return 0;
-    case PutAnswer::kExists:
-      return EEXIST;
-    case PutAnswer::kNoRoom:
-      return ENOMEM;
+    case PutAnswer::kStored: return 0;
+    case PutAnswer::kExists: return EEXIST;
+    case PutAnswer::kNoRoom: return ENOMEM;
   }
   return EINVAL;
 }
@@ -202,12 +181,12 @@ extern "C" {
 
 int taskmem_block_put(const char* id, const taskmem_block_options* options) {
   BlockId block;
-  if (!ParseId(id, &block) || options == nullptr ||
-      options->size < sizeof(taskmem_block_options) || options->bytes > INT64_MAX / 2) {
+  if (!ParseId(id, &block) || options == nullptr || options->size < sizeof(taskmem_block_options) ||
+      options->bytes > INT64_MAX / 2) {
     return EINVAL;
   }
-  const int sources = (options->data != nullptr) + (options->supply != nullptr) +
-                      (options->value != nullptr);
+  const int sources =
+      (options->data != nullptr) + (options->supply != nullptr) + (options->value != nullptr);
   StorageLevel level;
   if (sources != 1 || !LevelOf(options->level, options->value != nullptr, &level)) return EINVAL;
   EnterHeap(nullptr);
@@ -250,9 +229,7 @@ int taskmem_block_get(const char* id, taskmem_block* block) {
     const bool is_bytes = pin->is_serialized();
     *block = {is_bytes ? pin->bytes().contiguous() : pin->values()[0],
               static_cast<uint64_t>(pin->size()),
-              is_bytes ? uint32_t{TASKMEM_BLOCK_BYTES} : TASKMEM_BLOCK_VALUE,
-              0,
-              0};
+              is_bytes ? uint32_t{TASKMEM_BLOCK_BYTES} : TASKMEM_BLOCK_VALUE, 0, 0};
     PinHandle handle;
     if (KeepPin(place, task, &handle)) {
       block->pin = handle.index;

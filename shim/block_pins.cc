@@ -18,7 +18,7 @@ struct PinPlace {
   uint64_t serial = 0;  // odd while it is in use
   uint32_t slot = 0;
   uint32_t generation = 0;  // of the task
-  uint32_t next = 0;  // index + 1, of the free ones or of the slot's
+  uint32_t next = 0;        // index + 1, of the free ones or of the slot's
   uint32_t previous = 0;
   uint32_t index_plus_one = 0;
   BlockPin pin;
@@ -159,8 +159,7 @@ void EndTaskInBlocks(uint32_t slot) {
   const InsidePools inside;
   if (!inside) return;
   const TaskBook& book = g_books[slot];
-  const uint32_t generation =
-      g_task_slots[slot].generation.load(std::memory_order_seq_cst) - 1;
+  const uint32_t generation = g_task_slots[slot].generation.load(std::memory_order_seq_cst) - 1;
   const int64_t user = BlockUserOf({book.task_id.load(), slot, generation});
   Names names;
   const int64_t locked = blocks->ReleaseTask(user, &names);

@@ -52,8 +52,8 @@ class Counter final : public BlockObserver {
   static void Add(std::atomic<uint64_t> ReclaimBook::*counter, int64_t count) {
     const uint32_t acquiring = SlotThatAcquires();
     const uint32_t slot = acquiring != 0 ? acquiring : GetCurrentTask().slot;
-    (g_reclaim_books[slot].*counter).fetch_add(static_cast<uint64_t>(count),
-                                               std::memory_order_relaxed);
+    (g_reclaim_books[slot].*counter)
+        .fetch_add(static_cast<uint64_t>(count), std::memory_order_relaxed);
   }
 };
 

@@ -49,8 +49,8 @@ constexpr KnownSymbol kKnownSymbols[] = {
 
 bool EndsWith(const char* text, size_t length, const char* suffix) {
   const size_t suffix_length = strlen(suffix);
-  return length >= suffix_length && memcmp(text + length - suffix_length, suffix,
-                                           suffix_length) == 0;
+  return length >= suffix_length &&
+         memcmp(text + length - suffix_length, suffix, suffix_length) == 0;
 }
 
 // The whole of a file, read-only; unmapped at the end.
@@ -62,8 +62,8 @@ class MappedFile {
         os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
     if (os::Failed(fd)) return;
     struct stat status = {};
-    if (os::Call(SYS_newfstatat, fd, reinterpret_cast<long>(""),
-                 reinterpret_cast<long>(&status), AT_EMPTY_PATH) == 0 &&
+    if (os::Call(SYS_newfstatat, fd, reinterpret_cast<long>(""), reinterpret_cast<long>(&status),
+                 AT_EMPTY_PATH) == 0 &&
         S_ISREG(status.st_mode) && status.st_size > 0) {
       const long start = os::Call(SYS_mmap, 0, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
       if (!os::Failed(start)) {

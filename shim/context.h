@@ -33,19 +33,19 @@ inline uint8_t HotThreshold(size_t block_size) {
 }
 
 struct Pair {
-  uint64_t id;          // the task's
+  uint64_t id;  // the task's
   struct Context* context;
-  Pair* next_of_slot;   // all pairs of the slot's tasks, under a mutex (contexts_of.h)
-  Pair** place_of_slot; // what points to this one in that list; nullptr: it is not on it
+  Pair* next_of_slot;    // all pairs of the slot's tasks, under a mutex (contexts_of.h)
+  Pair** place_of_slot;  // what points to this one in that list; nullptr: it is not on it
   uint32_t slot;
-  uint32_t generation;  // TaskSlot::generation when the pair was made
-  mi_heap_t* heap;      // pages of its own and leased ones; nullptr until it gets some
+  uint32_t generation;       // TaskSlot::generation when the pair was made
+  mi_heap_t* heap;           // pages of its own and leased ones; nullptr until it gets some
   mi_heap_t* overflow_heap;  // its pages lie in the overflow file; nullptr until it needs some
-  mi_heap_t* front;     // where malloc looks first: one of the two, the runs, or the empty heap
-  Runs* runs;           // blocks of shared pages taken ahead; nullptr until it takes several
+  mi_heap_t* front;      // where malloc looks first: one of the two, the runs, or the empty heap
+  Runs* runs;            // blocks of shared pages taken ahead; nullptr until it takes several
   uint8_t single_takes;  // small blocks taken from shared pages one by one; saturates
   bool always_hot;
-  bool in_overflow;     // what it allocates next goes there (overflow_heap.inc)
+  bool in_overflow;              // what it allocates next goes there (overflow_heap.inc)
   uint8_t shared_blocks[kBins];  // taken from shared pages, by size class; saturates
 };
 
@@ -72,10 +72,10 @@ struct Context {
   SharedPages sampled;  // blocks that are samples: apart, so that no page is shared for one's sake
   OverflowHeaps* overflow;  // nullptr until it is needed
   Pair untracked;
-  Pair** pairs;      // open addressing by task id; power of two; grows
+  Pair** pairs;  // open addressing by task id; power of two; grows
   uint32_t pair_slots;
   uint32_t pair_count;
-  uint32_t index;    // in g_contexts, and of its ThreadEntry
+  uint32_t index;  // in g_contexts, and of its ThreadEntry
   uint32_t entries_since_purge;
   Context* next_parked;
   // Who wanted blocks that were not at hand (page_alloc.inc).
@@ -103,10 +103,10 @@ struct Context {
 
   // The thread it belongs to, while it belongs to one. Changed under the lock.
   struct ThreadState* thread;
-  mi_heap_t** default_heap;  // &_mi_heap_default of that thread
-  uintptr_t stack_top;       // an address near the base of its stack
+  mi_heap_t** default_heap;    // &_mi_heap_default of that thread
+  uintptr_t stack_top;         // an address near the base of its stack
   uint64_t known_stack_bytes;  // below it, that are surely the stack's
-  std::atomic<int> tid;      // 0: parked
+  std::atomic<int> tid;        // 0: parked
   // Its thread was not started through pthread_create (glibc's own are not): its
   // end is noticed only by looking for it.
   std::atomic<bool> unwatched;
@@ -142,14 +142,14 @@ struct ThreadState {
   Context* context;
   Pair* pair;
   ThreadPhase phase;
-  BusyFlag busy;          // inside the allocator: a signal handler must not re-enter
-  bool keeps_ended_task;  // --inherit always, and this task was inherited
-  bool check_name;        // another thread renamed this one, or may have
-  bool exempt;            // nothing is refused to this thread
-  bool in_hook;           // inside a HookScope (heap.h)
-  bool signals_at_start;  // SIGSEGV was blocked when the thread began
-  bool gives_room;        // large blocks it takes get room to grow (grow.inc)
-  int64_t unposted_bytes; // charged (or, negative, credited), not yet in the total
+  BusyFlag busy;           // inside the allocator: a signal handler must not re-enter
+  bool keeps_ended_task;   // --inherit always, and this task was inherited
+  bool check_name;         // another thread renamed this one, or may have
+  bool exempt;             // nothing is refused to this thread
+  bool in_hook;            // inside a HookScope (heap.h)
+  bool signals_at_start;   // SIGSEGV was blocked when the thread began
+  bool gives_room;         // large blocks it takes get room to grow (grow.inc)
+  int64_t unposted_bytes;  // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
   const struct ThreadBirth* birth;  // threads.h; while the thread begins
 };

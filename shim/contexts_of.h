@@ -20,9 +20,7 @@ class ContextsOf {
   ContextsOf& operator=(const ContextsOf&) = delete;
 
   uint32_t size() const { return size_; }
-  Context* operator[](uint32_t i) const {
-    return ContextAt(indexes_ != nullptr ? indexes_[i] : i);
-  }
+  Context* operator[](uint32_t i) const { return ContextAt(indexes_ != nullptr ? indexes_[i] : i); }
 
  private:
   // False: there are more, `size_` of them.

@@ -17,8 +17,9 @@ namespace taskmem {
 void DelayHere(const char* name);
 }  // namespace taskmem
 
-#define TASKMEM_DCHECK(condition) \
-  (__builtin_expect(!(condition), 0) ? taskmem::CheckFailed(__FILE__, __LINE__, #condition) : (void)0)
+#define TASKMEM_DCHECK(condition)                                                           \
+  (__builtin_expect(!(condition), 0) ? taskmem::CheckFailed(__FILE__, __LINE__, #condition) \
+                                     : (void)0)
 #define TASKMEM_DELAY_POINT(name) taskmem::DelayHere(#name)
 
 #else

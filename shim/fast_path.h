@@ -58,8 +58,9 @@ __attribute__((always_inline)) inline mi_segment_t* SegmentOfWindow(const void* 
 
 // _mi_segment_page_of, in the order that takes fewest instructions.
 __attribute__((always_inline)) inline mi_page_t* PageOf(mi_segment_t* segment, const void* block) {
-  const size_t index = (reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(segment)) >>
-                       MI_SEGMENT_SLICE_SHIFT;
+  const size_t index =
+      (reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(segment)) >>
+      MI_SEGMENT_SLICE_SHIFT;
   char* slice = reinterpret_cast<char*>(segment) + index * sizeof(mi_slice_t);
   __asm__("" : "+r"(slice));
   slice -= *reinterpret_cast<const uint32_t*>(slice + offsetof(mi_segment_t, slices) +

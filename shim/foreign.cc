@@ -114,9 +114,7 @@ void* ForeignRealloc(void* block, size_t size) {
   return moved;
 }
 
-size_t ForeignUsableSize(void* block) {
-  return IsLibcBlock(block) ? LibcUsableSize(block) : 0;
-}
+size_t ForeignUsableSize(void* block) { return IsLibcBlock(block) ? LibcUsableSize(block) : 0; }
 
 void ReportDoubleFree(const void* block) {
   Message("free(%p): this block is free already; ignored", block);

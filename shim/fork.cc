@@ -214,8 +214,10 @@ void FreeLocksOfOtherThreads() {
 }  // namespace taskmem
 
 // What pthread_atfork calls.
-extern "C" __attribute__((visibility("default"))) int __register_atfork(
-    ForkHandler prepare, ForkHandler parent, ForkHandler child, void* dso_handle) {
+extern "C" __attribute__((visibility("default"))) int __register_atfork(ForkHandler prepare,
+                                                                        ForkHandler parent,
+                                                                        ForkHandler child,
+                                                                        void* dso_handle) {
   taskmem::RegisterForkHandlers();
   const bool is_amid = taskmem::g_registration_mutex.IsHeldByThisThread();
   if (!is_amid) taskmem::g_registration_mutex.Lock();

@@ -66,29 +66,14 @@ class Reader {
     switch (encoding & 0x0f) {
       case 0x00:
       case 0x04:
-      case 0x0c:
-        value = Take<uint64_t>();
-        break;
-      case 0x01:
-        value = TakeUnsigned();
-        break;
-      case 0x02:
-        value = Take<uint16_t>();
-        break;
-      case 0x03:
-        value = Take<uint32_t>();
-        break;
-      case 0x09:
-        value = static_cast<uint64_t>(TakeSigned());
-        break;
-      case 0x0a:
-        value = static_cast<uint64_t>(int64_t{Take<int16_t>()});
-        break;
-      case 0x0b:
-        value = static_cast<uint64_t>(int64_t{Take<int32_t>()});
-        break;
-      default:
-        good_ = false;
+      case 0x0c: value = Take<uint64_t>(); break;
+      case 0x01: value = TakeUnsigned(); break;
+      case 0x02: value = Take<uint16_t>(); break;
+      case 0x03: value = Take<uint32_t>(); break;
+      case 0x09: value = static_cast<uint64_t>(TakeSigned()); break;
+      case 0x0a: value = static_cast<uint64_t>(int64_t{Take<int16_t>()}); break;
+      case 0x0b: value = static_cast<uint64_t>(int64_t{Take<int32_t>()}); break;
+      default: good_ = false;
     }
     constexpr uint8_t kRelativeToSelf = 0x10;
     if ((encoding & 0x70) == kRelativeToSelf) {
@@ -152,24 +137,16 @@ bool ReadCommon(FrameBytes entry, Common* common) {
     Reader details(data);
     for (const char* at = augmentation + 1; *at != '\0'; ++at) {
       switch (*at) {
-        case 'R':
-          common->pointer_encoding = details.Take<uint8_t>();
-          break;
+        case 'R': common->pointer_encoding = details.Take<uint8_t>(); break;
         case 'P': {
           const auto encoding = details.Take<uint8_t>();
           details.TakePointer(encoding);
           break;
         }
-        case 'L':
-          details.Take<uint8_t>();
-          break;
-        case 'S':
-          common->is_signal_frame = true;
-          break;
-        case 'B':
-          break;
-        default:
-          return false;
+        case 'L': details.Take<uint8_t>(); break;
+        case 'S': common->is_signal_frame = true; break;
+        case 'B': break;
+        default: return false;
       }
     }
     if (!details.good()) return false;
@@ -206,14 +183,10 @@ class Program {
   bool Execute(uint8_t code, Reader* reader) {
     const uint8_t low = code & 0x3f;
     switch (code >> 6) {
-      case 1:
-        return Advance(low);
-      case 2:
-        return Set(low, SavedRegister::kAt, Factored(reader->TakeUnsigned()));
-      case 3:
-        return Restore(low);
-      default:
-        break;
+      case 1: return Advance(low);
+      case 2: return Set(low, SavedRegister::kAt, Factored(reader->TakeUnsigned()));
+      case 3: return Restore(low);
+      default: break;
     }
     switch (code) {
       case 0x00:  // nop
@@ -221,12 +194,9 @@ class Program {
       case 0x01:  // set_loc
         location_ = reader->TakePointer(common_.pointer_encoding);
         return true;
-      case 0x02:
-        return Advance(reader->Take<uint8_t>());
-      case 0x03:
-        return Advance(reader->Take<uint16_t>());
-      case 0x04:
-        return Advance(reader->Take<uint32_t>());
+      case 0x02: return Advance(reader->Take<uint8_t>());
+      case 0x03: return Advance(reader->Take<uint16_t>());
+      case 0x04: return Advance(reader->Take<uint32_t>());
       case 0x05: {  // offset_extended
         const uint64_t number = reader->TakeUnsigned();
         return Set(number, SavedRegister::kAt, Factored(reader->TakeUnsigned()));
@@ -261,7 +231,7 @@ class Program {
       case 0x0f:  // def_cfa_expression
         rules_.cfa_expression = reader->TakeBlock();
         return !rules_.cfa_expression.IsEmpty();
-      case 0x10:  // expression
+      case 0x10:    // expression
       case 0x16: {  // val_expression
         const uint64_t number = reader->TakeUnsigned();
         SavedRegister* saved = Find(number);
@@ -284,8 +254,7 @@ class Program {
       case 0x2e:  // GNU_args_size
         reader->TakeUnsigned();
         return true;
-      default:
-        return false;
+      default: return false;
     }
   }
 
@@ -443,30 +412,14 @@ bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool h
         push(word);
         break;
       }
-      case 0x08:
-        push(reader.Take<uint8_t>());
-        break;
-      case 0x09:
-        push(static_cast<uint64_t>(int64_t{reader.Take<int8_t>()}));
-        break;
-      case 0x0a:
-        push(reader.Take<uint16_t>());
-        break;
-      case 0x0b:
-        push(static_cast<uint64_t>(int64_t{reader.Take<int16_t>()}));
-        break;
-      case 0x0c:
-        push(reader.Take<uint32_t>());
-        break;
-      case 0x0d:
-        push(static_cast<uint64_t>(int64_t{reader.Take<int32_t>()}));
-        break;
-      case 0x10:
-        push(reader.TakeUnsigned());
-        break;
-      case 0x11:
-        push(static_cast<uint64_t>(reader.TakeSigned()));
-        break;
+      case 0x08: push(reader.Take<uint8_t>()); break;
+      case 0x09: push(static_cast<uint64_t>(int64_t{reader.Take<int8_t>()})); break;
+      case 0x0a: push(reader.Take<uint16_t>()); break;
+      case 0x0b: push(static_cast<uint64_t>(int64_t{reader.Take<int16_t>()})); break;
+      case 0x0c: push(reader.Take<uint32_t>()); break;
+      case 0x0d: push(static_cast<uint64_t>(int64_t{reader.Take<int32_t>()})); break;
+      case 0x10: push(reader.TakeUnsigned()); break;
+      case 0x11: push(static_cast<uint64_t>(reader.TakeSigned())); break;
       case 0x12: {  // dup
         const uint64_t value = pop();
         push(value);
@@ -501,9 +454,7 @@ bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool h
         push(pop() + right);
         break;
       }
-      case 0x23:
-        push(pop() + reader.TakeUnsigned());
-        break;
+      case 0x23: push(pop() + reader.TakeUnsigned()); break;
       case 0x24: {
         const uint64_t right = pop();
         push(right < 64 ? pop() << right : pop() & 0);
@@ -519,8 +470,7 @@ bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool h
         push(static_cast<int64_t>(pop()) >= right ? 1 : 0);
         break;
       }
-      default:
-        return false;
+      default: return false;
     }
   }
   *result = pop();

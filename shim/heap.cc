@@ -70,7 +70,7 @@ bool g_counts_fast = false;
 void LookAtProcessor();
 void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
 void* AllocateIfLetThrough(Context* context, size_t size);
-}
+}  // namespace
 
 void* MapHugeSegment(size_t bytes, size_t alignment, size_t align_offset);
 void UnmapHugeSegment(void* start, size_t bytes);
@@ -118,6 +118,8 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 
 }  // namespace taskmem
 
+// In this order: each file uses those above it.
+// clang-format off
 #include "shim/shared_page.inc"
 #include "shim/sites.inc"
 #include "shim/lease.inc"
@@ -144,3 +146,4 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/after_fork.inc"
 #include "shim/audit_layout.inc"
 #include "shim/exports.inc"
+// clang-format on

@@ -60,8 +60,7 @@ size_t FindRuns(const Entry (&entries)[kEntries], Run (&runs)[kEntries]) {
   size_t count = 0;
   for (const Entry& entry : entries) {
     const auto code = reinterpret_cast<uintptr_t>(entry.code);
-    Run run = {code & ~(kPageBytes - 1),
-               (code + kJumpBytes + kPageBytes - 1) & ~(kPageBytes - 1)};
+    Run run = {code & ~(kPageBytes - 1), (code + kJumpBytes + kPageBytes - 1) & ~(kPageBytes - 1)};
     // What it touches joins it.
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -123,8 +122,9 @@ bool RedirectLibc() {
   for (size_t i = 0; i < count; ++i) {
     if (!Protect(runs[i], PROT_READ | PROT_WRITE | PROT_EXEC)) {
       close();
-      Message("glibc's text cannot be made writable: libraries that bind to its malloc keep "
-              "glibc's heap");
+      Message(
+          "glibc's text cannot be made writable: libraries that bind to its malloc keep "
+          "glibc's heap");
       return false;
     }
   }

@@ -30,26 +30,17 @@ LoadedSymbols LoadedSymbols::Around(const void* address) {
   if (_dl_find_object(const_cast<void*>(address), &found) != 0) return result;
   result.base_ = found.dlfo_link_map->l_addr;
   // The loader has made addresses of offsets, but for a library whose table cannot be written.
-  const auto pointer = [&](const ElfW(Dyn)* entry) {
+  const auto pointer = [&](const ElfW(Dyn) * entry) {
     const uintptr_t value = entry->d_un.d_ptr;
     return value < result.base_ ? value + result.base_ : value;
   };
   for (const ElfW(Dyn)* entry = found.dlfo_link_map->l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {
-      case DT_SYMTAB:
-        result.symbols_ = reinterpret_cast<const ElfW(Sym)*>(pointer(entry));
-        break;
-      case DT_STRTAB:
-        result.names_ = reinterpret_cast<const char*>(pointer(entry));
-        break;
-      case DT_VERSYM:
-        result.versions_ = reinterpret_cast<const ElfW(Half)*>(pointer(entry));
-        break;
-      case DT_GNU_HASH:
-        result.hash_ = reinterpret_cast<const uint32_t*>(pointer(entry));
-        break;
-      default:
-        break;
+      case DT_SYMTAB: result.symbols_ = reinterpret_cast<const ElfW(Sym)*>(pointer(entry)); break;
+      case DT_STRTAB: result.names_ = reinterpret_cast<const char*>(pointer(entry)); break;
+      case DT_VERSYM: result.versions_ = reinterpret_cast<const ElfW(Half)*>(pointer(entry)); break;
+      case DT_GNU_HASH: result.hash_ = reinterpret_cast<const uint32_t*>(pointer(entry)); break;
+      default: break;
     }
   }
   if (result.symbols_ == nullptr || result.names_ == nullptr) result.hash_ = nullptr;

@@ -26,10 +26,10 @@ class LoadedSymbols {
 
  private:
   uintptr_t base_ = 0;
-  const ElfW(Sym)* symbols_ = nullptr;
+  const ElfW(Sym) * symbols_ = nullptr;
   const char* names_ = nullptr;
-  const ElfW(Half)* versions_ = nullptr;  // nullptr: the library has none
-  const uint32_t* hash_ = nullptr;        // nullptr: no such library, or one of another kind
+  const ElfW(Half) * versions_ = nullptr;  // nullptr: the library has none
+  const uint32_t* hash_ = nullptr;         // nullptr: no such library, or one of another kind
 };
 
 }  // namespace taskmem

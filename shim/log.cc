@@ -35,14 +35,13 @@ int FormatTime(char* text, size_t text_bytes) {
   const int day_of_era = static_cast<int>(days % 146097);
   const int year_of_era =
       (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  const int day_of_year =
-      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const int day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const int month_from_march = (5 * day_of_year + 2) / 153;
   const int day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
   const int month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
   const long year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
   return FormatText(text, text_bytes, "%04ld-%02d-%02dT%02d:%02d:%02d.%03ldZ", year, month, day,
-                  in_day / 3600, in_day / 60 % 60, in_day % 60, now.tv_nsec / 1000000);
+                    in_day / 3600, in_day / 60 % 60, in_day % 60, now.tv_nsec / 1000000);
 }
 
 // In one call, so that lines of several threads stay whole, without a copy of the text.

@@ -43,9 +43,8 @@ TEST_F(LogTest, WritesALineWithTimeProcessThreadAndLevel) {
   EXPECT_EQ(errno, 5);
   ASSERT_EQ(Lines().size(), 1u);
   EXPECT_TRUE(std::regex_match(
-      Lines()[0],
-      std::regex(R"(20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z )"
-                 R"(\d+\.\d+ warn task 7 refused)")))
+      Lines()[0], std::regex(R"(20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z )"
+                             R"(\d+\.\d+ warn task 7 refused)")))
       << Lines()[0];
   // The date is today's.
   char today[16];

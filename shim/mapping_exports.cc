@@ -23,8 +23,7 @@ EXPORT void* mmap64(void* address, size_t length, int protection, int flags, int
   return MapMemory(address, length, protection, flags, fd, offset, CALLER);
 }
 EXPORT int munmap(void* address, size_t length) noexcept { return UnmapMemory(address, length); }
-EXPORT void* mremap(void* address, size_t old_length, size_t new_length, int flags,
-                    ...) noexcept {
+EXPORT void* mremap(void* address, size_t old_length, size_t new_length, int flags, ...) noexcept {
   va_list list;
   va_start(list, flags);
   // Only with MREMAP_FIXED or MREMAP_DONTUNMAP; the kernel ignores it otherwise.

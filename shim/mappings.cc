@@ -129,17 +129,16 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   tag.slot = owner.task.slot;
   tag.protection = static_cast<uint8_t>(protection & 7);
   NoteEvent({.kind = Kind::kProtected, .start = start, .end = start + bytes, .tag = tag}, tag.slot,
-       ahead);
+            ahead);
   NoteResidencyRanges();
   return 0;
 }
 
 int AdviseMemory(void* address, size_t length, int advice) {
   constexpr int kDontNeedLocked = 24;
-  const long result = os::Call(SYS_madvise, reinterpret_cast<long>(address),
-                               static_cast<long>(length), advice);
-  const bool returns =
-      advice == MADV_DONTNEED || advice == MADV_FREE || advice == kDontNeedLocked;
+  const long result =
+      os::Call(SYS_madvise, reinterpret_cast<long>(address), static_cast<long>(length), advice);
+  const bool returns = advice == MADV_DONTNEED || advice == MADV_FREE || advice == kDontNeedLocked;
   const bool inherits = advice == MADV_DONTFORK || advice == MADV_DOFORK;
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
@@ -148,7 +147,8 @@ int AdviseMemory(void* address, size_t length, int advice) {
   const MappingCall call;
   if (!call) return Answer(result);
   MappingEvent event = {.kind = returns ? Kind::kReturned : Kind::kLeavesAtFork,
-                        .start = start, .end = start + bytes};
+                        .start = start,
+                        .end = start + bytes};
   event.tag.leaves_at_fork = advice == MADV_DONTFORK;
   if (inherits || t_inside_book) {
     NoteEvent(event, 0, 0);

@@ -73,8 +73,6 @@ void PublishMappings(bool with_stacks) {
   g_is_writing.store(false, std::memory_order_release);
 }
 
-void MappingsTableAfterFork() {
-  g_is_writing.store(false, std::memory_order_relaxed);
-}
+void MappingsTableAfterFork() { g_is_writing.store(false, std::memory_order_relaxed); }
 
 }  // namespace taskmem

@@ -16,7 +16,7 @@ struct MapsLine {
   uint8_t protection;  // as PROT_READ, PROT_WRITE, PROT_EXEC
   uint64_t offset;     // in the object that is mapped; anonymous private memory has none
   uint64_t device;
-  uint64_t inode;      // 0: no object
+  uint64_t inode;  // 0: no object
 };
 
 // visit(text) for each line's text, in order of addresses, until it returns false. A name is cut

@@ -69,8 +69,8 @@ uint64_t GroupLimit(const char* root, const char* mount, const char* group, cons
 bool HasController(const char* controllers, size_t length, const char* wanted) {
   const size_t wanted_length = strlen(wanted);
   for (const char* at = controllers; at < controllers + length;) {
-    const char* comma = static_cast<const char*>(
-        memchr(at, ',', static_cast<size_t>(controllers + length - at)));
+    const char* comma =
+        static_cast<const char*>(memchr(at, ',', static_cast<size_t>(controllers + length - at)));
     const char* end = comma != nullptr ? comma : controllers + length;
     if (static_cast<size_t>(end - at) == wanted_length && memcmp(at, wanted, wanted_length) == 0) {
       return true;
@@ -82,8 +82,7 @@ bool HasController(const char* controllers, size_t length, const char* wanted) {
 
 uint64_t ControlGroupLimit(const char* root) {
   char* const text = g_buffers.text;
-  const long length =
-      os::ReadFile(Path({root, "/proc/self/cgroup"}), text, sizeof(g_buffers.text));
+  const long length = os::ReadFile(Path({root, "/proc/self/cgroup"}), text, sizeof(g_buffers.text));
   if (length <= 0) return kNoLimit;
   uint64_t limit = kNoLimit;
   // Lines "<id>:<controllers>:<group>"; version 2 has no controllers.
@@ -98,8 +97,8 @@ uint64_t ControlGroupLimit(const char* root) {
     if (controllers_length == 0) {
       limit = Smaller(limit, GroupLimit(root, "/sys/fs/cgroup", group, "memory.max"));
     } else if (HasController(controllers, controllers_length, "memory")) {
-      limit = Smaller(limit,
-                      GroupLimit(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+      limit =
+          Smaller(limit, GroupLimit(root, "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
     }
   }
   return limit;

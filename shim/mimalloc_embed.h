@@ -19,20 +19,22 @@
 #define MI_HUGE_PAGE_ABANDON 1
 #define MI_DEBUG 0
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <new>
 
-#include <errno.h>
-#include <sys/mman.h>
-
 #include "shim/os.h"
 
+// clang-format off
 #include "mimalloc.h"
 
 #define _mi_thread_id UnusedMimallocThreadId
 #include "mimalloc-internal.h"
 #undef _mi_thread_id
+// clang-format on
 
 // How many slices of a page behind its first lead back to it. All must of which blocks begin
 // there: of medium pages. Those of a block that is aligned within a large page are set by
@@ -78,13 +80,13 @@ inline long Answer(long result) {
 }
 inline void* SystemMmap(void* address, size_t length, int protection, int flags, int fd,
                         long offset) {
-  return reinterpret_cast<void*>(Answer(os::Call(SYS_mmap, reinterpret_cast<long>(address),
-                                                 static_cast<long>(length), protection, flags, fd,
-                                                 offset)));
+  return reinterpret_cast<void*>(
+      Answer(os::Call(SYS_mmap, reinterpret_cast<long>(address), static_cast<long>(length),
+                      protection, flags, fd, offset)));
 }
 inline int SystemCall(long number, void* address, size_t length, int argument = 0) {
-  return static_cast<int>(Answer(os::Call(number, reinterpret_cast<long>(address),
-                                          static_cast<long>(length), argument)));
+  return static_cast<int>(Answer(
+      os::Call(number, reinterpret_cast<long>(address), static_cast<long>(length), argument)));
 }
 }  // namespace taskmem
 
@@ -94,6 +96,8 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #pragma GCC diagnostic ignored "-Wdeprecated"
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
+// In the order of mimalloc's static.c.
+// clang-format off
 #include "stats.c"
 #include "random.c"
 // The random source of a heap that may be the constant empty one.
@@ -179,6 +183,7 @@ char** g_no_environment = nullptr;
 #define environ g_no_environment
 #include "options.c"
 #undef environ
+// clang-format on
 
 #pragma GCC diagnostic pop
 

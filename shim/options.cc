@@ -98,9 +98,8 @@ bool ParseTaskPerRename(const char* value, Options* options) {
 }
 
 bool ParseInherit(const char* value, Options* options) {
-  constexpr Choice<Inherit> kChoices[] = {{"until-end", Inherit::kUntilEnd},
-                                          {"always", Inherit::kAlways},
-                                          {"never", Inherit::kNever}};
+  constexpr Choice<Inherit> kChoices[] = {
+      {"until-end", Inherit::kUntilEnd}, {"always", Inherit::kAlways}, {"never", Inherit::kNever}};
   return ParseChoice(value, kChoices, &options->inherit);
 }
 
@@ -135,9 +134,8 @@ bool ParseShare(const char* value, Options* options) {
 }
 
 bool ParseAtLimit(const char* value, Options* options) {
-  constexpr Choice<AtLimit> kChoices[] = {{"refuse", AtLimit::kRefuse},
-                                          {"overdraw", AtLimit::kOverdraw},
-                                          {"kill", AtLimit::kKill}};
+  constexpr Choice<AtLimit> kChoices[] = {
+      {"refuse", AtLimit::kRefuse}, {"overdraw", AtLimit::kOverdraw}, {"kill", AtLimit::kKill}};
   return ParseChoice(value, kChoices, &options->at_limit);
 }
 
@@ -185,9 +183,7 @@ bool ParsePath(const char* value, char (&path)[kBytes]) {
   return *value == '/' && CopyText(value, path);
 }
 
-bool ParsePlugin(const char* value, Options* options) {
-  return CopyText(value, options->plugin);
-}
+bool ParsePlugin(const char* value, Options* options) { return CopyText(value, options->plugin); }
 
 bool ParseSpillDir(const char* value, Options* options) {
   return ParsePath(value, options->spill_dir);
@@ -234,9 +230,7 @@ bool ParseResidencyInterval(const char* value, Options* options) {
   return true;
 }
 
-bool ParseLog(const char* value, Options* options) {
-  return ParsePath(value, options->log_file);
-}
+bool ParseLog(const char* value, Options* options) { return ParsePath(value, options->log_file); }
 
 bool ParseLogLevel(const char* value, Options* options) {
   constexpr Choice<LogLevel> kChoices[] = {{"debug", LogLevel::kDebug},
@@ -309,8 +303,8 @@ const OptionInfo kOptions[] = {
      "Smaller requests are never refused: they overdraw.", ParseRefuseMin,
      "a size such as 4096, 256K or 1MiB, or none"},
     {"refusal-budget", "TASKMEM_REFUSAL_BUDGET", "COUNT", "1000",
-     "How often in a row a thread may be refused before --at-budget applies.",
-     ParseRefusalBudget, "a number"},
+     "How often in a row a thread may be refused before --at-budget applies.", ParseRefusalBudget,
+     "a number"},
     {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
      "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},
     {"soft-limit", "TASKMEM_SOFT_LIMIT", "PERCENT", "none",
@@ -331,8 +325,7 @@ const OptionInfo kOptions[] = {
      "Where evicted blocks and the overflow file go; not in a file system that lies in memory.",
      ParseSpillDir, "an absolute path of less than 256 bytes"},
     {"spill-fsync", "TASKMEM_SPILL_FSYNC", "SWITCH", "off",
-     "A block counts as written only when it is on the disk itself.", ParseSpillFsync,
-     "on or off"},
+     "A block counts as written only when it is on the disk itself.", ParseSpillFsync, "on or off"},
     {"spill-compress", "TASKMEM_SPILL_COMPRESS", "CODEC", "none",
      "How evicted blocks are compressed.", ParseSpillCompress, "none or lz4"},
     {"overflow", "TASKMEM_OVERFLOW", nullptr, "0",
@@ -416,11 +409,8 @@ bool ParseBytes(const char* text, uint64_t* bytes) {
 bool ParseDuration(const char* text, int64_t* ns) {
   uint64_t whole;
   if (!ParseDigits(&text, &whole)) return false;
-  constexpr Choice<uint64_t> kUnits[] = {{"ns", 1},
-                                         {"us", 1'000},
-                                         {"ms", 1'000'000},
-                                         {"s", 1'000'000'000},
-                                         {"m", 60'000'000'000}};
+  constexpr Choice<uint64_t> kUnits[] = {
+      {"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}};
   uint64_t unit = 1;
   if (!ParseChoice(text, kUnits, &unit) && (whole != 0 || *text != '\0')) return false;
   uint64_t result;

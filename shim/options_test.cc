@@ -101,8 +101,8 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.memory_bytes, UINT64_MAX);
   EXPECT_TRUE(Find("memory").parse("container", &options));
   EXPECT_EQ(options.memory_bytes, 0u);
-  for (const auto& [text, fraction] : {std::pair("0", 0.0), {"0.0", 0.0}, {".25", 0.25},
-                                       {"0.75", 0.75}, {"0.999", 0.999}}) {
+  for (const auto& [text, fraction] :
+       {std::pair("0", 0.0), {"0.0", 0.0}, {".25", 0.25}, {"0.75", 0.75}, {"0.999", 0.999}}) {
     EXPECT_TRUE(Find("storage-fraction").parse(text, &options)) << text;
     EXPECT_EQ(options.storage_fraction, fraction);
   }
@@ -286,9 +286,13 @@ TEST_F(EnvironmentTest, CutsALongComplaint) {
 }
 
 TEST(ParseDuration, KnowsItsUnits) {
-  const std::pair<const char*, int64_t> kGood[] = {
-      {"0", 0}, {"0s", 0}, {"7ns", 7}, {"20us", 20'000}, {"250ms", 250'000'000},
-      {"1s", 1'000'000'000}, {"2m", 120'000'000'000}};
+  const std::pair<const char*, int64_t> kGood[] = {{"0", 0},
+                                                   {"0s", 0},
+                                                   {"7ns", 7},
+                                                   {"20us", 20'000},
+                                                   {"250ms", 250'000'000},
+                                                   {"1s", 1'000'000'000},
+                                                   {"2m", 120'000'000'000}};
   for (const auto& [text, expected] : kGood) {
     int64_t ns = -1;
     EXPECT_TRUE(ParseDuration(text, &ns)) << text;

@@ -46,8 +46,8 @@ inline bool IsFiltered() {
   return __builtin_expect(g_call_filter.load(std::memory_order_relaxed) != CallFilter::kNone, 0);
 }
 inline bool IsSealed() {
-  return __builtin_expect(
-      g_call_filter.load(std::memory_order_relaxed) == CallFilter::kInstalled, 0);
+  return __builtin_expect(g_call_filter.load(std::memory_order_relaxed) == CallFilter::kInstalled,
+                          0);
 }
 
 // Zeroed private memory, or nullptr. Rounded up to 4 KiB by the kernel.
@@ -141,8 +141,8 @@ class SignalsBlocked {
 inline long ReadFile(const char* path, char* buffer, size_t buffer_bytes) {
   const long fd = Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
   if (Failed(fd)) return fd;
-  const long got = Call(SYS_read, fd, reinterpret_cast<long>(buffer),
-                        static_cast<long>(buffer_bytes - 1));
+  const long got =
+      Call(SYS_read, fd, reinterpret_cast<long>(buffer), static_cast<long>(buffer_bytes - 1));
   Call(SYS_close, fd);
   const long length = got > 0 ? got : 0;
   buffer[length] = '\0';

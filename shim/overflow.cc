@@ -70,8 +70,8 @@ void DropChildSign(ChildSign* sign) { os::Unmap(sign, sizeof(*sign)); }
 // otherwise in a name space of its own.
 bool IsChildGone(int pid) {
   siginfo_t info = {};
-  const long result = os::Call(SYS_waitid, P_PID, pid, reinterpret_cast<long>(&info),
-                               WEXITED | WNOHANG | WNOWAIT);
+  const long result =
+      os::Call(SYS_waitid, P_PID, pid, reinterpret_cast<long>(&info), WEXITED | WNOHANG | WNOWAIT);
   if (result == 0) return info.si_pid == pid;
   return result == -ECHILD && os::Call(SYS_kill, pid, 0) == -ESRCH;
 }

@@ -29,7 +29,8 @@ extern OverflowRange g_overflow_range;
 inline bool InOverflow(const void* address) {
   const size_t bytes = g_overflow_range.bytes.load(std::memory_order_acquire);
   return reinterpret_cast<uintptr_t>(address) -
-             g_overflow_range.begin.load(std::memory_order_relaxed) < bytes;
+             g_overflow_range.begin.load(std::memory_order_relaxed) <
+         bytes;
 }
 
 inline void CountInOverflow(uint32_t slot, uint64_t bytes) {

@@ -24,14 +24,9 @@ bool SlotAt(uintptr_t address, uint32_t* slot) {
   switch (PageMap::KindOf(entry)) {
     case PageMap::kOwned:
     case PageMap::kLarge:
-    case PageMap::kAligned:
-      *slot = PageMap::SlotOf(entry);
-      return true;
-    case PageMap::kShared:
-      *slot = kEndedTasksSlot;
-      return true;
-    default:
-      return false;
+    case PageMap::kAligned: *slot = PageMap::SlotOf(entry); return true;
+    case PageMap::kShared: *slot = kEndedTasksSlot; return true;
+    default: return false;
   }
 }
 
@@ -88,8 +83,7 @@ uint32_t OverflowHost::OwnerOf(uint64_t chunk) {
 
 // The allocator keeps what is freed for a while: it is resident, and no longer charged.
 void OverflowHost::NotePrivate(uint64_t bytes) {
-  const auto charged =
-      static_cast<int64_t>(g_stats->charged_bytes.load(std::memory_order_relaxed));
+  const auto charged = static_cast<int64_t>(g_stats->charged_bytes.load(std::memory_order_relaxed));
   const int64_t unclaimed = static_cast<int64_t>(bytes) - charged;
   if (unclaimed < least_unclaimed_) least_unclaimed_ = unclaimed;
   unclaimed_growth_ = static_cast<uint64_t>(unclaimed - least_unclaimed_);
@@ -107,8 +101,7 @@ OverflowPager::Share OverflowHost::ShareOf(uint32_t slot) {
   const TaskBook& book = g_books[slot];
   const uint64_t bound = BoundOf(book);
   if (bound == UINT64_MAX) return {UINT64_MAX, UINT64_MAX};
-  const uint64_t charged =
-      book.charged_bytes.load(std::memory_order_relaxed) + unclaimed_growth_;
+  const uint64_t charged = book.charged_bytes.load(std::memory_order_relaxed) + unclaimed_growth_;
   const uint64_t lag = lag_bytes_ < bound / 8 ? lag_bytes_ : bound / 8;
   const uint64_t most = bound - OverflowMargin(bound) - lag;
   uint64_t high = most > charged ? most - charged : 0;

@@ -77,8 +77,7 @@ void ForgetOwnRange(const void* memory, size_t bytes) {
       continue;
     }
     uint64_t expected = start + bytes;
-    if (g_own_ranges[i].end.compare_exchange_strong(expected, kFree,
-                                                    std::memory_order_acq_rel)) {
+    if (g_own_ranges[i].end.compare_exchange_strong(expected, kFree, std::memory_order_acq_rel)) {
       return;
     }
   }

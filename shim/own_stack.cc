@@ -17,13 +17,13 @@ uint64_t OwnerWord(uint64_t process, uint32_t thread) { return process << 32 | t
 
 bool Map(OwnStack* stack, uint64_t bytes) {
   const uint64_t all = bytes + 2 * kGuardBytes;
-  const long start = os::Call(SYS_mmap, static_cast<long>(PlaceApart(all)), static_cast<long>(all),
-                              PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
-                              -1, 0);
+  const long start =
+      os::Call(SYS_mmap, static_cast<long>(PlaceApart(all)), static_cast<long>(all), PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (os::Failed(start)) return false;
   const long usable = start + static_cast<long>(kGuardBytes);
-  if (os::Failed(os::Call(SYS_mprotect, usable, static_cast<long>(bytes),
-                          PROT_READ | PROT_WRITE))) {
+  if (os::Failed(
+          os::Call(SYS_mprotect, usable, static_cast<long>(bytes), PROT_READ | PROT_WRITE))) {
     os::Unmap(reinterpret_cast<void*>(start), all);
     return false;
   }

@@ -71,8 +71,8 @@ PageMap::Place PageMap::Look(const void* address) {
   }
   if (entry != 0) {
     const uint64_t start = number << kSliceShift;
-    const bool is_found = KindOf(entry) == kLarge ? Covers(start, LargeBytes(entry), address)
-                                                  : number == slice;
+    const bool is_found =
+        KindOf(entry) == kLarge ? Covers(start, LargeBytes(entry), address) : number == slice;
     return is_found ? Place{entry, reinterpret_cast<char*>(start)} : Place{};
   }
   for (number = slice / kWindowSlices; number != 0; number = Before(number)) {
@@ -85,8 +85,8 @@ PageMap::Place PageMap::Look(const void* address) {
   }
   if (!IsLarge(entry)) return {};
   const uint64_t window = number << kWindowShift;
-  const uint64_t start = KindOf(entry) == kLarge ? window + kHugeStart
-                                                 : window + (uint64_t{1} << kWindowShift);
+  const uint64_t start =
+      KindOf(entry) == kLarge ? window + kHugeStart : window + (uint64_t{1} << kWindowShift);
   if (!Covers(start, LargeBytes(entry), address)) return {};
   return {entry, reinterpret_cast<char*>(window + kHugeStart)};
 }
@@ -132,7 +132,8 @@ void PageMap::ExtendLarge(const void* start, size_t old_slices, size_t slices) {
   const uint64_t first = reinterpret_cast<uint64_t>(start) >> kSliceShift;
   std::atomic<uint64_t>* const place = At(root_, first);
   for (uint64_t at = first + LowestBit(first); at < first + slices; at += LowestBit(at)) {
-    if (at >= first + old_slices) place[at - first].store(Mark(at - first), std::memory_order_release);
+    if (at >= first + old_slices)
+      place[at - first].store(Mark(at - first), std::memory_order_release);
   }
 }
 

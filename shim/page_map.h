@@ -48,8 +48,8 @@ class PageMap {
 
   static constexpr int kWindowShift = 25;
   static constexpr size_t kWindowSlices = size_t{1} << (kWindowShift - kSliceShift);
-  static constexpr size_t kHugeRootEntries =
-      size_t{1} << (kAddressBits - kWindowShift - kLeafShift);
+  static constexpr size_t kHugeRootEntries = size_t{1}
+                                             << (kAddressBits - kWindowShift - kLeafShift);
   // Where in its first window a huge block's page begins, and in the one behind it a block of
   // kind 5.
   static constexpr uint64_t kHugeStart = uint64_t{1} << kSliceShift;
@@ -117,7 +117,7 @@ class PageMap {
 
   // What lies at `address`.
   struct Place {
-    uint64_t entry = 0;  // never a mark
+    uint64_t entry = 0;     // never a mark
     char* start = nullptr;  // of a large block's page, else of the slice
   };
   static Place Look(const void* address);
@@ -164,10 +164,9 @@ class PageMap {
       }
     }
     for (size_t i = 0; i < kHugeRootEntries; ++i) {
-      ForEachIn(huge_root_, huge_used_, i,
-                [&visit](uint64_t window, std::atomic<uint64_t>& entry) {
-                  visit(reinterpret_cast<char*>((window << kWindowShift) + kHugeStart), entry);
-                });
+      ForEachIn(huge_root_, huge_used_, i, [&visit](uint64_t window, std::atomic<uint64_t>& entry) {
+        visit(reinterpret_cast<char*>((window << kWindowShift) + kHugeStart), entry);
+      });
     }
   }
 

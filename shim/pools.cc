@@ -218,8 +218,8 @@ void GiveSlackBackFor(uint64_t bytes) {
   const int64_t slack = CountedSlack();
   if (slack == 0) return;
   const UnifiedMemoryManager::Pools pools = g_manager->GetPools(MemoryMode::kOffHeap);
-  const int64_t used = pools.execution_used + pools.storage_used + pools.unmanaged +
-                       pools.overdrawn;
+  const int64_t used =
+      pools.execution_used + pools.storage_used + pools.unmanaged + pools.overdrawn;
   const int64_t free = pools.execution_size + pools.storage_size - used;
   if (free < slack || static_cast<uint64_t>(free - slack) < bytes) GiveSlackBack();
 }
@@ -249,8 +249,8 @@ void OpenPools(const Options& options) {
   settings.log = Log();
   if (!is_guessed) ShowMemory(memory);
   g_manager = new (g_manager_place) UnifiedMemoryManager(settings);
-  auto* grants = new (g_grants_place)
-      TaskGrants(*g_manager, g_books, g_stats->task_slots, g_unmanaged);
+  auto* grants =
+      new (g_grants_place) TaskGrants(*g_manager, g_books, g_stats->task_slots, g_unmanaged);
   g_manager->SetMemoryStore(&g_store);
   g_manager->SetIdleGrantHolder(grants);
   g_grants = grants;

@@ -20,8 +20,7 @@ namespace {
 // lock, which somebody may hold for ever.
 template <typename Function>
 Function Find(void* found_at_start, const char* name) {
-  return reinterpret_cast<Function>(found_at_start != nullptr ? found_at_start
-                                                              : NextSymbol(name));
+  return reinterpret_cast<Function>(found_at_start != nullptr ? found_at_start : NextSymbol(name));
 }
 
 void* g_exit = nullptr;

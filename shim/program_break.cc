@@ -48,8 +48,7 @@ bool SetBreakTo(uint64_t old, uint64_t wanted, const void* caller) {
     errno = ENOMEM;
     return false;
   }
-  const uint64_t more =
-      RoundUp(wanted) > RoundUp(old) ? RoundUp(wanted) - RoundUp(old) : 0;
+  const uint64_t more = RoundUp(wanted) > RoundUp(old) ? RoundUp(wanted) - RoundUp(old) : 0;
   const MappingOwner owner = OwnerOfCall(caller, true, more);
   const uint64_t ahead = owner.is_sparse ? 0 : more;
   if (!ChargeAhead(owner, ahead, more)) return false;

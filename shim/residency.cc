@@ -39,7 +39,7 @@ constinit SharedObjects g_shared_objects(g_pieces.Source());
 uint64_t g_interval_ns = 1'000'000'000;
 std::atomic<bool> g_is_looking{false};
 std::atomic<bool> g_has_charged{false};
-std::atomic<uint64_t> g_last_ns{0};      // when the last look ended
+std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
 std::atomic<uint64_t> g_last_cost_ns{0};
 
 void Settle(void*) {
@@ -81,8 +81,7 @@ bool MayBeNearQuota(uint32_t slot) {
   if (quota == kNoQuota) return false;
   const uint64_t most = quota - quota / 8;
   const uint64_t charged = book.charged_bytes.load(std::memory_order_relaxed);
-  return charged > most ||
-         g_unseen[slot].load(std::memory_order_relaxed) > most - charged;
+  return charged > most || g_unseen[slot].load(std::memory_order_relaxed) > most - charged;
 }
 
 uint64_t ResidentBytes(uint64_t start, uint64_t end) {
@@ -174,8 +173,8 @@ void LookAtSharedLine(const MapsLine& line) {
     const uint64_t end = range.end < line.end ? range.end : line.end;
     const uint64_t offset = line.offset + (start - line.start);
     const ObjectName name = NameOf(line, range.tag);
-    if (!g_shared_objects.Count(name.device, name.inode, offset, start, end - start,
-                                range.tag.slot, CountResident)) {
+    if (!g_shared_objects.Count(name.device, name.inode, offset, start, end - start, range.tag.slot,
+                                CountResident)) {
       g_found[range.tag.slot] += ResidentBytes(start, end);
     }
     return true;
@@ -189,7 +188,9 @@ void LookBelow(const MapsLine& line) {
       range.start <= line.start || range.start >= line.end) {
     return;
   }
-  NoteEvent({.kind = MappingEvent::Kind::kMapped, .start = line.start, .end = range.start,
+  NoteEvent({.kind = MappingEvent::Kind::kMapped,
+             .start = line.start,
+             .end = range.start,
              .tag = range.tag},
             range.tag.slot, 0);
   g_found[range.tag.slot] += ResidentBytes(line.start, range.start);

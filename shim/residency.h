@@ -31,7 +31,8 @@ void SampleResidency();
 // called is charged when it returns.
 void SampleResidencyNow();
 
-// The same as SampleResidency, where the interval has passed; or, where `is_urgent`, 0.1 ms and 4 t.
+// The same as SampleResidency, where the interval has passed; or, where `is_urgent`, 0.1 ms and 4
+// t.
 void SampleResidencyIfDue(bool is_urgent);
 
 // The task ended, or its slot is folded: what is charged goes along. The mappings' lock is

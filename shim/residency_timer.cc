@@ -26,7 +26,9 @@ std::atomic<uint32_t> g_never{0};  // waited for
 void Sample(void*) {
   for (;;) {
     AwaitNonZero(g_never, DeadlineIn(ResidencyIntervalNs()));
-    if (os::IsSealed() || !HasResidencyToSample() || g_process_is_dying.load(std::memory_order_relaxed)) break;
+    if (os::IsSealed() || !HasResidencyToSample() ||
+        g_process_is_dying.load(std::memory_order_relaxed))
+      break;
     // A program whose own threads but one are gone is left alone: some calls work only without
     // threads.
     if (ThreadCount() <= 2) {

@@ -78,8 +78,8 @@ bool ResidentPages::Unmap(const iovec* ranges, uint32_t count) {
   }
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) bytes += ranges[i].iov_len;
-  const long done = os::Call(kProcessMadvise, process_, reinterpret_cast<long>(ranges), count,
-                             MADV_DONTNEED, 0);
+  const long done =
+      os::Call(kProcessMadvise, process_, reinterpret_cast<long>(ranges), count, MADV_DONTNEED, 0);
   has_vector_ = !os::Failed(done);
   return has_vector_ && static_cast<uint64_t>(done) == bytes;
 }
@@ -88,8 +88,8 @@ ResidentBytes ResidentPages::Read() {
   if (statm_ < 0) statm_ = Open("/proc/self/statm");
   if (statm_ < 0) return {};
   char text[128];
-  const long length = os::Call(SYS_pread64, statm_, reinterpret_cast<long>(text),
-                               sizeof(text) - 1, 0);
+  const long length =
+      os::Call(SYS_pread64, statm_, reinterpret_cast<long>(text), sizeof(text) - 1, 0);
   if (!keeps_open_) {
     os::Call(SYS_close, statm_);
     statm_ = -1;

@@ -23,8 +23,8 @@ socklen_t RunAddress(const char* session, sockaddr_un* address) {
   memset(address, 0, sizeof(*address));
   address->sun_family = AF_UNIX;
   // The first byte is 0: no file.
-  const int length = snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "taskmem-%s",
-                              session);
+  const int length =
+      snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1, "taskmem-%s", session);
   return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + static_cast<size_t>(length));
 }
 

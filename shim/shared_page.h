@@ -37,9 +37,9 @@ struct PageOwners {
   char* start;
   uint32_t block_size;
   uint32_t blocks;
-  uint64_t reciprocal;  // 2^32 / block_size, rounded up
-  bool converted;       // the page was one task's own before
-  uint8_t run;          // whose place in Runs::run its blocks go to; the last: to none
+  uint64_t reciprocal;            // 2^32 / block_size, rounded up
+  bool converted;                 // the page was one task's own before
+  uint8_t run;                    // whose place in Runs::run its blocks go to; the last: to none
   std::atomic<uint16_t> samples;  // live blocks that are samples (sites.inc)
   mi_page_t* page;
   // Pages with room that was never in use (SharedPages). Where it stands in the list; nullptr: it
@@ -48,9 +48,9 @@ struct PageOwners {
   PageOwners* next_extendable;
   // Of a leased page (lease.inc).
   std::atomic<uint32_t> lease;  // the slot + 1; 0: it is not leased
-  uint32_t aside_blocks;  // in number
-  mi_block_t* aside;      // free blocks that nobody has paid for; `used` counts them
-  uintptr_t list_state;   // sites.inc
+  uint32_t aside_blocks;        // in number
+  mi_block_t* aside;            // free blocks that nobody has paid for; `used` counts them
+  uintptr_t list_state;         // sites.inc
   std::atomic<uint16_t> owner[];
 
   // For the first byte of a block. Exact because offsets are multiples of the

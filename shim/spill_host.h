@@ -26,7 +26,7 @@ struct SpillNeed {
   uint32_t slot;
   uint32_t generation;
   uint64_t bytes;
-  int64_t* wait_left_ns;  // how long it may wait for other threads; lowered by what it did
+  int64_t* wait_left_ns;         // how long it may wait for other threads; lowered by what it did
   bool (*serve)(void* request);  // tries again: true where it has been served
   void* request;
 };

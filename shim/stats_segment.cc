@@ -41,9 +41,9 @@ constexpr size_t kMostStepBytes = 64 * 1024;
 std::atomic<uint64_t> g_own_bytes{0};
 bool g_is_to_be_listed = false;  // the parent's books were in a file
 char g_dir[256];
-bool g_tells_run = false;  // at the start of the program, not of a forked child
+bool g_tells_run = false;     // at the start of the program, not of a forked child
 bool g_is_users_dir = false;  // g_dir is the user's directory in StatsParent(); else it was named
-char g_path[320];  // empty while the books are private
+char g_path[320];             // empty while the books are private
 std::atomic<size_t> g_task_bytes_reserved{0};
 std::atomic<size_t> g_reclaim_bytes_reserved{0};
 std::atomic<size_t> g_thread_bytes_reserved{0};
@@ -101,8 +101,8 @@ bool ReserveSpace(char* file, size_t offset, size_t bytes) {
   constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
   long result;
   do {
-    result = os::Call(SYS_madvise, reinterpret_cast<long>(file + offset),
-                      static_cast<long>(bytes), kPopulateWrite);
+    result = os::Call(SYS_madvise, reinterpret_cast<long>(file + offset), static_cast<long>(bytes),
+                      kPopulateWrite);
   } while (result == -EINTR || result == -EAGAIN);
   return !os::Failed(result);
 }
@@ -235,13 +235,13 @@ const char* Publish() {
   if (!IsWithinFileLimit(kStatsBytes) ||
       os::Failed(os::Call(SYS_ftruncate, fd, static_cast<long>(kStatsBytes)))) {
     failed = "size";
-  } else if (mapped = os::Call(SYS_mmap, 0, static_cast<long>(kStatsBytes),
-                               PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  } else if (mapped = os::Call(SYS_mmap, 0, static_cast<long>(kStatsBytes), PROT_READ | PROT_WRITE,
+                               MAP_SHARED, fd, 0);
              os::Failed(mapped)) {
     failed = "map";
   } else if (auto* const file = reinterpret_cast<char*>(mapped);
-             !reserve(file, 0, kThreadsOffset + threads) ||
-             !reserve(file, kTasksOffset, tasks) || !reserve(file, kReclaimOffset, reclaim)) {
+             !reserve(file, 0, kThreadsOffset + threads) || !reserve(file, kTasksOffset, tasks) ||
+             !reserve(file, kReclaimOffset, reclaim)) {
     failed = "find space for";
   } else {
     memcpy(file + kThreadsOffset, static_cast<void*>(g_thread_entries), UsedThreadBytes());
@@ -404,8 +404,8 @@ bool IsListed() { return g_path[0] != '\0'; }
 
 bool IsVforkChild() {
   if (g_stats == nullptr) return false;
-  const uint32_t pid = HasOwnBooks() ? g_stats->pid
-                                     : g_fork_page->pid.load(std::memory_order_relaxed);
+  const uint32_t pid =
+      HasOwnBooks() ? g_stats->pid : g_fork_page->pid.load(std::memory_order_relaxed);
   // In the child of a fork that ran no handlers nobody knows.
   return pid != 0 && pid != static_cast<uint32_t>(os::ProcessId());
 }
@@ -464,8 +464,7 @@ void StatsReserveMappings(uint32_t rows, uint32_t libraries) {
   Grow(g_library_bytes_reserved,
        offsetof(MappingsTable, library) + libraries * sizeof(MappingsTable::library[0]),
        kMappingsOffset, kRowsOffset);
-  Grow(g_row_bytes_reserved,
-       offsetof(MappingsTable, row) - kRowsOffset + rows * sizeof(MappedRow),
+  Grow(g_row_bytes_reserved, offsetof(MappingsTable, row) - kRowsOffset + rows * sizeof(MappedRow),
        kMappingsOffset + kRowsOffset, kStatsBytes - kMappingsOffset - kRowsOffset);
 }
 

@@ -20,10 +20,10 @@ extern MappingsTable* g_mappings_table;
 
 // Whose the books are. A child's are made when it first needs them (after_fork.h).
 enum class Books : uint32_t {
-  kParents,  // a forked child has done nothing yet that concerns them
-  kTaking,   // they are being copied
-  kUnlisted, // its own, in no file: nobody else sees them
-  kSettled,  // as in a process that nobody forked
+  kParents,   // a forked child has done nothing yet that concerns them
+  kTaking,    // they are being copied
+  kUnlisted,  // its own, in no file: nobody else sees them
+  kSettled,   // as in a process that nobody forked
 };
 
 // What a child of a fork begins without: a page that the kernel clears in every child, however

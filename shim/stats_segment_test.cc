@@ -140,8 +140,7 @@ TEST_F(StatsSegmentTest, AForkedChildHasBooksOfItsOwn) {
           g_fork_page->books.store(Books::kUnlisted);
           g_books[0].ChargeOverQuota(6);
           _exit(g_books[0].charged_bytes == 11 &&
-                        g_stats->pid == static_cast<uint32_t>(os::ProcessId()) &&
-                        !IsListed()
+                        g_stats->pid == static_cast<uint32_t>(os::ProcessId()) && !IsListed()
                     ? 0
                     : 1);
         }

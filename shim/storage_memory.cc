@@ -28,7 +28,7 @@ void UnmapStorage(void* start, uint64_t bytes) {
   const auto length = static_cast<long>(bytes);
   const MappingCall call;
   const long result = call ? UnmapNoted(at, at + bytes, SYS_munmap, address, length)
-                                 : os::Call(SYS_munmap, address, length);
+                           : os::Call(SYS_munmap, address, length);
   // Too many mappings to split one: the pages go, the addresses stay.
   if (os::Failed(result)) os::Call(SYS_madvise, address, length, MADV_DONTNEED);
 }

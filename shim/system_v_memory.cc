@@ -32,17 +32,19 @@ void* AttachShared(int id, const void* address, int flags, const void* caller) {
   tag.slot = owner.task.slot;
   tag.library = owner.library;
   tag.kind = MappingClass::kSystemV;
-  tag.protection = static_cast<uint8_t>((flags & SHM_RDONLY) != 0 ? kMayRead
-                                                                  : kMayRead | kMayWrite);
+  tag.protection =
+      static_cast<uint8_t>((flags & SHM_RDONLY) != 0 ? kMayRead : kMayRead | kMayWrite);
   if ((flags & SHM_EXEC) != 0) tag.protection |= PROT_EXEC;
   // Whoever made it is charged, once, whoever else attaches it.
   tag.rule = segment.shm_cpid == os::ProcessId() ? tag.RuleWhenMapped() : ChargeRule::kShown;
   if (tag.rule != ChargeRule::kShown) tag.site = SiteOfCall(owner, segment.shm_segsz);
   tag.serial = static_cast<uint8_t>(serials.fetch_add(1) + 1);
   const auto start = static_cast<uint64_t>(result);
-  NoteEvent({.kind = Kind::kMapped, .start = start, .end = start + RoundUp(segment.shm_segsz),
-        .tag = tag},
-       tag.slot, 0);
+  NoteEvent({.kind = Kind::kMapped,
+             .start = start,
+             .end = start + RoundUp(segment.shm_segsz),
+             .tag = tag},
+            tag.slot, 0);
   return AnswerAddress(result);
 }
 

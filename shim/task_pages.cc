@@ -31,9 +31,9 @@ struct PagesOfTask {
 // Where a page is to be found by its start. Starts of API pages and of the allocator's pages
 // are kept apart: a page of the allocator may begin with a block that is an API page.
 struct Entry {
-  char* start;       // nullptr: free
-  uint64_t serial;   // of API pages; 0: a page of the allocator's
-  uint32_t slot;     // kUntrackedSlot: its task has ended
+  char* start;      // nullptr: free
+  uint64_t serial;  // of API pages; 0: a page of the allocator's
+  uint32_t slot;    // kUntrackedSlot: its task has ended
   uint16_t number;
 };
 
@@ -82,9 +82,8 @@ Entry* FindApiPage(const char* start) {
 }
 
 Entry* FindAllocatorPage(const char* start, uint32_t slot) {
-  return FindEntry(start, [slot](const Entry& entry) {
-    return entry.serial == 0 && entry.slot == slot;
-  });
+  return FindEntry(start,
+                   [slot](const Entry& entry) { return entry.serial == 0 && entry.slot == slot; });
 }
 
 void EraseEntry(Entry* entry) {
@@ -126,8 +125,8 @@ PagesOfTask* PagesOf(uint32_t slot) {
 bool MakeRoomFor(PagesOfTask& task, int number) {
   if (number < task.capacity) return true;
   const int capacity = task.capacity == 0 ? 64 : task.capacity * 2;
-  auto* pages = static_cast<NumberedPage*>(
-      OwnAllocate(static_cast<size_t>(capacity) * sizeof(NumberedPage)));
+  auto* pages =
+      static_cast<NumberedPage*>(OwnAllocate(static_cast<size_t>(capacity) * sizeof(NumberedPage)));
   if (pages == nullptr) return false;
   if (task.pages != nullptr) {
     const size_t bytes = static_cast<size_t>(task.capacity) * sizeof(NumberedPage);
@@ -206,8 +205,8 @@ int EncodeInPage(const BlockPlace& place, const void* address, uint64_t* encoded
   } else if (const int error = Number(place.slot, place.page, 0, &number)) {
     return error;
   }
-  *encoded = EncodeAddress(
-      number, static_cast<uint64_t>(static_cast<const char*>(address) - start));
+  *encoded =
+      EncodeAddress(number, static_cast<uint64_t>(static_cast<const char*>(address) - start));
   return 0;
 }
 

@@ -28,9 +28,7 @@ uint32_t g_retained = 0;
 uint32_t g_sweep_above = kMaxRetainedTasks;
 uint32_t g_slots = kFirstTaskSlot;  // ever used
 
-uint32_t& BucketOf(uint64_t id) {
-  return g_buckets[(id * 0x9e3779b97f4a7c15u) >> 48];
-}
+uint32_t& BucketOf(uint64_t id) { return g_buckets[(id * 0x9e3779b97f4a7c15u) >> 48]; }
 
 void ShowIdentity(uint32_t slot) {
   const TaskSlot& task = g_task_slots[slot];

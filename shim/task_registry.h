@@ -49,8 +49,7 @@ extern TaskSlot g_task_slots[kMaxTaskSlots];
 
 // 0, EEXIST, or EAGAIN when every slot is taken: by a live task, or by an ended
 // one that cannot be folded yet.
-int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
-              uint32_t* slot);
+int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot, uint32_t* slot);
 
 // 0 or ENOENT. The caller makes the task's threads notice.
 int EndTask(uint64_t id, uint32_t* slot);

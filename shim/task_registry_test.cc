@@ -157,8 +157,7 @@ TEST_F(TaskRegistryTest, AnIdIsLiveOnce) {
   const uint32_t first = Begin(0, "first");
   EXPECT_EQ(BeginTask(0, kNoQuota, "second", false, &slot), EEXIST);
   EXPECT_STREQ(g_books[first].name, "first");
-  EXPECT_EQ(BeginTask(UINT64_MAX, kNoQuota, nullptr, false, &slot), EEXIST)
-      << "stands for no task";
+  EXPECT_EQ(BeginTask(UINT64_MAX, kNoQuota, nullptr, false, &slot), EEXIST) << "stands for no task";
   EXPECT_EQ(slot, kNoSlot);
 }
 

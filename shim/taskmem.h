@@ -111,15 +111,15 @@ TASKMEM_API int taskmem_audit(const char* path);
 // A range that the program mapped. Neighbours that look alike are one range.
 typedef struct taskmem_mapping {
   uint64_t start;
-  uint64_t end;          // beyond the last byte
-  uint64_t task;         // who is or would be charged; TASKMEM_UNTRACKED: no task
-  uint32_t kind;         // 0 private anonymous, 1 shared anonymous or memfd, 2 private of a file,
-                         // 3 shared of a file, 4 brk, 5 System V
-  uint32_t charged_by;   // 0 nothing: never writable so far, 1 length, 2 residency, 3 nothing:
-                         // a file's or another process's
-  uint32_t protection;   // PROT_READ, PROT_WRITE, PROT_EXEC
+  uint64_t end;         // beyond the last byte
+  uint64_t task;        // who is or would be charged; TASKMEM_UNTRACKED: no task
+  uint32_t kind;        // 0 private anonymous, 1 shared anonymous or memfd, 2 private of a file,
+                        // 3 shared of a file, 4 brk, 5 System V
+  uint32_t charged_by;  // 0 nothing: never writable so far, 1 length, 2 residency, 3 nothing:
+                        // a file's or another process's
+  uint32_t protection;  // PROT_READ, PROT_WRITE, PROT_EXEC
   uint32_t reserved;
-  const char* library;   // that mapped it, as "jemalloc in _duckdb.so"; never freed
+  const char* library;  // that mapped it, as "jemalloc in _duckdb.so"; never freed
 } taskmem_mapping;
 
 // The first range that ends above `address`. ENOENT: there is none.
@@ -239,10 +239,10 @@ typedef int (*taskmem_block_write)(void* sink, const void* bytes, uint64_t count
 
 // Exactly one of `data`, `supply` and `value`.
 typedef struct taskmem_block_options {
-  size_t size;        // sizeof(taskmem_block_options): lets the struct grow
-  uint32_t level;     // TASKMEM_MEMORY_AND_DISK, ..
-  uint64_t bytes;     // of the block; of a value: what it takes up in memory
-  const void* data;   // copied
+  size_t size;       // sizeof(taskmem_block_options): lets the struct grow
+  uint32_t level;    // TASKMEM_MEMORY_AND_DISK, ..
+  uint64_t bytes;    // of the block; of a value: what it takes up in memory
+  const void* data;  // copied
   // Writes the bytes to `to`; called once there is room for them. 0, or an errno value that
   // taskmem_block_put returns.
   int (*supply)(void* context, void* to, uint64_t bytes);
@@ -293,7 +293,7 @@ TASKMEM_API int taskmem_block_remove(const char* id);
 TASKMEM_API int taskmem_block_contains(const char* id);
 
 typedef struct taskmem_block_status {
-  uint32_t level;         // that it was put with
+  uint32_t level;  // that it was put with
   uint32_t pins;
   uint64_t memory_bytes;  // in memory; 0: it is not there
   uint64_t disk_bytes;    // on disk, before compression; 0: it is not there

@@ -14,8 +14,8 @@ struct ThreadStack {
 };
 
 // The mapping that the stack of one running thread lies in; main's, one that the program
-// mapped itself, and those of the library's own threads are none. Calls visit(stack, argument) for each. Reads
-// /proc/self/maps.
+// mapped itself, and those of the library's own threads are none. Calls visit(stack, argument) for
+// each. Reads /proc/self/maps.
 void ForEachThreadStack(void (*visit)(const ThreadStack&, void*), void* argument);
 
 // How much of them is in memory.

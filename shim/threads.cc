@@ -148,15 +148,9 @@ void AttachAsThread() {
 
 void AttachByOptions() {
   switch (g_options.task_by) {
-    case TaskBy::kProcess:
-      AttachThread(g_process_task, false);
-      break;
-    case TaskBy::kThread:
-      AttachAsThread();
-      break;
-    case TaskBy::kThreadName:
-      AttachByName();
-      break;
+    case TaskBy::kProcess: AttachThread(g_process_task, false); break;
+    case TaskBy::kThread: AttachAsThread(); break;
+    case TaskBy::kThreadName: AttachByName(); break;
   }
 }
 

@@ -112,9 +112,8 @@ bool MoveWindow(UnwindScratch* scratch, uint64_t address) {
   struct iovec remote[2] = {{reinterpret_cast<void*>(address), first},
                             {reinterpret_cast<void*>(address + first), kMost - first}};
   scratch->window_bytes = 0;
-  const long got =
-      os::Call(SYS_process_vm_readv, os::ProcessId(), reinterpret_cast<long>(&local), 1,
-               reinterpret_cast<long>(remote), first < kMost ? 2 : 1, 0);
+  const long got = os::Call(SYS_process_vm_readv, os::ProcessId(), reinterpret_cast<long>(&local),
+                            1, reinterpret_cast<long>(remote), first < kMost ? 2 : 1, 0);
   if (got < static_cast<long>(sizeof(uint64_t))) return false;
   scratch->window_start = address;
   scratch->window_bytes = static_cast<uint64_t>(got);
@@ -132,10 +131,9 @@ bool ReadStack(void* scratch_memory, uint64_t address, uint64_t* word) {
       address - scratch->window_start + sizeof(*word) > scratch->window_bytes) {
     if (!MoveWindow(scratch, address)) return false;
   }
-  __builtin_memcpy(word,
-                   reinterpret_cast<const char*>(scratch->window) +
-                       (address - scratch->window_start),
-                   sizeof(*word));
+  __builtin_memcpy(
+      word, reinterpret_cast<const char*>(scratch->window) + (address - scratch->window_start),
+      sizeof(*word));
   return true;
 }
 
@@ -145,19 +143,14 @@ bool FindSaved(const SavedRegister& saved, const ExpressionHost& host, uint64_t 
                uint64_t* value) {
   uint64_t address = 0;
   switch (saved.kind) {
-    case SavedRegister::kSame:
-      return true;
-    case SavedRegister::kAt:
-      address = cfa + static_cast<uint64_t>(saved.offset);
-      break;
+    case SavedRegister::kSame: return true;
+    case SavedRegister::kAt: address = cfa + static_cast<uint64_t>(saved.offset); break;
     case SavedRegister::kAtComputed:
       if (!ComputeExpression(saved.expression, host, true, cfa, &address)) return false;
       break;
     case SavedRegister::kComputed:
       return ComputeExpression(saved.expression, host, true, cfa, value);
-    case SavedRegister::kUndefined:
-      *value = 0;
-      return true;
+    case SavedRegister::kUndefined: *value = 0; return true;
   }
   return host.read(host.context, address, value);
 }
@@ -265,16 +258,10 @@ uint32_t Unwind(const StackPlace& start, UnwindScratch* scratch, uint64_t* frame
     }
     bool was_signal = false;
     switch (Move(is_exact ? place.ip : place.ip - 1, scratch, &place, &was_signal)) {
-      case Step::kMoved:
-        break;
-      case Step::kOutermost:
-        *flags = kSiteWhole;
-        return count;
-      case Step::kUnknownCode:
-        *flags = kSiteUnknownCode;
-        return count;
-      case Step::kFailed:
-        return count;
+      case Step::kMoved: break;
+      case Step::kOutermost: *flags = kSiteWhole; return count;
+      case Step::kUnknownCode: *flags = kSiteUnknownCode; return count;
+      case Step::kFailed: return count;
     }
     is_exact = was_signal;
     if (place.ip == 0) {

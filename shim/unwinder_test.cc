@@ -158,8 +158,8 @@ TEST(Unwinder, WorksInThreadsAndOnStacksOfTheProgram) {
 // Code that no module has: push a frame, call a function, return.
 TEST(Unwinder, StopsAtGeneratedCode) {
   constexpr unsigned char kCode[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
-  void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(page, MAP_FAILED);
   memcpy(page, kCode, sizeof(kCode));
   reinterpret_cast<void (*)(Collect)>(page)(ThroughLibc);

@@ -57,8 +57,8 @@ void ForEachOtherName(const char* parent, Visit visit) {
   Close(fd);
 }
 
-// The first, by the alphabet, of the names that is the user's, so that all who look choose the same one: somebody
-// else may add names, but none that is the user's.
+// The first, by the alphabet, of the names that is the user's, so that all who look choose the same
+// one: somebody else may add names, but none that is the user's.
 int OpenOther(const char* parent, char (&path)[kUserDirectoryBytes]) {
   char best[kUserDirectoryBytes] = "";
   ForEachOtherName(parent, [&](const char* name) {
@@ -129,8 +129,8 @@ int OpenUserDirectory(const char* parent, char (&path)[kUserDirectoryBytes]) {
   return fd;
 }
 
-void ForEachUserDirectory(const char* parent, void (*visit)(void* context, const char* path, int fd),
-                          void* context) {
+void ForEachUserDirectory(const char* parent,
+                          void (*visit)(void* context, const char* path, int fd), void* context) {
   const auto visit_own = [&](const char* path) {
     const int fd = OpenOwnDirectory(path);
     if (fd < 0) return;

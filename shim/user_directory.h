@@ -30,8 +30,8 @@ int OpenOwnDirectory(const char* path);
 
 // visit(context, path, descriptor) for each directory of this user in `parent`. The descriptor is
 // closed after the call.
-void ForEachUserDirectory(const char* parent, void (*visit)(void* context, const char* path, int fd),
-                          void* context);
+void ForEachUserDirectory(const char* parent,
+                          void (*visit)(void* context, const char* path, int fd), void* context);
 
 }  // namespace taskmem
 

@@ -126,7 +126,8 @@ TEST_F(UserDirectoryTest, ADirectoryOfSomebodyElseIsNotUsed) {
 
 TEST_F(UserDirectoryTest, TheFirstOfSeveralIsChosen) {
   std::ofstream(First()) << "x";
-  for (const char* end : {"-00000000000000ff", "-0000000000000001", "-0123456789abcdef", "-1", "-x"}) {
+  for (const char* end :
+       {"-00000000000000ff", "-0000000000000001", "-0123456789abcdef", "-1", "-x"}) {
     mkdir((First() + end).c_str(), 0700);
   }
   EXPECT_EQ(Open(), First() + "-0000000000000001");

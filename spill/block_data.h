@@ -44,7 +44,7 @@ class BlockData {
   const ChunkedBytes& bytes() const;  // of a serialized block
   void* const* values() const;        // of a deserialized one, `count` of them
   int64_t count() const;
-  ValueCloser* closer() const;        // null: they need no end
+  ValueCloser* closer() const;  // null: they need no end
 
  private:
   friend class MemoryStore;

@@ -170,10 +170,8 @@ DiskError WriteFrames(PieceWriter& writer, BlockBytes& bytes, int64_t size,
     }
     checksum.Add(data, count);
     // What gets hardly smaller is not worth the work of reading it.
-    const size_t stored =
-        codec.codec->Compress(data, count, compressed, count - count / 8, state);
-    const FrameLength length =
-        static_cast<FrameLength>(stored > 0 ? stored : count | kStoredAsIs);
+    const size_t stored = codec.codec->Compress(data, count, compressed, count - count / 8, state);
+    const FrameLength length = static_cast<FrameLength>(stored > 0 ? stored : count | kStoredAsIs);
     DiskError error = writer.Add(&length, sizeof(length));
     if (!error) error = stored > 0 ? writer.Add(compressed, stored) : writer.Add(data, count);
     if (!error) error = writer.Flush();
@@ -270,13 +268,12 @@ int64_t BlockFileBytes(std::string_view id, int64_t size) {
   return size > INT64_MAX - behind ? INT64_MAX : size + behind;
 }
 
-DiskError WriteBlockFile(FileOps& ops, int fd, std::string_view id, int64_t size,
-                         BlockBytes& bytes, const BlockFileCodec& codec, int64_t* file_bytes) {
+DiskError WriteBlockFile(FileOps& ops, int fd, std::string_view id, int64_t size, BlockBytes& bytes,
+                         const BlockFileCodec& codec, int64_t* file_bytes) {
   Checksum checksum;
   PieceWriter writer(ops, fd);
-  DiskError error = codec.codec == nullptr
-                        ? WriteAsIs(writer, bytes, size, checksum)
-                        : WriteFrames(writer, bytes, size, codec, checksum);
+  DiskError error = codec.codec == nullptr ? WriteAsIs(writer, bytes, size, checksum)
+                                           : WriteFrames(writer, bytes, size, codec, checksum);
   if (error) return error;
   const Footer footer = FooterOf(id, size, codec.codec, checksum);
   error = writer.Add(id.data(), id.size());
@@ -296,9 +293,8 @@ DiskError ReadBlockFile(FileOps& ops, int fd, std::string_view id, char* memory,
 
   PieceReader reader(ops, fd, file_bytes);
   Checksum checksum;
-  DiskError error = codec.codec == nullptr
-                        ? ReadAsIs(reader, memory, size, checksum)
-                        : ReadFrames(reader, memory, size, codec, checksum);
+  DiskError error = codec.codec == nullptr ? ReadAsIs(reader, memory, size, checksum)
+                                           : ReadFrames(reader, memory, size, codec, checksum);
   if (!error) error = ReadId(reader, id);
   Footer footer;
   if (!error) error = reader.Read(&footer, sizeof(footer));

@@ -36,8 +36,8 @@ int64_t BlockFileBytes(std::string_view id, int64_t size);
 // Writes the file of the block `id` of `size` bytes to `fd`, from where it stands. The data is
 // written from where it lies. `file_bytes` is the file's length. kInvalidArgument: `bytes`
 // has not `size` of them.
-DiskError WriteBlockFile(FileOps& ops, int fd, std::string_view id, int64_t size,
-                         BlockBytes& bytes, const BlockFileCodec& codec, int64_t* file_bytes);
+DiskError WriteBlockFile(FileOps& ops, int fd, std::string_view id, int64_t size, BlockBytes& bytes,
+                         const BlockFileCodec& codec, int64_t* file_bytes);
 
 // Reads such a file, which has `file_bytes`, into `memory` of `size` bytes. kLost: it is not
 // exactly what was written; `memory` has anything then.

@@ -70,9 +70,7 @@ bool Matches(std::string_view name, const char* form) {
       case 'w':
         reader.SkipWhile([](char c) { return IsDigit(c) || IsLetter(c) || c == '_'; });
         break;
-      default:
-        reader.SkipWhile([](char) { return true; });
-        break;
+      default: reader.SkipWhile([](char) { return true; }); break;
     }
   }
   return reader.AtEnd();

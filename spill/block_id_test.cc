@@ -27,12 +27,14 @@ TEST(BlockIdTest, RddIdOnlyOfWholeRddNames) {
   const struct {
     const char* name;
     int64_t rdd;
-  } kNames[] = {{"rdd_1_2", 1},        {"rdd_10_0", 10},     {"rdd_0_0", 0},
-                {"rdd_2147483647_0", 2147483647},            {"rdd_2147483648_0", -1},
-                {"rdd_1", -1},         {"rdd_a_1", -1},      {"rdd_1_", -1},
-                {"rdd__1", -1},        {"rdd_1_2_3", -1},    {"rdd_1_2x", -1},
-                {"rdd_-1_2", -1},      {"xrdd_1_2", -1},     {"broadcast_3", -1},
-                {"test_rdd_1_2", -1},  {"shuffle_1_2_3", -1}};
+  } kNames[] = {{"rdd_1_2", 1},           {"rdd_10_0", 10},
+                {"rdd_0_0", 0},           {"rdd_2147483647_0", 2147483647},
+                {"rdd_2147483648_0", -1}, {"rdd_1", -1},
+                {"rdd_a_1", -1},          {"rdd_1_", -1},
+                {"rdd__1", -1},           {"rdd_1_2_3", -1},
+                {"rdd_1_2x", -1},         {"rdd_-1_2", -1},
+                {"xrdd_1_2", -1},         {"broadcast_3", -1},
+                {"test_rdd_1_2", -1},     {"shuffle_1_2_3", -1}};
   for (const auto& each : kNames) {
     EXPECT_EQ(BlockId::RddIdOf(each.name), each.rdd) << each.name;
     BlockId id;
@@ -56,8 +58,8 @@ TEST(BlockIdTest, AnyNameIsANameButForItsLength) {
 TEST(BlockIdTest, ParsesNamesOfSpark) {
   for (const char* name :
        {"rdd_1_2", "broadcast_3", "broadcast_3_piece0", "test_x", "test_", "shuffle_1_2_3",
-        "shuffle_1_2_3_4", "shuffle_1_2_3.data", "shuffle_1_2_3.index", "taskresult_7",
-        "input-1-2", "temp_local_0a-f", "temp_shuffle_00-11"}) {
+        "shuffle_1_2_3_4", "shuffle_1_2_3.data", "shuffle_1_2_3.index", "taskresult_7", "input-1-2",
+        "temp_local_0a-f", "temp_shuffle_00-11"}) {
     BlockId id;
     EXPECT_TRUE(BlockId::Parse(name, &id)) << name;
     EXPECT_EQ(id.name(), name);
@@ -66,9 +68,9 @@ TEST(BlockIdTest, ParsesNamesOfSpark) {
 
 TEST(BlockIdTest, RefusesWhatSparkRefuses) {
   BlockId id;
-  for (const char* name : {"", "rdd_1", "rdd_a_1", "rdd_1_2_", "broadcast_", "broadcast_x",
-                           "taskresult_", "input-1", "shuffle_1_2", "temp_local_", "unknown",
-                           "Test_x", "broadcast_3.x"}) {
+  for (const char* name :
+       {"", "rdd_1", "rdd_a_1", "rdd_1_2_", "broadcast_", "broadcast_x", "taskresult_", "input-1",
+        "shuffle_1_2", "temp_local_", "unknown", "Test_x", "broadcast_3.x"}) {
     EXPECT_FALSE(BlockId::Parse(name, &id)) << name;
   }
 }

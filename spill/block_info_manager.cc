@@ -97,11 +97,8 @@ StoreResult<LockOutcome> BlockInfoManager::LockForReading(const BlockId& id, int
     mutex_.Unlock();
     return LockOutcome::kBusy;
   }
-  Waiter waiter = {.kind = Waiter::Kind::kRead,
-                   .block = block,
-                   .task = task,
-                   .level = {},
-                   .spare = TakeSpare()};
+  Waiter waiter = {
+      .kind = Waiter::Kind::kRead, .block = block, .task = task, .level = {}, .spare = TakeSpare()};
   if (const StoreError error = Wait(waiter, wait)) return error;
   return waiter.outcome;
 }
@@ -125,11 +122,8 @@ StoreResult<LockOutcome> BlockInfoManager::LockForWriting(const BlockId& id, int
     mutex_.Unlock();
     return LockOutcome::kBusy;
   }
-  Waiter waiter = {.kind = Waiter::Kind::kWrite,
-                   .block = block,
-                   .task = task,
-                   .level = {},
-                   .spare = nullptr};
+  Waiter waiter = {
+      .kind = Waiter::Kind::kWrite, .block = block, .task = task, .level = {}, .spare = nullptr};
   if (const StoreError error = Wait(waiter, wait)) return error;
   return waiter.outcome;
 }

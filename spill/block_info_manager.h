@@ -14,8 +14,8 @@
 #include <cstdint>
 
 #include "accounting/compatibility.h"
-#include "accounting/memory_allocator.h"
 #include "accounting/fork_locks.h"
+#include "accounting/memory_allocator.h"
 #include "accounting/mutex.h"
 #include "accounting/unified_memory_manager.h"
 #include "spill/block_id.h"
@@ -61,9 +61,9 @@ class ReleasedLocks {
 // faults of Spark's unlock, too (BLK-6).
 class BlockInfoManager {
  public:
-  static constexpr int64_t kNoWriter = -1;            // CONST-7
-  static constexpr int64_t kNonTaskWriter = -1024;    // CONST-7
-  static constexpr int64_t kEvictionWriter = -1025;   // the memory store, while it evicts
+  static constexpr int64_t kNoWriter = -1;           // CONST-7
+  static constexpr int64_t kNonTaskWriter = -1024;   // CONST-7
+  static constexpr int64_t kEvictionWriter = -1025;  // the memory store, while it evicts
 
   struct Options {
     Compatibility compatibility = Compatibility::kTaskmem;

@@ -344,8 +344,7 @@ TEST_P(BlockInfoManagerTest, UnlockOnceTooOften) {
 
 TEST_P(BlockInfoManagerTest, UnlockOfAnothersWriteLock) {
   EXPECT_TRUE(New(0));
-  EXPECT_EQ(Unlock(1),
-            IsSpark() ? StoreErrorCode::kNone : StoreErrorCode::kNotLockedForWriting);
+  EXPECT_EQ(Unlock(1), IsSpark() ? StoreErrorCode::kNone : StoreErrorCode::kNotLockedForWriting);
   EXPECT_EQ(Locks(), IsSpark() ? "-1/0" : "0/0");
   EXPECT_EQ(infos_.ReleaseAllLocksForTask(0), IsSpark() ? 0 : 1);
 }
@@ -455,9 +454,8 @@ TEST_P(BlockInfoManagerTest, WithoutMemoryNothingIsLockedAndNothingLeaks) {
       return infos.LockNewBlockForWriting(id_, StorageLevel::MemoryOnly(), 1).error().code;
     });
     attempt([&] { return infos.DowngradeLock(id_, 1).code; });
-    attempt([&] {
-      return infos.LockForReading(id_, BlockInfoManager::kNonTaskWriter).error().code;
-    });
+    attempt(
+        [&] { return infos.LockForReading(id_, BlockInfoManager::kNonTaskWriter).error().code; });
     EXPECT_GT(failures, 2);
     BlockInfo info = {};
     EXPECT_TRUE(infos.Get(id_, &info));

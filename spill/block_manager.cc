@@ -55,8 +55,7 @@ StoreResult<LockOutcome> BlockManager::Remove(const BlockId& id, int64_t task,
     if (*locked == LockOutcome::kLocked) break;
     BlockInfo info = {};
     if (*locked == LockOutcome::kAbsent || !infos_.Get(id, &info)) {
-      LogLine(log(), LogLevel::kWarn, "Asked to remove block %s, which does not exist",
-              id.c_str());
+      LogLine(log(), LogLevel::kWarn, "Asked to remove block %s, which does not exist", id.c_str());
       return LockOutcome::kAbsent;
     }
     if (info.readers > 0) return LockOutcome::kBusy;
@@ -76,8 +75,7 @@ StoreResult<LockOutcome> BlockManager::Remove(const BlockId& id, int64_t task,
 }
 
 bool BlockManager::Contains(const BlockId& id) const {
-  return memory_.Contains(id) ||
-         (options_.disk != nullptr && options_.disk->Contains(id.name()));
+  return memory_.Contains(id) || (options_.disk != nullptr && options_.disk->Contains(id.name()));
 }
 
 bool BlockManager::GetStatus(const BlockId& id, BlockStatus* status) const {

@@ -47,7 +47,7 @@ enum class PutAnswer : uint8_t {
 };
 
 struct BlockStatus {
-  StorageLevel level;     // that the put asked for
+  StorageLevel level;  // that the put asked for
   bool is_in_memory = false;
   bool is_on_disk = false;
   int64_t memory_bytes = 0;  // charged

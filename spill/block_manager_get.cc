@@ -25,8 +25,7 @@ class BlockManager::DiskSupplier final : public BytesSupplier {
   StoreError error_;
 };
 
-StoreError BlockManager::Get(const BlockId& id, int64_t task, const LockWait& wait,
-                             BlockPin* pin) {
+StoreError BlockManager::Get(const BlockId& id, int64_t task, const LockWait& wait, BlockPin* pin) {
   StoreResult<LockOutcome> locked = infos_.LockForReading(id, task, wait);
   if (locked.error().code == StoreErrorCode::kTaskNotRegistered) {
     if (const StoreError error = Register(task)) return error;
@@ -54,8 +53,7 @@ StoreError BlockManager::ReadBack(const BlockId& id, int64_t task, BlockPin* pin
   if (info.level.use_memory()) {
     DiskSupplier supplier(*this, id, size);
     // Whatever it says: another thread may have been faster, or there is no room.
-    const StoreResult<bool> stored =
-        memory_.PutBytes(id, size, info.level.memory_mode(), supplier);
+    const StoreResult<bool> stored = memory_.PutBytes(id, size, info.level.memory_mode(), supplier);
     pin->data_ = memory_.GetEither(id);
     if (pin->data_) return {};
     error = supplier.error();
@@ -77,19 +75,18 @@ StoreError BlockManager::ReadBack(const BlockId& id, int64_t task, BlockPin* pin
 
 StoreResult<ChunkedBytes> BlockManager::ReadFromDisk(const BlockId& id, int64_t size) {
   const MemorySource& source = options_.memory.data_source;
-  char* const memory = static_cast<char*>(
-      source.allocate(size > 0 ? static_cast<size_t>(size) : 1, source.context));
+  char* const memory =
+      static_cast<char*>(source.allocate(size > 0 ? static_cast<size_t>(size) : 1, source.context));
   if (memory == nullptr) return StoreErrorCode::kNoMemory;
-  const ChunkedBytes::Release release = {
-      [](char* bytes, int64_t, void* context) {
-        const auto* const from = static_cast<const MemorySource*>(context);
-        from->free(bytes, from->context);
-      },
-      const_cast<MemorySource*>(&source)};
+  const ChunkedBytes::Release release = {[](char* bytes, int64_t, void* context) {
+                                           const auto* const from =
+                                               static_cast<const MemorySource*>(context);
+                                           from->free(bytes, from->context);
+                                         },
+                                         const_cast<MemorySource*>(&source)};
   const DiskError error = options_.disk->Get(id.name(), memory, size);
   ChunkedBytes bytes;
-  if (error ||
-      !ChunkedBytes::Adopt(memory, size, release, options_.memory.source, &bytes)) {
+  if (error || !ChunkedBytes::Adopt(memory, size, release, options_.memory.source, &bytes)) {
     source.free(memory, source.context);
     if (!error) return StoreErrorCode::kNoMemory;
     const bool is_lost = error.code == DiskErrorCode::kLost ||

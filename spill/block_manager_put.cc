@@ -96,8 +96,7 @@ StoreResult<PutAnswer> BlockManager::StoreBytes(const BlockPut& put, int64_t siz
                                                 BytesSupplier& supplier) {
   const StorageLevel level = Reachable(put.level);
   if (level.use_memory()) {
-    const StoreResult<bool> stored =
-        memory_.PutBytes(*put.id, size, level.memory_mode(), supplier);
+    const StoreResult<bool> stored = memory_.PutBytes(*put.id, size, level.memory_mode(), supplier);
     if (!stored.ok()) return stored.error();
     if (*stored) return PutAnswer::kStored;
     if (!level.use_disk()) return PutAnswer::kNoRoom;

@@ -299,8 +299,7 @@ TEST_F(BlockManagerTest, BLK2_BlockThatExists) {
   EXPECT_TRUE(Put("a", 100));
   log_.Take();
   EXPECT_EQ(*TryPut("a", 200, StorageLevel::MemoryOnlySer()), PutAnswer::kExists);
-  EXPECT_EQ(log_.Take(),
-            Lines{"WARN Block a already exists on this machine; not re-adding it"});
+  EXPECT_EQ(log_.Take(), Lines{"WARN Block a already exists on this machine; not re-adding it"});
   EXPECT_EQ(Pin("a")->size(), 100);
 }
 

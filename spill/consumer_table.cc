@@ -128,8 +128,8 @@ int ConsumerTable::Report(uint64_t id, uint64_t bytes) {
   uint64_t used = place->used.load(std::memory_order_relaxed);
   do {
     if ((used & ~kMaxUsedBytes) != tag) return ENOENT;
-  } while (!place->used.compare_exchange_weak(used, tag | AtMost(bytes),
-                                              std::memory_order_relaxed));
+  } while (
+      !place->used.compare_exchange_weak(used, tag | AtMost(bytes), std::memory_order_relaxed));
   return 0;
 }
 

@@ -16,18 +16,18 @@ enum class DiskErrorCode : uint8_t {
   kInvalidArgument,  // detail
   kNoMemory,         // for the store's own books
   // About the disk:
-  kNoSpace,       // ENOSPC
-  kQuota,         // EDQUOT
-  kTooLarge,      // EFBIG: the file system's limit, or RLIMIT_FSIZE
-  kReadOnly,      // EROFS
-  kNotPermitted,  // EACCES, EPERM: or somebody else owns it (os_error 0)
-  kTooManyFiles,  // EMFILE, ENFILE
-  kIo,            // EIO
-  kVanished,      // ENOENT, ESTALE: the directory, or what it lies in
-  kNotADirectory, // ENOTDIR, ELOOP
-  kWrongProcess,  // a child that was made without fork(): it has no directory
-  kClosed,        // the directory was removed for good: the process ends
-  kOther,         // os_error
+  kNoSpace,        // ENOSPC
+  kQuota,          // EDQUOT
+  kTooLarge,       // EFBIG: the file system's limit, or RLIMIT_FSIZE
+  kReadOnly,       // EROFS
+  kNotPermitted,   // EACCES, EPERM: or somebody else owns it (os_error 0)
+  kTooManyFiles,   // EMFILE, ENFILE
+  kIo,             // EIO
+  kVanished,       // ENOENT, ESTALE: the directory, or what it lies in
+  kNotADirectory,  // ENOTDIR, ELOOP
+  kWrongProcess,   // a child that was made without fork(): it has no directory
+  kClosed,         // the directory was removed for good: the process ends
+  kOther,          // os_error
 };
 
 struct [[nodiscard]] DiskError {

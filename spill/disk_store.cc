@@ -129,8 +129,7 @@ DiskError DiskStore::WriteFile(std::string_view id, BlockBytes& bytes, const Scr
   WriteBlockFileName(place->hash, place->number, /*is_new=*/true, new_name);
   WriteBlockFileName(place->hash, place->number, /*is_new=*/false, name);
 
-  DiskError error =
-      WriteBlockFile(ops_, fd, id, place->size, bytes, codec, &place->file_bytes);
+  DiskError error = WriteBlockFile(ops_, fd, id, place->size, bytes, codec, &place->file_bytes);
   const auto check = [&](int answer, const char* detail) {
     if (!error && answer < 0) error = DiskErrorFrom(-answer, detail);
   };
@@ -163,8 +162,7 @@ DiskError DiskStore::CreateFile(Place* place, int* directory, int* fd) {
     }
     char name[kMaxSpillNameBytes];
     WriteBlockFileName(place->hash, place->number, /*is_new=*/true, name);
-    *fd = ops_.OpenAt(*directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      0600);
+    *fd = ops_.OpenAt(*directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*fd >= 0) {
       // The umask may have taken more than it should.
       ops_.ChangeMode(*fd, 0600);

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/memory_allocator.h"
 #include "accounting/fork_locks.h"
+#include "accounting/memory_allocator.h"
 #include "accounting/mutex.h"
 #include "spill/block_bytes.h"
 #include "spill/block_codec.h"
@@ -23,7 +23,7 @@ namespace taskmem {
 struct DiskStoreStats {
   uint64_t blocks_now = 0;
   uint64_t bytes_now = 0;
-  uint64_t disk_bytes_now = 0;        // lengths of their files
+  uint64_t disk_bytes_now = 0;  // lengths of their files
   uint64_t bytes_being_written_now = 0;
   uint64_t bytes_being_read_now = 0;
   uint64_t blocks_written = 0;
@@ -32,7 +32,7 @@ struct DiskStoreStats {
   uint64_t blocks_read = 0;
   uint64_t bytes_read = 0;
   uint64_t puts_failed = 0;
-  uint64_t blocks_lost = 0;           // reads that found no whole block
+  uint64_t blocks_lost = 0;  // reads that found no whole block
 };
 
 // Thread-safe, except the calls around fork(). Its lock is never held during I/O or while
@@ -93,15 +93,14 @@ class DiskStore {
     int64_t size = 0;
     int64_t file_bytes = 0;
     bool is_compressed = false;
-    bool is_new = false;  // the file has the name it has while it is written
+    bool is_new = false;   // the file has the name it has while it is written
     bool is_left = false;  // the put failed, but its file could not be removed
   };
   struct Entry;
   class Scratch;
 
   Entry* NewEntry(std::string_view id, uint64_t hash, int64_t size);
-  DiskError WriteFile(std::string_view id, BlockBytes& bytes, const Scratch& scratch,
-                      Place* place);
+  DiskError WriteFile(std::string_view id, BlockBytes& bytes, const Scratch& scratch, Place* place);
   DiskError CreateFile(Place* place, int* directory, int* fd);
   DiskError ReadFile(std::string_view id, const Place& place, char* memory);
   // False: it is still there.

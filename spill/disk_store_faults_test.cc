@@ -27,10 +27,14 @@ struct Fault {
 };
 
 constexpr Fault kFaults[] = {
-    {ENOSPC, DiskErrorCode::kNoSpace},      {EDQUOT, DiskErrorCode::kQuota},
-    {EIO, DiskErrorCode::kIo},              {EFBIG, DiskErrorCode::kTooLarge},
-    {EMFILE, DiskErrorCode::kTooManyFiles}, {ENFILE, DiskErrorCode::kTooManyFiles},
-    {EROFS, DiskErrorCode::kReadOnly},      {EACCES, DiskErrorCode::kNotPermitted},
+    {ENOSPC, DiskErrorCode::kNoSpace},
+    {EDQUOT, DiskErrorCode::kQuota},
+    {EIO, DiskErrorCode::kIo},
+    {EFBIG, DiskErrorCode::kTooLarge},
+    {EMFILE, DiskErrorCode::kTooManyFiles},
+    {ENFILE, DiskErrorCode::kTooManyFiles},
+    {EROFS, DiskErrorCode::kReadOnly},
+    {EACCES, DiskErrorCode::kNotPermitted},
     {ENOMEM, DiskErrorCode::kOther},
 };
 
@@ -68,8 +72,7 @@ TEST_F(DiskStoreFaultsTest, EveryWriteMayFail) {
 TEST_F(DiskStoreFaultsTest, ErrorsSayWhichAndWhere) {
   DiskStore store(dir_, Options(), ops_);
   ops_.Fail(FailingFileOps::kWrite, 0, ENOSPC);
-  EXPECT_EQ(TextOf(Put(store, "block", "data")),
-            "cannot write the block: No space left on device");
+  EXPECT_EQ(TextOf(Put(store, "block", "data")), "cannot write the block: No space left on device");
   ops_.Fail(FailingFileOps::kRenameAt, 0, EROFS);
   EXPECT_EQ(TextOf(Put(store, "block", "data")),
             "cannot rename the file of the block: Read-only file system");
@@ -120,8 +123,7 @@ TEST_F(DiskStoreFaultsTest, EveryOperationOfAGetMayFail) {
       const int descriptors = OpenDescriptors();
       ops_.Fail(FailingFileOps::kAny, nth, fault.error);
       std::string read(data.size(), '?');
-      const DiskError error =
-          store.Get("block", read.data(), static_cast<int64_t>(read.size()));
+      const DiskError error = store.Get("block", read.data(), static_cast<int64_t>(read.size()));
       has_failed = ops_.has_failed();
       ops_.FailNothing();
       if (error) {
@@ -177,9 +179,8 @@ TEST_F(DiskStoreFaultsTest, ACrashBeforeTheRenameLeavesNoBlock) {
 
 TEST_F(DiskStoreFaultsTest, TheDirectoryVanishesAmidAPut) {
   DiskStore store(dir_, Options(), ops_);
-  for (const FailingFileOps::Operation when :
-       {FailingFileOps::kOpenAt, FailingFileOps::kChangeMode, FailingFileOps::kWrite,
-        FailingFileOps::kRenameAt}) {
+  for (const FailingFileOps::Operation when : {FailingFileOps::kOpenAt, FailingFileOps::kChangeMode,
+                                               FailingFileOps::kWrite, FailingFileOps::kRenameAt}) {
     ASSERT_FALSE(Put(store, "before", "data"));
     bool is_done = false;
     int opens = 0;

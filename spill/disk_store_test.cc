@@ -21,9 +21,8 @@ constexpr int64_t kMiB = int64_t{1} << 20;
 TEST_F(DiskStoreTest, BlocksComeBackAsTheyWere) {
   DiskStore store(dir_, Options(), ops_);
   EXPECT_TRUE(NamesIn(test_.path()).empty()) << "before the first put";
-  const std::vector<size_t> sizes = {0,       1,           4095,        4096,
-                                     4097,    (256 << 10), 1000000,     1 << 20,
-                                     5 << 20, 64 << 10,    (5 << 20) + 1};
+  const std::vector<size_t> sizes = {0,       1,       4095,    4096,     4097,         (256 << 10),
+                                     1000000, 1 << 20, 5 << 20, 64 << 10, (5 << 20) + 1};
   for (size_t i = 0; i < sizes.size(); ++i) {
     const std::string id = "rdd_1_" + std::to_string(i);
     ASSERT_FALSE(Put(store, id, RandomBytes(i, sizes[i])));
@@ -97,11 +96,31 @@ TEST_F(DiskStoreTest, BytesOfAnotherSizeAreRefused) {
 
 TEST_F(DiskStoreTest, AnyNameIsAnId) {
   DiskStore store(dir_, Options(), ops_);
-  std::vector<std::string> ids = {
-      "a", "A", ".", "..", "/", "../../etc/passwd", "/dev/null", "lock", "a/b", "a\\b", "a\nb",
-      std::string("a\0b", 3), std::string("\0", 1), "\xff\xfe", "bl\xc3\xb6""ck", "a ", " a", "*",
-      "%s%n", "block-0123456789abcdef-1", std::string(255, 'x'), std::string(256, 'x'),
-      std::string(DiskStore::kMaxIdBytes, 'x'), std::string(DiskStore::kMaxIdBytes - 1, '/') + "y"};
+  std::vector<std::string> ids = {"a",
+                                  "A",
+                                  ".",
+                                  "..",
+                                  "/",
+                                  "../../etc/passwd",
+                                  "/dev/null",
+                                  "lock",
+                                  "a/b",
+                                  "a\\b",
+                                  "a\nb",
+                                  std::string("a\0b", 3),
+                                  std::string("\0", 1),
+                                  "\xff\xfe",
+                                  "bl\xc3\xb6"
+                                  "ck",
+                                  "a ",
+                                  " a",
+                                  "*",
+                                  "%s%n",
+                                  "block-0123456789abcdef-1",
+                                  std::string(255, 'x'),
+                                  std::string(256, 'x'),
+                                  std::string(DiskStore::kMaxIdBytes, 'x'),
+                                  std::string(DiskStore::kMaxIdBytes - 1, '/') + "y"};
   for (size_t i = 0; i < ids.size(); ++i) {
     ASSERT_FALSE(Put(store, ids[i], RandomBytes(i, 100 + i))) << i;
   }

@@ -60,9 +60,7 @@ TEST_F(DiskStoreThreadsTest, ThreadsShareBlocks) {
             case 2:
               if (Put(store, id, SeededBlock(random(), kSize))) ++failed;
               break;
-            case 3:
-              store.Remove(id);
-              break;
+            case 3: store.Remove(id); break;
             case 4:
               if (random() % 20 == 0) store.Clear();
               break;
@@ -216,9 +214,8 @@ void CheckFiles(const std::string& home, int* blocks) {
     }
     const int fd = open((home + "/" + name).c_str(), O_RDONLY | O_CLOEXEC);
     std::string read(static_cast<size_t>(size), '\0');
-    const DiskError error =
-        ReadBlockFile(SystemFileOps(), fd, id, read.data(), size,
-                      static_cast<int64_t>(file.size()), codec);
+    const DiskError error = ReadBlockFile(SystemFileOps(), fd, id, read.data(), size,
+                                          static_cast<int64_t>(file.size()), codec);
     close(fd);
     EXPECT_FALSE(error) << name << ": " << TextOf(error);
     EXPECT_TRUE(IsWhole(read)) << name;

@@ -44,8 +44,7 @@ void RemoveIfLeftOver(FileOps& ops, int base, const SpillDirName& name, const ch
   if (name.pid != getpid() && IsProcessAlive(ops, name.pid, name.start_time)) return;
   char text[kMaxSpillNameBytes];
   WriteSpillDirName(name, text);
-  const int directory =
-      ops.OpenAt(base, text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+  const int directory = ops.OpenAt(base, text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
   if (directory < 0) return;
   if (IsOwnDirectory(ops, directory)) {
     const int lock = LockSpillDir(ops, directory);

@@ -64,7 +64,7 @@ struct PutOutcome {
 
 class MemoryStore final : public BlockEvictor {
  public:
-  static constexpr int64_t kNoTask = -1;  // CONST-7
+  static constexpr int64_t kNoTask = -1;                 // CONST-7
   static constexpr int64_t kMaxChunkBytes = 2147483632;  // MS-11
 
   struct Options {
@@ -76,8 +76,8 @@ class MemoryStore final : public BlockEvictor {
   };
 
   // All must outlive the store. The caller attaches it: UnifiedMemoryManager::SetMemoryStore.
-  MemoryStore(UnifiedMemoryManager& manager, BlockInfoManager& infos,
-              BlockEvictionHandler& handler, const Options& options);
+  MemoryStore(UnifiedMemoryManager& manager, BlockInfoManager& infos, BlockEvictionHandler& handler,
+              const Options& options);
   // Nobody uses it any more. What is in it is freed, and not released.
   ~MemoryStore();
   MemoryStore(const MemoryStore&) = delete;

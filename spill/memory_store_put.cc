@@ -101,8 +101,7 @@ void MemoryStore::LogUnrollFailure(const BlockId& id, int64_t size) const {
 
 StoreResult<bool> MemoryStore::ReserveMore(const PutValues& put, int64_t bytes,
                                            PutOutcome* outcome) {
-  const StoreResult<bool> reserved =
-      ReserveUnrollMemoryForTask(*put.id, bytes, put.mode, put.task);
+  const StoreResult<bool> reserved = ReserveUnrollMemoryForTask(*put.id, bytes, put.mode, put.task);
   if (reserved.ok() && *reserved) outcome->unroll_bytes += bytes;
   return reserved;
 }
@@ -149,8 +148,7 @@ StoreResult<bool> MemoryStore::TransferUnrollMemory(const PutValues& put, int64_
     if (size > limit || unroll_.Of(put.task, put.mode) < unrolled) {
       outcome->unroll_bytes = 0;
       ReleaseUnrollMemoryForTask(put.mode, put.task, unrolled);
-      const Result<bool> granted =
-          manager_.AcquireStorageMemory(put.id->name(), size, put.mode);
+      const Result<bool> granted = manager_.AcquireStorageMemory(put.id->name(), size, put.mode);
       if (!granted.ok()) return StoreError(granted.error());
       if (!*granted) return StoreErrorCode::kTransferFailed;
       return true;

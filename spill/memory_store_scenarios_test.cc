@@ -1,12 +1,11 @@
 // Spark's MemoryStoreSuite, by the ids of its tests (M1 to M12).
-#include "spill/memory_store.h"
-
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "spill/memory_store.h"
 #include "spill/store_testing.h"
 
 namespace taskmem {
@@ -14,8 +13,8 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-constexpr int64_t kSmall = 100;   // 4976 bytes in all
-constexpr int64_t kBig = 1000;    // 40976
+constexpr int64_t kSmall = 100;  // 4976 bytes in all
+constexpr int64_t kBig = 1000;   // 40976
 
 TEST_P(MemoryStoreTest, M1_ReserveAndReleaseUnrollMemory) {
   const BlockId id = Id("rdd_0_0");

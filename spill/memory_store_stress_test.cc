@@ -55,9 +55,13 @@ struct Counts {
 
 class Worker {
  public:
-  Worker(UnifiedMemoryManager& manager, BlockInfoManager& infos, MemoryStore& store,
-         Counts& counts, int64_t task, uint64_t seed)
-      : manager_(manager), infos_(infos), store_(store), counts_(counts), task_(task),
+  Worker(UnifiedMemoryManager& manager, BlockInfoManager& infos, MemoryStore& store, Counts& counts,
+         int64_t task, uint64_t seed)
+      : manager_(manager),
+        infos_(infos),
+        store_(store),
+        counts_(counts),
+        task_(task),
         random_(seed) {}
 
   void Run() {
@@ -67,27 +71,13 @@ class Worker {
       const MemoryMode mode = Up(3) == 0 ? kOff : kOn;
       switch (Up(8)) {
         case 0:
-        case 1:
-          PutBytes(id, mode);
-          break;
-        case 2:
-          PutValues(id, mode);
-          break;
-        case 3:
-          PutSerialized(id, mode);
-          break;
-        case 4:
-          Read(id);
-          break;
-        case 5:
-          Remove(id);
-          break;
-        case 6:
-          Execute(mode);
-          break;
-        default:
-          Lock(id);
-          break;
+        case 1: PutBytes(id, mode); break;
+        case 2: PutValues(id, mode); break;
+        case 3: PutSerialized(id, mode); break;
+        case 4: Read(id); break;
+        case 5: Remove(id); break;
+        case 6: Execute(mode); break;
+        default: Lock(id); break;
       }
     }
     EndTask();
@@ -119,8 +109,7 @@ class Worker {
 
   void Finish(const BlockId& id, bool is_stored) {
     ++(is_stored ? counts_.stored : counts_.refused);
-    const StoreError error =
-        is_stored ? infos_.Unlock(id, task_) : infos_.RemoveBlock(id, task_);
+    const StoreError error = is_stored ? infos_.Unlock(id, task_) : infos_.RemoveBlock(id, task_);
     EXPECT_FALSE(error) << static_cast<int>(error.code);
   }
 
@@ -157,12 +146,8 @@ class Worker {
     if (!outcome.ok() || outcome->is_stored) return;
     TestSink sink;
     switch (Up(3)) {
-      case 0:
-        partial.Discard(task_);
-        break;
-      case 1:
-        EXPECT_TRUE(partial.FinishWritingToStream(task_, sink).ok());
-        break;
+      case 0: partial.Discard(task_); break;
+      case 1: EXPECT_TRUE(partial.FinishWritingToStream(task_, sink).ok()); break;
       default:
         EXPECT_FALSE(partial.ValuesIterator(task_, &iterator));
         while (iterator.HasNext(task_)) iterator.Next();
@@ -171,8 +156,8 @@ class Worker {
   }
 
   void Read(const BlockId& id) {
-    const StoreResult<LockOutcome> locked = infos_.LockForReading(
-        id, task_, {.timeout_ns = Up(2) == 0 ? kNever : int64_t{100'000}});
+    const StoreResult<LockOutcome> locked =
+        infos_.LockForReading(id, task_, {.timeout_ns = Up(2) == 0 ? kNever : int64_t{100'000}});
     if (!locked.ok() || *locked != LockOutcome::kLocked) return;
     if (const StoreResult<BlockData> data = store_.GetBytes(id); data.ok() && *data) {
       ++counts_.read;

@@ -13,7 +13,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-constexpr int64_t kSmall = 100;   // 4976 bytes in all
+constexpr int64_t kSmall = 100;  // 4976 bytes in all
 
 // Rule by rule (MS); Spark's own tests are in memory_store_scenarios_test.cc.
 TEST_P(MemoryStoreTest, MS1_WhatIsUsedIsEvictedLast) {

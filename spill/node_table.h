@@ -130,9 +130,7 @@ class NodeTable {
   static constexpr uint32_t kInline = 32;
   static constexpr uint32_t kMaxBuckets = uint32_t{1} << 24;
 
-  Node** buckets() const {
-    return mapped_ != nullptr ? mapped_ : const_cast<Node**>(inline_);
-  }
+  Node** buckets() const { return mapped_ != nullptr ? mapped_ : const_cast<Node**>(inline_); }
 
   Node* inline_[kInline] = {};
   Node** mapped_ = nullptr;

@@ -61,10 +61,8 @@ bool IsMemory(const struct statfs& system) {
   switch (static_cast<uint32_t>(system.f_type)) {
     case TMPFS_MAGIC:
     case RAMFS_MAGIC:
-    case HUGETLBFS_MAGIC:
-      return true;
-    default:
-      return false;
+    case HUGETLBFS_MAGIC: return true;
+    default: return false;
   }
 }
 
@@ -105,15 +103,15 @@ bool Whole(Call call, uint64_t offset, size_t bytes) {
 }
 
 bool ReadAt(int fd, char* memory, size_t bytes, uint64_t offset) {
-  return Whole([=](size_t at, size_t count, off_t place) {
-    return pread(fd, memory + at, count, place);
-  }, offset, bytes);
+  return Whole(
+      [=](size_t at, size_t count, off_t place) { return pread(fd, memory + at, count, place); },
+      offset, bytes);
 }
 
 bool WriteAt(int fd, const char* memory, size_t bytes, uint64_t offset) {
-  return Whole([=](size_t at, size_t count, off_t place) {
-    return pwrite(fd, memory + at, count, place);
-  }, offset, bytes);
+  return Whole(
+      [=](size_t at, size_t count, off_t place) { return pwrite(fd, memory + at, count, place); },
+      offset, bytes);
 }
 
 // For file systems that cannot give space without writing to it.
@@ -166,8 +164,8 @@ bool ForEachData(int fd, uint64_t offset, size_t bytes, Visit visit) {
     if (data < 0) return visit(offset, end - offset);
     if (static_cast<uint64_t>(data) >= end) return true;
     const off_t hole = lseek(fd, data, SEEK_HOLE);
-    const uint64_t stop = hole > data && static_cast<uint64_t>(hole) < end
-                              ? static_cast<uint64_t>(hole) : end;
+    const uint64_t stop =
+        hole > data && static_cast<uint64_t>(hole) < end ? static_cast<uint64_t>(hole) : end;
     if (!visit(static_cast<uint64_t>(data), stop - static_cast<uint64_t>(data))) return false;
     offset = stop;
   }
@@ -601,8 +599,7 @@ bool OverflowFile::CopyRun(uint32_t first, const File& from, const File& to) {
   void* copy = MapZeroed(bytes);
   if (copy == nullptr) return false;
   __builtin_memcpy(copy, reinterpret_cast<const void*>(start), bytes);
-  return syscall(SYS_mremap, copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) !=
-         -1;
+  return syscall(SYS_mremap, copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) != -1;
 }
 
 bool OverflowFile::RestoreInChild(OverflowFileSource& source) {

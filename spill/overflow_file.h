@@ -118,7 +118,7 @@ class OverflowFile {
     std::atomic<uint32_t> state;
     uint32_t distance;  // kTail: to the run's first unit
     // Of the run, in its first unit.
-    uint32_t file;      // File::number; 0: private memory
+    uint32_t file;  // File::number; 0: private memory
     std::atomic<uint64_t> bytes;
   };
 

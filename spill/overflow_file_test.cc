@@ -87,9 +87,7 @@ bool Crashed(int status) {
 
 class OverflowFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    ASSERT_EQ(file_.Open(source_, 512 * kMiB), OverflowStatus::kOk);
-  }
+  void SetUp() override { ASSERT_EQ(file_.Open(source_, 512 * kMiB), OverflowStatus::kOk); }
 
   char* Take(size_t bytes) {
     void* start = nullptr;
@@ -428,8 +426,8 @@ TEST(OverflowFileOpenTest, FewAddressesAreEnough) {
         void* start = nullptr;
         const OverflowStatus taken = file.Allocate(kMiB, kUnit, 0, &start);
         const OverflowStatus refused = file.Allocate(uint64_t{1} << 30, kUnit, 0, &start);
-        _exit(opened != OverflowStatus::kOk            ? 1
-              : taken != OverflowStatus::kOk           ? 2
+        _exit(opened != OverflowStatus::kOk             ? 1
+              : taken != OverflowStatus::kOk            ? 2
               : refused != OverflowStatus::kNoAddresses ? 3
                                                         : 0);
       },

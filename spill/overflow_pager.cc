@@ -31,15 +31,10 @@ void OverflowPager::Forget(uint64_t first, uint64_t count) {
     const auto bytes = static_cast<int64_t>(PagesOf(word) * kPageBytes);
     switch (StateOf(word)) {
       case kUnmapped:
-      case kWriting:
-        cached_bytes_.fetch_sub(bytes);
-        break;
+      case kWriting: cached_bytes_.fetch_sub(bytes); break;
       case kResident:
-      case kHot:
-        AddResident(SlotOf(word), -bytes);
-        break;
-      default:
-        break;
+      case kHot: AddResident(SlotOf(word), -bytes); break;
+      default: break;
     }
   }
 }

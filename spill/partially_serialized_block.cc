@@ -80,8 +80,7 @@ void PartiallySerializedBlock::Discard(int64_t task) {
   ReleaseUnrollMemory(task);
 }
 
-StoreResult<int64_t> PartiallySerializedBlock::FinishWritingToStream(int64_t task,
-                                                                     ByteSink& sink) {
+StoreResult<int64_t> PartiallySerializedBlock::FinishWritingToStream(int64_t task, ByteSink& sink) {
   if (const StoreError error = VerifyUnused()) return error;
   is_consumed_ = true;
   CountingSink counted(sink);

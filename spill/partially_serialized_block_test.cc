@@ -29,8 +29,7 @@ class PartialPut {
       }
     };
     test_.cancellation = &cancellation_;
-    const PutOutcome outcome =
-        test_.PutIteratorAsBytes("rdd_1_0", values_, serializer_, &partial);
+    const PutOutcome outcome = test_.PutIteratorAsBytes("rdd_1_0", values_, serializer_, &partial);
     EXPECT_FALSE(outcome.is_stored);
     EXPECT_EQ(outcome.taken, buffered);
     unroll_bytes = outcome.unroll_bytes;
@@ -216,7 +215,7 @@ struct Data {
   int64_t buffered;
   int64_t count;
 };
-constexpr Data kData[] = {{50, 1000}, {0, 1000}, {1000, 1000}, {50, 120},
+constexpr Data kData[] = {{50, 1000}, {0, 1000},  {1000, 1000}, {50, 120},
                           {0, 120},   {120, 120}, {0, 0}};
 
 class PartiallySerializedDataTest
@@ -231,9 +230,7 @@ TEST_P(PartiallySerializedDataTest, ReleasesOnceAndLosesNothing) {
   TestSink sink;
   std::vector<int64_t> numbers;
   switch (use) {
-    case Use::kDiscard:
-      partial.Discard(kTask);
-      break;
+    case Use::kDiscard: partial.Discard(kTask); break;
     case Use::kFinishWriting:
       EXPECT_EQ(*partial.FinishWritingToStream(kTask, sink), data.count * kBytesEach + 1);
       EXPECT_EQ(put.serializer().Decode(sink.bytes), UpTo(data.count));
@@ -251,12 +248,12 @@ TEST_P(PartiallySerializedDataTest, ReleasesOnceAndLosesNothing) {
   EXPECT_EQ(partial.unroll_bytes(), put.unroll_bytes);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    PS, PartiallySerializedDataTest,
-    ::testing::Combine(::testing::Values(Compatibility::kSpark, Compatibility::kTaskmem),
-                       ::testing::Range(0, 7),
-                       ::testing::Values(Use::kDiscard, Use::kFinishWriting,
-                                         Use::kValuesIterator)));
+INSTANTIATE_TEST_SUITE_P(PS, PartiallySerializedDataTest,
+                         ::testing::Combine(::testing::Values(Compatibility::kSpark,
+                                                              Compatibility::kTaskmem),
+                                            ::testing::Range(0, 7),
+                                            ::testing::Values(Use::kDiscard, Use::kFinishWriting,
+                                                              Use::kValuesIterator)));
 
 }  // namespace
 }  // namespace taskmem

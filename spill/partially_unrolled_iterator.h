@@ -55,7 +55,7 @@ class PartiallyUnrolledIterator final {
   bool is_unrolled_ = false;  // and not released yet
   bool has_failed_ = false;
   ValueArray values_;
-  ChunkedBytes bytes_;                 // what `decoded_` reads
+  ChunkedBytes bytes_;                // what `decoded_` reads
   ValueIterator* decoded_ = nullptr;  // the unrolled values are those, if it is not null
   ValueIterator* rest_ = nullptr;
 };

@@ -28,8 +28,7 @@ class PartiallyUnrolledIteratorTest : public ::testing::TestWithParam<Compatibil
       int64_t last = 0;
     } sizes;
     sizes.last = unrolled;
-    const PutOutcome outcome =
-        test_.PutValuesOf("rdd_1_0", rest_, sizes, &values_, kOn, &closer_);
+    const PutOutcome outcome = test_.PutValuesOf("rdd_1_0", rest_, sizes, &values_, kOn, &closer_);
     EXPECT_FALSE(outcome.is_stored);
     EXPECT_EQ(outcome.taken, unrolled);
     EXPECT_EQ(test_.UnrollOf(kTask), 1000);

@@ -11,8 +11,7 @@ namespace {
 // What one request freed another may take before it is charged (SPARK-35486).
 constexpr int kMaxRounds = 16;
 
-constexpr const char* kStepNames[kReclaimSteps] = {"collect", "evict", "spill", "overflow",
-                                                   "wait"};
+constexpr const char* kStepNames[kReclaimSteps] = {"collect", "evict", "spill", "overflow", "wait"};
 
 void Note(ReclaimReport* report, ReclaimStep step, uint64_t bytes) {
   ReclaimReport::Step& noted = (*report)[step];
@@ -23,8 +22,8 @@ void Note(ReclaimReport* report, ReclaimStep step, uint64_t bytes) {
 }  // namespace
 
 bool Reclaim(ReclaimHost& host, ReclaimReport* report) {
-  for (const CollectFrom from : {CollectFrom::kThisThread, CollectFrom::kEndedThreads,
-                                 CollectFrom::kSleepingThreads}) {
+  for (const CollectFrom from :
+       {CollectFrom::kThisThread, CollectFrom::kEndedThreads, CollectFrom::kSleepingThreads}) {
     if (!host.MayCollect(from)) continue;
     Note(report, ReclaimStep::kCollect, host.Collect(from));
     // Whatever it gave: blocks may have become free that were charged all the time.
@@ -63,9 +62,9 @@ void ReclaimReport::Describe(char* text, size_t text_bytes) const {
   size_t used = 0;
   for (int i = 0; i < kReclaimSteps; ++i) {
     if (!steps[i].was_tried || used >= text_bytes) continue;
-    const int length = FormatText(text + used, text_bytes - used, "%s%s %s",
-                                used == 0 ? "tried: " : ", ", kStepNames[i],
-                                SizeText(static_cast<int64_t>(steps[i].bytes)).c_str());
+    const int length =
+        FormatText(text + used, text_bytes - used, "%s%s %s", used == 0 ? "tried: " : ", ",
+                   kStepNames[i], SizeText(static_cast<int64_t>(steps[i].bytes)).c_str());
     if (length > 0) used += static_cast<size_t>(length);
   }
   if (used == 0) FormatText(text, text_bytes, "nothing could be tried");

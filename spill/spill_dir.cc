@@ -100,8 +100,7 @@ DiskError SpillDir::OpenBase(bool may_make, int* base) {
     if (ops_->StatAt(AT_FDCWD, path_, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISLNK(status.st_mode)) {
       if (status.st_uid != geteuid() && status.st_uid != 0) {
-        return {DiskErrorCode::kNotPermitted, 0,
-                "use the spill directory, a symbolic link"};
+        return {DiskErrorCode::kNotPermitted, 0, "use the spill directory, a symbolic link"};
       }
       *base = ops_->OpenAt(AT_FDCWD, path_, kDirectory, 0);
     }

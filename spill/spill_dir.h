@@ -21,8 +21,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/memory_log.h"
 #include "accounting/fork_locks.h"
+#include "accounting/memory_log.h"
 #include "accounting/mutex.h"
 #include "spill/disk_error.h"
 #include "spill/file_ops.h"
@@ -45,8 +45,7 @@ class SpillDir {
   // user left in it. Makes no directory for this process yet. A relative path is taken from
   // the current directory of now. On an error it stays closed. `log` (may be null) and
   // `ops` must outlive this.
-  DiskError Open(std::string_view path, MemoryLog* log = nullptr,
-                 FileOps& ops = SystemFileOps());
+  DiskError Open(std::string_view path, MemoryLog* log = nullptr, FileOps& ops = SystemFileOps());
   // The same, of a directory that must be this user's, closed to others (mode 0700), and no
   // link, whenever it is used: one in a place where others may make such a name.
   DiskError OpenOwn(std::string_view path, MemoryLog* log = nullptr,
@@ -63,8 +62,8 @@ class SpillDir {
   // As above, but only if it is still the directory of `generation`: else kVanished.
   DiskError OpenExisting(uint64_t generation, int* fd);
 
-  // A file without a name in path(), 0600, empty, for reading and writing; gone when it is closed. The
-  // caller's to close; its number is a high one, and it is closed by exec. `bytes` (0: not
+  // A file without a name in path(), 0600, empty, for reading and writing; gone when it is closed.
+  // The caller's to close; its number is a high one, and it is closed by exec. `bytes` (0: not
   // known) is what it is going to have: kNoSpace or kTooLarge where that cannot be. Nothing is
   // reserved.
   DiskError OpenUnlinked(int64_t bytes, int* fd);

@@ -89,8 +89,8 @@ DiskError SpillDir::TryMakeHome(int base, Home* home, int* fd, bool* is_taken) {
   home->device = status.st_dev;
   home->inode = status.st_ino;
   home->lock_fd = lock < 0 ? -1 : MoveDescriptorUp(lock);
-  home->lock_inode = home->lock_fd >= 0 && ops_->Stat(home->lock_fd, &status) == 0
-                         ? status.st_ino : 0;
+  home->lock_inode =
+      home->lock_fd >= 0 && ops_->Stat(home->lock_fd, &status) == 0 ? status.st_ino : 0;
   return {};
 }
 

@@ -159,8 +159,7 @@ TEST(SpillDir, WhatOthersPutUnderItsNameIsLeftAlone) {
   EXPECT_TRUE(fs::is_directory(test / OwnName() + "-2"));
   EXPECT_TRUE(NamesIn(test / "real").empty());
   dir.Remove();
-  EXPECT_EQ(NamesIn(test.path()),
-            (std::vector<std::string>{"real", OwnName(), OwnName() + "-1"}));
+  EXPECT_EQ(NamesIn(test.path()), (std::vector<std::string>{"real", OwnName(), OwnName() + "-1"}));
 }
 
 TEST(SpillDir, LeftOversOfDeadProcessesAreRemoved) {

@@ -174,8 +174,8 @@ void SpillHooks::EndRound(SpillRound& round) {
 
 // What the task holds less than before the call. The answer of the hook only says whether
 // it is worth looking further.
-uint64_t SpillHooks::FreedBytes(const SpillCount& call, uint64_t charged_before,
-                                uint64_t returned, const SpillRound* round) {
+uint64_t SpillHooks::FreedBytes(const SpillCount& call, uint64_t charged_before, uint64_t returned,
+                                const SpillRound* round) {
   const auto freed = [&] {
     const uint64_t charged = host_.ChargedBytes(call.task);
     return charged_before > charged ? charged_before - charged : 0;

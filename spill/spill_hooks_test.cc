@@ -284,8 +284,8 @@ TEST_F(SpillHooksTest, ATasksEndUnregisters) {
 
 TEST(SpillHooksMemoryTest, WithoutMemoryARegistrationFails) {
   TestHost host;
-  const MemorySource none = {[](size_t, void*) -> void* { return nullptr; },
-                             [](void*, void*) {}, nullptr};
+  const MemorySource none = {[](size_t, void*) -> void* { return nullptr; }, [](void*, void*) {},
+                             nullptr};
   SpillHooks hooks(host, none);
   SpillConsumerOptions options = {};
   options.spill = [](void*, uint64_t, uint64_t) { return uint64_t{0}; };

@@ -136,8 +136,7 @@ class Cache {
   uint64_t id_ = 0;
 };
 
-inline SpillRequest RequestOf(uint64_t bytes, uint64_t trigger = 0,
-                              int64_t timeout_ns = kLongNs) {
+inline SpillRequest RequestOf(uint64_t bytes, uint64_t trigger = 0, int64_t timeout_ns = kLongNs) {
   SpillRequest request;
   request.task = kTestTask;
   request.bytes = bytes;

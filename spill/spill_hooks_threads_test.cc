@@ -183,8 +183,8 @@ TEST_F(SpillHooksThreadsTest, WhereAllReclaimersHangNobodyWaits) {
   Gate gate;
   std::vector<std::unique_ptr<Cache>> hanging;
   for (uint32_t i = 0; i < Reclaimer::kMaxThreads; ++i) {
-    hanging.push_back(std::make_unique<Cache>(host_, hooks_, "hanging", 200 + i,
-                                              SpillThread::kReclaimer));
+    hanging.push_back(
+        std::make_unique<Cache>(host_, hooks_, "hanging", 200 + i, SpillThread::kReclaimer));
     hanging.back()->hook = Through(gate, *hanging.back());
     EXPECT_TRUE(hooks_.Spill(RequestOf(990, 0, kTestTimeoutNs)).has_timed_out);
   }

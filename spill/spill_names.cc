@@ -47,8 +47,7 @@ bool TakeHash(std::string_view* text) {
 }  // namespace
 
 void WriteSpillDirName(const SpillDirName& name, char (&text)[kMaxSpillNameBytes]) {
-  const int length = snprintf(text, sizeof(text), "taskmem-%d-%" PRIu64, name.pid,
-                              name.start_time);
+  const int length = snprintf(text, sizeof(text), "taskmem-%d-%" PRIu64, name.pid, name.start_time);
   if (name.suffix == 0) return;
   snprintf(text + length, sizeof(text) - static_cast<size_t>(length), "-%" PRIu32, name.suffix);
 }

@@ -29,12 +29,30 @@ TEST(SpillNames, DirectoriesAreReadBack) {
 
 TEST(SpillNames, OtherNamesAreNoDirectories) {
   SpillDirName name;
-  for (const char* text :
-       {"", "taskmem", "taskmem-", "taskmem-1", "taskmem-1-", "taskmem--1", "taskmem-0-1",
-        "taskmem-01-1", "taskmem-1-01", "taskmem-+1-1", "taskmem- 1-1", "taskmem-1-1 ",
-        "taskmem-1-1-0", "taskmem-1-1-", "taskmem-1-1-2-3", "taskmem-1-1.bak", "Taskmem-1-1",
-        "taskmem-2147483648-1", "taskmem-1-18446744073709551616", "taskmem-1-1-4294967296",
-        "2024-11", "1-1", "taskmem-a-1", "taskmem-1-a"}) {
+  for (const char* text : {"",
+                           "taskmem",
+                           "taskmem-",
+                           "taskmem-1",
+                           "taskmem-1-",
+                           "taskmem--1",
+                           "taskmem-0-1",
+                           "taskmem-01-1",
+                           "taskmem-1-01",
+                           "taskmem-+1-1",
+                           "taskmem- 1-1",
+                           "taskmem-1-1 ",
+                           "taskmem-1-1-0",
+                           "taskmem-1-1-",
+                           "taskmem-1-1-2-3",
+                           "taskmem-1-1.bak",
+                           "Taskmem-1-1",
+                           "taskmem-2147483648-1",
+                           "taskmem-1-18446744073709551616",
+                           "taskmem-1-1-4294967296",
+                           "2024-11",
+                           "1-1",
+                           "taskmem-a-1",
+                           "taskmem-1-a"}) {
     EXPECT_FALSE(ParseSpillDirName(text, &name)) << text;
   }
   EXPECT_FALSE(ParseSpillDirName(std::string_view("taskmem-1-1\0", 12), &name));

@@ -91,8 +91,7 @@ void SpillHooks::SpillInOrder(TaskConsumers& task, SpillRound* round, const Spil
     const int64_t bytes = Doubled(Signed(missing), fruitless);
     const uint64_t charged_before = host_.ChargedBytes(request.task);
     lock_.Lock();
-    const Choice choice =
-        Choose(task, candidates, bytes, request, TimeLeft(request, *result) > 0);
+    const Choice choice = Choose(task, candidates, bytes, request, TimeLeft(request, *result) > 0);
     if (choice.consumer == nullptr) {
       if (choice.in_flight == nullptr || TimeLeft(request, *result) <= 0) {
         lock_.Unlock();
@@ -174,8 +173,7 @@ SpillHooks::Choice SpillHooks::Choose(const TaskConsumers& task, SpillCandidates
 
 // TMM-5: one consumer is asked. False: it freed nothing, and does not say so either.
 bool SpillHooks::AskAndUnlock(SpillConsumer& consumer, uint64_t bytes, uint64_t charged_before,
-                              SpillRound* round, const SpillRequest& request,
-                              SpillResult* result) {
+                              SpillRound* round, const SpillRequest& request, SpillResult* result) {
   consumer.asked_bytes = bytes;
   consumer.trigger = request.trigger;
   uint64_t returned = 0;

@@ -36,9 +36,7 @@ class StorageLevel {
   static constexpr StorageLevel MemoryAndDisk() {
     return StorageLevel(kDiskFlag | kMemoryFlag | kDeserializedFlag);
   }
-  static constexpr StorageLevel MemoryAndDiskSer() {
-    return StorageLevel(kDiskFlag | kMemoryFlag);
-  }
+  static constexpr StorageLevel MemoryAndDiskSer() { return StorageLevel(kDiskFlag | kMemoryFlag); }
   static constexpr StorageLevel OffHeap() {
     return StorageLevel(kDiskFlag | kMemoryFlag | kOffHeapFlag);
   }

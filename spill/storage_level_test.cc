@@ -46,8 +46,7 @@ TEST(StorageLevelTest, RefusesReplicationOfFortyAndUnknownFlags) {
 TEST(StorageLevelTest, OffHeapFlagAloneSaysTheMode) {
   for (int flags = 0; flags < 16; ++flags) {
     const bool off_heap = (flags & StorageLevel::kOffHeapFlag) != 0;
-    EXPECT_EQ(Made(flags, 1).memory_mode(),
-              off_heap ? MemoryMode::kOffHeap : MemoryMode::kOnHeap);
+    EXPECT_EQ(Made(flags, 1).memory_mode(), off_heap ? MemoryMode::kOffHeap : MemoryMode::kOnHeap);
   }
 }
 

@@ -32,10 +32,8 @@ void Describe(const StoreError& error, std::string_view block, char* text, size_
 
   // No default: the compiler names a code that has no text.
   switch (error.code) {
-    case StoreErrorCode::kNone:
-      return line.Say("no error");
-    case StoreErrorCode::kBlockNotFound:
-      return line.Say("Block %.*s does not exist", length, name);
+    case StoreErrorCode::kNone: return line.Say("no error");
+    case StoreErrorCode::kBlockNotFound: return line.Say("Block %.*s does not exist", length, name);
     case StoreErrorCode::kNotLockedForReading:
       return line.Say("assertion failed: Block %.*s is not locked for reading", length, name);
     case StoreErrorCode::kReleasedTooOften:
@@ -56,8 +54,7 @@ void Describe(const StoreError& error, std::string_view block, char* text, size_
       return line.Say("task %lld is not registered for block locks", task);
     case StoreErrorCode::kTimedOut:
       return line.Say("timed out waiting for block %.*s", length, name);
-    case StoreErrorCode::kInterrupted:
-      return line.Say("interrupted at block %.*s", length, name);
+    case StoreErrorCode::kInterrupted: return line.Say("interrupted at block %.*s", length, name);
     case StoreErrorCode::kAlreadyPresent:
       return line.Say("requirement failed: Block %.*s is already present in the MemoryStore",
                       length, name);
@@ -70,8 +67,7 @@ void Describe(const StoreError& error, std::string_view block, char* text, size_
     case StoreErrorCode::kSupplierFailed:
       return line.Say("the bytes of block %.*s could not be had%s%s", length, name, colon, detail);
     case StoreErrorCode::kIteratorFailed:
-      return line.Say("the values of block %.*s could not be had%s%s", length, name, colon,
-                      detail);
+      return line.Say("the values of block %.*s could not be had%s%s", length, name, colon, detail);
     case StoreErrorCode::kSerializerFailed:
       return line.Say("a value of block %.*s could not be serialized%s%s", length, name, colon,
                       detail);
@@ -96,10 +92,8 @@ void Describe(const StoreError& error, std::string_view block, char* text, size_
       return line.Say("Cannot call methods on a discarded PartiallySerializedBlock");
     case StoreErrorCode::kInvalidArgument:
       return line.Say("invalid argument for block %.*s", length, name);
-    case StoreErrorCode::kNoMemory:
-      return line.Say("no memory for block %.*s", length, name);
-    case StoreErrorCode::kMemory:
-      return Describe(error.memory, text, size);
+    case StoreErrorCode::kNoMemory: return line.Say("no memory for block %.*s", length, name);
+    case StoreErrorCode::kMemory: return Describe(error.memory, text, size);
   }
   line.Say("unknown error %d", static_cast<int>(error.code));
 }

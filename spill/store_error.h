@@ -15,36 +15,36 @@ namespace taskmem {
 enum class StoreErrorCode : uint8_t {
   kNone = 0,
   // Block locks:
-  kBlockNotFound,           // no such block is registered, or in memory (MS-12)
-  kNotLockedForReading,     // unlock of a block nobody has locked (BLK-6)
-  kReleasedTooOften,        // by this task: others have locked it (BLK-6)
-  kNotLockedForWriting,     // the task does not hold the write lock that it needs (B10)
-  kDowngradeWithoutLock,    // as above, of downgradeLock (BLK-6)
-  kRemoveWithoutLock,       // as above, of removeBlock (BLK-6)
-  kTaskNotRegistered,       // the task was never registered, or has released all its locks
-  kTimedOut,                // the wait for a lock met its deadline
-  kInterrupted,             // the wait, or the unrolling (MS-8), was cancelled
+  kBlockNotFound,         // no such block is registered, or in memory (MS-12)
+  kNotLockedForReading,   // unlock of a block nobody has locked (BLK-6)
+  kReleasedTooOften,      // by this task: others have locked it (BLK-6)
+  kNotLockedForWriting,   // the task does not hold the write lock that it needs (B10)
+  kDowngradeWithoutLock,  // as above, of downgradeLock (BLK-6)
+  kRemoveWithoutLock,     // as above, of removeBlock (BLK-6)
+  kTaskNotRegistered,     // the task was never registered, or has released all its locks
+  kTimedOut,              // the wait for a lock met its deadline
+  kInterrupted,           // the wait, or the unrolling (MS-8), was cancelled
   // The memory store:
-  kAlreadyPresent,          // put of a block that is in memory (MS-5, MS-6)
-  kNotSerialized,           // getBytes of values (MS-12)
-  kNotDeserialized,         // getValues of bytes (MS-12)
-  kTransferFailed,          // unroll memory could not become storage memory (MS-9)
-  kSupplierFailed,          // of the bytes of a block (MS-5), or they have another size
-  kIteratorFailed,          // the values of a block could not be had
-  kSerializerFailed,        // a value could not be written, or bytes could not be read
-  kSinkFailed,              // where the bytes of a block were to be written to
-  kDropFailed,              // an eviction handler failed (MS-18)
+  kAlreadyPresent,    // put of a block that is in memory (MS-5, MS-6)
+  kNotSerialized,     // getBytes of values (MS-12)
+  kNotDeserialized,   // getValues of bytes (MS-12)
+  kTransferFailed,    // unroll memory could not become storage memory (MS-9)
+  kSupplierFailed,    // of the bytes of a block (MS-5), or they have another size
+  kIteratorFailed,    // the values of a block could not be had
+  kSerializerFailed,  // a value could not be written, or bytes could not be read
+  kSinkFailed,        // where the bytes of a block were to be written to
+  kDropFailed,        // an eviction handler failed (MS-18)
   // The block manager:
-  kNoDisk,                  // the level needs a disk, and there is none
-  kDisk,                    // the disk failed: see `disk`; the block is as it was
-  kLost,                    // it was on disk, and is nowhere any more: see `disk`
+  kNoDisk,  // the level needs a disk, and there is none
+  kDisk,    // the disk failed: see `disk`; the block is as it was
+  kLost,    // it was on disk, and is nowhere any more: see `disk`
   // A partially serialized block:
-  kAlreadyConsumed,         // PART-2
-  kDiscarded,               // PART-2
+  kAlreadyConsumed,  // PART-2
+  kDiscarded,        // PART-2
   // All of them:
-  kInvalidArgument,         // a name that is none, a negative size
-  kNoMemory,                // for the store's own books, or for what is stored
-  kMemory,                  // the memory manager's: see `memory`
+  kInvalidArgument,  // a name that is none, a negative size
+  kNoMemory,         // for the store's own books, or for what is stored
+  kMemory,           // the memory manager's: see `memory`
 };
 
 struct StoreError {

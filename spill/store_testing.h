@@ -164,7 +164,7 @@ class TestStore {
     return locked;
   }
 
-  int64_t task = MemoryStore::kNoTask;  // that puts
+  int64_t task = MemoryStore::kNoTask;              // that puts
   StorageLevel level = StorageLevel::MemoryOnly();  // of what is put
   const Cancellation* cancellation = nullptr;
   bool pins = false;  // what is put stays locked for reading
@@ -191,8 +191,8 @@ class TestStore {
   }
 
   void Register(const BlockId& id) {
-    const StoreResult<bool> is_new = infos.LockNewBlockForWriting(
-        id, level, BlockInfoManager::kNonTaskWriter, false);
+    const StoreResult<bool> is_new =
+        infos.LockNewBlockForWriting(id, level, BlockInfoManager::kNonTaskWriter, false);
     EXPECT_TRUE(is_new.ok() && *is_new) << id.name() << " exists";
   }
 

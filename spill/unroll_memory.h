@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "accounting/memory_mode.h"
 #include "accounting/fork_locks.h"
+#include "accounting/memory_mode.h"
 #include "accounting/mutex.h"
 #include "accounting/task_table.h"
 

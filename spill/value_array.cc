@@ -20,8 +20,7 @@ bool ValueArray::Reserve() {
   if (count_ < room_) return true;
   if (room_ > (INT64_MAX >> 5)) return false;
   const int64_t room = room_ == 0 ? 16 : room_ * 2;
-  void* const memory =
-      source_.allocate(static_cast<size_t>(room) * sizeof(void*), source_.context);
+  void* const memory = source_.allocate(static_cast<size_t>(room) * sizeof(void*), source_.context);
   if (memory == nullptr) return false;
   void** const values = static_cast<void**>(memory);
   if (count_ > 0) memcpy(values, values_, static_cast<size_t>(count_) * sizeof(void*));

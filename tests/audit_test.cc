@@ -124,9 +124,8 @@ TEST_F(AuditTest, CountsTheStacksOfThreads) {
 
 TEST_F(AuditTest, SaysWhatAnEndedTaskLeftBehind) {
   const Json audit = RunAudited({"retained"});
-  const auto site =
-      std::find_if(audit["sites"].begin(), audit["sites"].end(),
-                   [](const Json& site) { return site["task_name"] == "leaver"; });
+  const auto site = std::find_if(audit["sites"].begin(), audit["sites"].end(),
+                                 [](const Json& site) { return site["task_name"] == "leaver"; });
   ASSERT_NE(site, audit["sites"].end());
   EXPECT_EQ((*site)["task_ended"], true);
   EXPECT_EQ((*site)["task"], 1'000'000'000);
@@ -150,8 +149,8 @@ TEST_F(AuditTest, IsForTheProgramItself) {
   const std::string file = folder_.path() + "/own.json";
   Command command;
   command.preload = Preload::kOff;
-  command.arguments = {folder_.path() + "/taskmem", "run", "--quiet", "--",
-                       ProgramPath("audited"), "itself", file};
+  command.arguments = {folder_.path() + "/taskmem", "run",    "--quiet", "--",
+                       ProgramPath("audited"),      "itself", file};
   command.environment["TASKMEM_STATS_DIR"] = folder_.path() + "/stats";
   const Result result = RunCommand(command);
   EXPECT_TRUE(result.Succeeded()) << result.Describe();

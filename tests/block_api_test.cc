@@ -73,8 +73,9 @@ TEST(BlockApi, PinsEndWithTheirTask) {
   std::ifstream file(log);
   std::string line;
   ASSERT_TRUE(std::getline(file, line));
-  EXPECT_TRUE(line.ends_with("warn 2 block locks were not released by task 1000000000 (leaky): "
-                             "[rdd_1_2, rdd_1_1]"))
+  EXPECT_TRUE(
+      line.ends_with("warn 2 block locks were not released by task 1000000000 (leaky): "
+                     "[rdd_1_2, rdd_1_1]"))
       << line;
   EXPECT_FALSE(std::getline(file, line)) << line;
 }
@@ -134,11 +135,10 @@ TEST(BlockApi, StormWithDisk) {
 
 TEST(BlockApi, StormWithSparksSharesAndCompression) {
   const SpillFolder spill;
-  ExpectSuccess({"block_storm", Seed(), "disk"},
-                spill.Blocks({{"TASKMEM_MEMORY", "24M"},
-                              {"TASKMEM_SHARE", "spark"},
-                              {"TASKMEM_SPILL_COMPRESS", "lz4"},
-                              {"TASKMEM_SPILL_FSYNC", "on"}}));
+  ExpectSuccess({"block_storm", Seed(), "disk"}, spill.Blocks({{"TASKMEM_MEMORY", "24M"},
+                                                               {"TASKMEM_SHARE", "spark"},
+                                                               {"TASKMEM_SPILL_COMPRESS", "lz4"},
+                                                               {"TASKMEM_SPILL_FSYNC", "on"}}));
 }
 
 }  // namespace

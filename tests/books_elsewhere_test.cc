@@ -20,7 +20,8 @@ class BooksElsewhereTest : public CommandFolder {
   Result ShellWithRoot(const std::string& script) const {
     return ShellInMountSpace(
         "export ROOT=$FOLDER/root && mkdir $ROOT && mount --rbind / $ROOT && "
-        "mount -t tmpfs none $ROOT/dev/shm && mkfifo $FOLDER/ready && " + script);
+        "mount -t tmpfs none $ROOT/dev/shm && mkfifo $FOLDER/ready && " +
+        script);
   }
 };
 
@@ -78,16 +79,17 @@ TEST_F(BooksElsewhereTest, LimitsAreEnforcedWithoutAPlaceForThem) {
         std::string(unusable) + " && exec taskmem run --quota 32M --refuse-min 1M $FOLDER/asker");
     EXPECT_TRUE(result.Succeeded()) << unusable << '\n' << result.Describe();
     EXPECT_NE(result.out.find("64 MiB refused"), std::string::npos) << result.Describe();
-    EXPECT_NE(result.err.find("its limits were enforced"), std::string::npos)
-        << unusable << '\n' << result.Describe();
-    EXPECT_EQ(result.err.find("nothing was enforced"), std::string::npos)
-        << unusable << '\n' << result.Describe();
+    EXPECT_NE(result.err.find("its limits were enforced"), std::string::npos) << unusable << '\n'
+                                                                              << result.Describe();
+    EXPECT_EQ(result.err.find("nothing was enforced"), std::string::npos) << unusable << '\n'
+                                                                          << result.Describe();
   }
 }
 
 TEST_F(BooksElsewhereTest, NothingIsEnforcedWithoutTheLibrary) {
-  const Result result = ShellInMountSpace("taskmem run env -u LD_PRELOAD $FOLDER/holder; "
-                                          "taskmem run --quiet sh -c 'kill -9 $$'");
+  const Result result = ShellInMountSpace(
+      "taskmem run env -u LD_PRELOAD $FOLDER/holder; "
+      "taskmem run --quiet sh -c 'kill -9 $$'");
   EXPECT_EQ(result.err.find("limits were enforced"), std::string::npos) << result.Describe();
 }
 

@@ -91,13 +91,17 @@ TEST_F(CommandTest, ResourcesMayBeShort) {
     }
   }
   // Too little for a thread.
-  ExpectStatus(0, "ulimit -v 13000; $T run --quiet --audit - -- " + ProgramPath("static_program") +
-               " > $D/out", 3);
+  ExpectStatus(
+      0,
+      "ulimit -v 13000; $T run --quiet --audit - -- " + ProgramPath("static_program") + " > $D/out",
+      3);
 }
 
 TEST_F(CommandTest, WhatWasAskedForMayBecomeImpossible) {
-  ExpectStatus(7, "mkdir $D/d; $T run --quiet --stats $D/d/s --audit $D/d/a -- "
-               "sh -c 'rmdir $D/d; exit 7'", 2);
+  ExpectStatus(7,
+               "mkdir $D/d; $T run --quiet --stats $D/d/s --audit $D/d/a -- "
+               "sh -c 'rmdir $D/d; exit 7'",
+               2);
   ExpectStatus(7, "$T run --quiet -- sh -c 'rm -r $D/stats; exit 7'", 1);
   ExpectStatus(7, "ulimit -f 0; $T run --quiet --stats $D/s -- sh -c 'exit 7'", 3);
   ExpectStatus(7, "$T run --quiet -- sh -c 'mkfifo $D/stats/1-1; exit 7'");
@@ -237,13 +241,20 @@ TEST_F(DamageTest, NoDamageMakesACommandFail) {
   const std::vector<char> saved(start, start + kThreadsOffset);
   const std::string pid = std::to_string(process.pid());
   const char* const chosen = getenv("TASKMEM_TEST_SEED");
-  const unsigned seed = chosen != nullptr ? static_cast<unsigned>(atol(chosen))
-                                          : std::random_device()();
+  const unsigned seed =
+      chosen != nullptr ? static_cast<unsigned>(atol(chosen)) : std::random_device()();
   const char* const rounds = getenv("TASKMEM_TEST_ROUNDS");
   printf("seed %u\n", seed);
   std::mt19937_64 random(seed);
-  const uint64_t some[] = {0, 1, 7, 4096, UINT64_MAX, uint64_t{1} << 62, uint64_t{1} << 32,
-                           header->audit.page_map_root, header->audit.contexts};
+  const uint64_t some[] = {0,
+                           1,
+                           7,
+                           4096,
+                           UINT64_MAX,
+                           uint64_t{1} << 62,
+                           uint64_t{1} << 32,
+                           header->audit.page_map_root,
+                           header->audit.contexts};
   for (int round = 0; round < (rounds != nullptr ? atoi(rounds) : 15); ++round) {
     std::string what = "round " + std::to_string(round);
     for (uint64_t i = random() % 4 + 1; i > 0; --i) {

@@ -82,21 +82,20 @@ TEST_P(FailingDisks, LoseAndMixUpNothing) {
   EXPECT_TRUE(disk.IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , FailingDisks,
-    ::testing::Values(DiskFault{"write", std::to_string(ENOSPC)},
-                      DiskFault{"write", std::to_string(ENOSPC), 3500000},
-                      DiskFault{"write", std::to_string(EDQUOT), 1},
-                      DiskFault{"write", std::to_string(EIO), 5000000},
-                      DiskFault{"write", std::to_string(EFBIG), 1000000},
-                      // Not even the directory of the process.
-                      DiskFault{"open", std::to_string(EMFILE)},
-                      // That, but no file in it.
-                      DiskFault{"open", std::to_string(EROFS), 1},
-                      DiskFault{"rename", std::to_string(EIO)},
-                      DiskFault{"sync", std::to_string(EIO)},
-                      // The file, but not the directory.
-                      DiskFault{"sync", std::to_string(EIO), 1}));
+INSTANTIATE_TEST_SUITE_P(, FailingDisks,
+                         ::testing::Values(DiskFault{"write", std::to_string(ENOSPC)},
+                                           DiskFault{"write", std::to_string(ENOSPC), 3500000},
+                                           DiskFault{"write", std::to_string(EDQUOT), 1},
+                                           DiskFault{"write", std::to_string(EIO), 5000000},
+                                           DiskFault{"write", std::to_string(EFBIG), 1000000},
+                                           // Not even the directory of the process.
+                                           DiskFault{"open", std::to_string(EMFILE)},
+                                           // That, but no file in it.
+                                           DiskFault{"open", std::to_string(EROFS), 1},
+                                           DiskFault{"rename", std::to_string(EIO)},
+                                           DiskFault{"sync", std::to_string(EIO)},
+                                           // The file, but not the directory.
+                                           DiskFault{"sync", std::to_string(EIO), 1}));
 
 TEST(KilledOnDisk, LeavesNothingForLong) {
   const uint64_t seed = std::random_device()();
@@ -105,8 +104,10 @@ TEST(KilledOnDisk, LeavesNothingForLong) {
   FailingDisk disk;
   for (int round = 0; round < 20; ++round) {
     const bool by_bytes = random() % 2 == 0;
-    const DiskFault fault = {by_bytes ? "write" : round % 4 == 0 ? "open" : "rename", "kill",
-                             random() % (by_bytes ? 60000000 : 40)};
+    const DiskFault fault = {by_bytes         ? "write"
+                             : round % 4 == 0 ? "open"
+                                              : "rename",
+                             "kill", random() % (by_bytes ? 60000000 : 40)};
     const Result killed = disk.Run({"storm until killed"}, fault);
     EXPECT_EQ(killed.signal, SIGKILL) << killed.Describe();
     EXPECT_EQ(killed.err, "");

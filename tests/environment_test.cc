@@ -12,8 +12,13 @@ class EnvironmentTest : public ::testing::Test {
  protected:
   Result Shell(const std::string& script, Environment environment = {}) {
     Command command;
-    command.arguments = {"/bin/sh", "-c", script, "sh", ProgramPath("own_stats"),
-                         ProgramPath("static_program"), ProgramPath("plain_start")};
+    command.arguments = {"/bin/sh",
+                         "-c",
+                         script,
+                         "sh",
+                         ProgramPath("own_stats"),
+                         ProgramPath("static_program"),
+                         ProgramPath("plain_start")};
     command.environment = std::move(environment);
     command.environment.try_emplace("TASKMEM_STATS_DIR", stats_.path());
     return RunCommand(command);

@@ -38,8 +38,8 @@ class ExplainedTest : public AuditFolder {
       const Json json = Json::parse(std::ifstream(entry.path()), nullptr, false);
       ASSERT_TRUE(json.is_object());
       const bool is_of_run = json.contains("peak");
-      for (const Json& audit : is_of_run ? std::vector<Json>{json["peak"], json["at_exit"]}
-                                         : std::vector<Json>{json}) {
+      for (const Json& audit :
+           is_of_run ? std::vector<Json>{json["peak"], json["at_exit"]} : std::vector<Json>{json}) {
         ExpectExact(audit);
         ExpectExplained(audit);
         ++audits;
@@ -69,7 +69,8 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 END
 audited python python3 work.py
-)sh", 2);
+)sh",
+                     2);
 }
 
 TEST_F(ExplainedTest, Gcc) {
@@ -81,7 +82,8 @@ done > many.c
 compiler=$(gcc -print-prog-name=cc1)
 [ -x "$compiler" ]
 audited gcc "$compiler" -quiet -O2 many.c -o many.s
-)sh", 2);
+)sh",
+                     2);
 }
 
 TEST_F(ExplainedTest, Sqlite) {
@@ -123,7 +125,8 @@ TEST_F(ExplainedTest, Java) {
   SKIP_WITHOUT("java");
   ExpectAllExplained(R"sh(
 for gc in G1 Z; do audited java-$gc java -Xmx256m -XX:+Use${gc}GC "$1"; done
-)sh", 4, Runfile("tests/real/DirectBuffers.java"));
+)sh",
+                     4, Runfile("tests/real/DirectBuffers.java"));
 }
 
 TEST_F(ExplainedTest, Node) {
@@ -132,7 +135,8 @@ TEST_F(ExplainedTest, Node) {
 audited node node -e '
 const kept = []; for (let i = 0; i < 300000; ++i) kept.push({i: i, text: "x" + i});
 const buffer = Buffer.alloc(20 << 20, 1); console.log(kept.length + buffer.length)'
-)sh", 2);
+)sh",
+                     2);
 }
 
 TEST_F(ExplainedTest, Redis) {
@@ -146,7 +150,8 @@ redis-benchmark -s socket -q -t set,lpush -n 50000 -r 50000 -d 200 > /dev/null
 audit_now redis-at-rest "$(cli info server | sed -n 's/^process_id:\([0-9]*\).*/\1/p')"
 cli shutdown nosave || true
 wait $!
-)sh", 3);
+)sh",
+                     3);
 }
 
 // Each of its processes while it works.
@@ -186,7 +191,8 @@ wait $bench
 audit_all at-rest
 kill -INT $postmaster
 wait $server
-)sh", 8);
+)sh",
+                     8);
 }
 
 }  // namespace

@@ -46,12 +46,11 @@ const std::set<std::string>& Expected() {
       // the API
       "taskmem_task_begin", "taskmem_task_end", "taskmem_thread_attach", "taskmem_thread_detach",
       "taskmem_task_usage", "taskmem_task_set_quota", "taskmem_owner_of",
-      "taskmem_sample_residency", "taskmem_next_mapping", "taskmem_audit",
-      "taskmem_walk_heaps", "taskmem_page_allocate", "taskmem_page_free", "taskmem_encode",
-      "taskmem_decode", "taskmem_block_put", "taskmem_block_get", "taskmem_block_release",
-      "taskmem_block_remove", "taskmem_block_contains", "taskmem_block_info",
-      "taskmem_consumer_register", "taskmem_consumer_unregister", "taskmem_consumer_report",
-      "taskmem_thread_consumer",
+      "taskmem_sample_residency", "taskmem_next_mapping", "taskmem_audit", "taskmem_walk_heaps",
+      "taskmem_page_allocate", "taskmem_page_free", "taskmem_encode", "taskmem_decode",
+      "taskmem_block_put", "taskmem_block_get", "taskmem_block_release", "taskmem_block_remove",
+      "taskmem_block_contains", "taskmem_block_info", "taskmem_consumer_register",
+      "taskmem_consumer_unregister", "taskmem_consumer_report", "taskmem_thread_consumer",
       "taskmem_version"};
   return names;
 }

@@ -5,14 +5,14 @@ namespace taskmem::test {
 namespace {
 
 TASKMEM_CONTRACT_TESTS(Filters, ({
-    {.name = "filtered", .arguments = {"denies", "prctl"}},
-    {.name = "filtered", .arguments = {"denies", "syscall"}},
-    {.name = "filtered", .arguments = {"allows", "prctl"}},
-    {.name = "filtered", .arguments = {"allows", "syscall"}},
-    {.name = "filtered", .arguments = {"strict", "prctl"}},
-    {.name = "filtered", .arguments = {"inherited", "prctl"}},
-    {.name = "filtered", .arguments = {"inherited", "syscall"}},
-}));
+                                    {.name = "filtered", .arguments = {"denies", "prctl"}},
+                                    {.name = "filtered", .arguments = {"denies", "syscall"}},
+                                    {.name = "filtered", .arguments = {"allows", "prctl"}},
+                                    {.name = "filtered", .arguments = {"allows", "syscall"}},
+                                    {.name = "filtered", .arguments = {"strict", "prctl"}},
+                                    {.name = "filtered", .arguments = {"inherited", "prctl"}},
+                                    {.name = "filtered", .arguments = {"inherited", "syscall"}},
+                                }));
 
 class FiltersAtTheLimit : public ::testing::TestWithParam<std::string> {};
 

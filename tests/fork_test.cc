@@ -4,17 +4,19 @@
 namespace taskmem::test {
 namespace {
 
-TASKMEM_CONTRACT_TESTS(Fork, ({
-    {.name = "concurrent_forks"},
-    {.name = "fork_frees_parents_blocks"},
-    {.name = "fork_handlers", .library = "fork_handlers_library.so", .library_preloaded = true},
-    {.name = "fork_in_handler", .arguments = {"fork"}},
-    {.name = "fork_in_handler", .arguments = {"mmap"}},
-    {.name = "fork_stdio"},
-    {.name = "fork_while_allocating"},
-    {.name = "raw_clone"},
-    {.name = "spawn"},
-}));
+TASKMEM_CONTRACT_TESTS(
+    Fork,
+    ({
+        {.name = "concurrent_forks"},
+        {.name = "fork_frees_parents_blocks"},
+        {.name = "fork_handlers", .library = "fork_handlers_library.so", .library_preloaded = true},
+        {.name = "fork_in_handler", .arguments = {"fork"}},
+        {.name = "fork_in_handler", .arguments = {"mmap"}},
+        {.name = "fork_stdio"},
+        {.name = "fork_while_allocating"},
+        {.name = "raw_clone"},
+        {.name = "spawn"},
+    }));
 
 // glibc's own malloc waits for itself there.
 TEST(ForkInHandlers, AmidMalloc) { ExpectSuccess({"fork_in_handler", "malloc"}); }

@@ -38,8 +38,7 @@ TEST_P(HookThat, DamagesNothing) {
 INSTANTIATE_TEST_SUITE_P(, HookThat,
                          ::testing::Values("throws", "lies_high", "lies_low", "other_thread",
                                            "allocates", "attaches", "ends_task", "unregisters",
-                                           "registers", "forks", "prints", "errno",
-                                           "reallocates"),
+                                           "registers", "forks", "prints", "errno", "reallocates"),
                          [](const auto& info) { return info.param; });
 
 class HookOfThreads : public ::testing::TestWithParam<std::string> {};

@@ -6,9 +6,9 @@ namespace taskmem::test {
 namespace {
 
 TASKMEM_CONTRACT_TESTS(EndedThreads, ({
-    {.name = "aligned_in_destructors"},
-    {.name = "ends_by_system_call"},
-}));
+                                         {.name = "aligned_in_destructors"},
+                                         {.name = "ends_by_system_call"},
+                                     }));
 
 void ExpectManyRefused(Environment environment) {
   const Result result = RunProgram({"many_refused", "1500"}, std::move(environment));
@@ -52,18 +52,18 @@ class LendingWithDelays : public ::testing::TestWithParam<Delays> {};
 
 TEST_P(LendingWithDelays, KeepsContentsAndBooks) {
   constexpr char kMilliseconds[] = "1500";
-  const Result result =
-      RunProgram({"lend_races", kMilliseconds, "20241128"},
-                 {{"LD_PRELOAD", Runfile("shim/libtaskmem_debug.so")},
-                  {"TASKMEM_DEBUG_DELAYS", GetParam().value},
-                  {"TASKMEM_REFUSAL_BUDGET", "1000000000"}});
+  const Result result = RunProgram({"lend_races", kMilliseconds, "20241128"},
+                                   {{"LD_PRELOAD", Runfile("shim/libtaskmem_debug.so")},
+                                    {"TASKMEM_DEBUG_DELAYS", GetParam().value},
+                                    {"TASKMEM_REFUSAL_BUDGET", "1000000000"}});
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_EQ(result.err, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(, LendingWithDelays,
                          ::testing::Values(Delays{"none", ""}, Delays{"rare_and_long", "2:3000:1"},
-                                           Delays{"often_and_short", "100:300:2"}, Delays{"everywhere", "50:500:6"},
+                                           Delays{"often_and_short", "100:300:2"},
+                                           Delays{"everywhere", "50:500:6"},
                                            Delays{"of_collectors", "300:1000:3:len"},
                                            Delays{"of_owners", "20:1000:4:inside"},
                                            Delays{"heap_put_back", "200:1000:5:put"}),

@@ -5,11 +5,11 @@ namespace taskmem::test {
 namespace {
 
 TASKMEM_CONTRACT_TESTS(OperatorNew, ({
-    {.name = "new_forms"},
-    {.name = "new_handler"},
-    {.name = "new_impossible"},
-    {.name = "own_operator_new"},
-}));
+                                        {.name = "new_forms"},
+                                        {.name = "new_handler"},
+                                        {.name = "new_impossible"},
+                                        {.name = "own_operator_new"},
+                                    }));
 
 }  // namespace
 }  // namespace taskmem::test

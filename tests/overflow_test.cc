@@ -82,8 +82,7 @@ INSTANTIATE_TEST_SUITE_P(, OverflowingProgram,
 
 TEST(Overflow, IsWhatIsTriedWhereverThereIsASpillDirectory) {
   const FolderOnDisk folder;
-  ExpectSuccess({"overflow_ends", "closed"},
-                Overflow(folder.path(), {{"TASKMEM_OVERFLOW", ""}}));
+  ExpectSuccess({"overflow_ends", "closed"}, Overflow(folder.path(), {{"TASKMEM_OVERFLOW", ""}}));
   ExpectSuccess({"overflow_threads"}, Overflow(folder.path(), {{"TASKMEM_OVERFLOW", ""}}));
 }
 
@@ -187,7 +186,8 @@ h = hashlib.sha256()
 for i in range(0, 1000000, 3): h.update(repr(d['key%d' % i]).encode())
 for key, value in d.items(): h.update(key.encode())
 print(len(d), h.hexdigest())
-)"}, "80M", kPython);
+)"},
+                   "80M", kPython);
 }
 
 TEST(OverflowOfPython, ArraysAndChildren) {
@@ -203,7 +203,8 @@ if pid == 0:
 for block in blocks: block[1] = 55
 print(os.waitpid(pid, 0)[1], subprocess.run(['echo', 'child'], capture_output=True).stdout)
 print(hashlib.sha256(b''.join(blocks[:2])).hexdigest(), [block[0] for block in blocks])
-)"}, "48M", kPython);
+)"},
+                   "48M", kPython);
 }
 
 TEST(OverflowOfSort, ALargeBuffer) {
@@ -215,8 +216,7 @@ TEST(OverflowOfSort, ALargeBuffer) {
     text += std::to_string(random) + "\n";
   }
   const std::string input = folder.Write("input", text);
-  ExpectSameOutput({"sort", "--buffer-size=200M", "--parallel=2", input}, "32M",
-                   {{"LC_ALL", "C"}});
+  ExpectSameOutput({"sort", "--buffer-size=200M", "--parallel=2", input}, "32M", {{"LC_ALL", "C"}});
 }
 
 }  // namespace

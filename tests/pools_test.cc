@@ -54,14 +54,11 @@ TEST_P(ForkedMemory, BeginsWithWhatWasInherited) {
 }
 
 // Without fork handlers what other threads were amid stays charged: one thread.
-INSTANTIATE_TEST_SUITE_P(, ForkedMemory,
-                         ::testing::Values(std::tuple("fork", "alone"),
-                                           std::tuple("fork", "threads"),
-                                           std::tuple("syscall", "alone"),
-                                           std::tuple("clone", "alone")),
-                         [](const auto& info) {
-                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    , ForkedMemory,
+    ::testing::Values(std::tuple("fork", "alone"), std::tuple("fork", "threads"),
+                      std::tuple("syscall", "alone"), std::tuple("clone", "alone")),
+    [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
 
 class MemoryAtItsLimit : public ::testing::TestWithParam<std::string> {};
 
@@ -146,10 +143,11 @@ TEST(Memory, IsNotTheProgramsConcernByDefault) {
 }
 
 // Untouched memory is not refused where no limit was set.
-TASKMEM_CONTRACT_TESTS(Sparse, ({
-    {.name = "sparse_memory", .arguments = {"maps"}, .data_limit_bytes = 0},
-    {.name = "sparse_memory", .arguments = {"blocks"}, .data_limit_bytes = 0},
-}));
+TASKMEM_CONTRACT_TESTS(
+    Sparse, ({
+                {.name = "sparse_memory", .arguments = {"maps"}, .data_limit_bytes = 0},
+                {.name = "sparse_memory", .arguments = {"blocks"}, .data_limit_bytes = 0},
+            }));
 
 TEST(Memory, ThatIsUntouchedTakesNoRoomByDefault) {
   TemporaryFolder stats;
@@ -164,8 +162,8 @@ TEST(Memory, ThatIsUntouchedTakesNoRoomByDefault) {
 }
 
 TEST(Memory, KillEndsTheProcessWithAReport) {
-  const Result result = RunProgram(
-      {"process_quota"}, {{"TASKMEM_MEMORY", "64M"}, {"TASKMEM_AT_LIMIT", "kill"}});
+  const Result result =
+      RunProgram({"process_quota"}, {{"TASKMEM_MEMORY", "64M"}, {"TASKMEM_AT_LIMIT", "kill"}});
   EXPECT_EQ(result.signal, SIGKILL) << result.Describe();
   EXPECT_EQ(result.ended_by, "");
   EXPECT_TRUE(result.err.starts_with("taskmem: ")) << result.Describe();
@@ -176,8 +174,8 @@ TEST(Memory, KillEndsTheProcessWithAReport) {
 }
 
 TEST(Memory, KillNamesTheQuotaWhereThatIsTheReason) {
-  const Result result = RunProgram({"over_quota"}, {{"TASKMEM_MEMORY", "64M"},
-                                                    {"TASKMEM_AT_LIMIT", "kill"}});
+  const Result result =
+      RunProgram({"over_quota"}, {{"TASKMEM_MEMORY", "64M"}, {"TASKMEM_AT_LIMIT", "kill"}});
   EXPECT_EQ(result.signal, SIGKILL) << result.Describe();
   EXPECT_NE(result.err.find("over its quota"), std::string::npos) << result.Describe();
   EXPECT_EQ(result.err.find("--memory"), std::string::npos) << result.Describe();
@@ -237,8 +235,8 @@ TEST_P(BadMemoryOption, IsOneClearLineAndStatus2) {
   const Result result = RunProgram({"plain_start"}, {{variable, value}});
   EXPECT_EQ(result.exit_status, 2) << result.Describe();
   EXPECT_EQ(result.out, "");
-  EXPECT_TRUE(result.err.starts_with("taskmem: bad value '" + value + "' for " + variable +
-                                     ": expected "))
+  EXPECT_TRUE(
+      result.err.starts_with("taskmem: bad value '" + value + "' for " + variable + ": expected "))
       << result.Describe();
   EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.Describe();
 }

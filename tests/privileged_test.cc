@@ -49,11 +49,12 @@ class PrivilegedTest : public ::testing::Test {
   Result Run(Environment environment) {
     Command command;
     command.preload = Preload::kOff;
-    command.arguments = {"/bin/sh", "-c",
-                         "exec unshare -m sh -c 'mount --make-rprivate / && mount --bind \"$0\" /etc "
-                         "&& exec setpriv --reuid=65534 --regid=65534 --clear-groups env \"$@\"' "
-                         "\"$0\" \"$@\"",
-                         At("etc")};
+    command.arguments = {
+        "/bin/sh", "-c",
+        "exec unshare -m sh -c 'mount --make-rprivate / && mount --bind \"$0\" /etc "
+        "&& exec setpriv --reuid=65534 --regid=65534 --clear-groups env \"$@\"' "
+        "\"$0\" \"$@\"",
+        At("etc")};
     // From env on: what root runs before obeys its caller, too.
     for (const auto& [name, value] : environment) {
       command.arguments.push_back(name + "=" + value);
@@ -90,8 +91,9 @@ class PrivilegedTest : public ::testing::Test {
 TEST_F(PrivilegedTest, AnOrdinaryProgramObeysItsCaller) {
   const Result result = Run(Options());
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
-  EXPECT_NE(result.out.find("privileged 0\n64 MiB refused\naudit failed\nbooks " + At("callers/stats")),
-            std::string::npos)
+  EXPECT_NE(
+      result.out.find("privileged 0\n64 MiB refused\naudit failed\nbooks " + At("callers/stats")),
+      std::string::npos)
       << result.Describe();
   EXPECT_EQ(CallersFiles(),
             (std::vector<std::string>{"command", "log", "plugin", "spill", "stats"}));
@@ -101,8 +103,8 @@ TEST_F(PrivilegedTest, ASetUserIdProgramDoesNot) {
   chmod(At("program").c_str(), 04755);
   const Result result = Run(Options());
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
-  EXPECT_TRUE(result.out.starts_with(
-      "privileged 1\n64 MiB given\naudit failed\nbooks /dev/shm/taskmem-0"))
+  EXPECT_TRUE(
+      result.out.starts_with("privileged 1\n64 MiB given\naudit failed\nbooks /dev/shm/taskmem-0"))
       << result.Describe();
   EXPECT_EQ(result.out.find("variable"), std::string::npos) << result.Describe();
   EXPECT_TRUE(CallersFiles().empty()) << result.Describe();

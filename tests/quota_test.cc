@@ -80,9 +80,8 @@ void ExpectKilledWithReport(const Result& result, const std::string& name,
 TEST(Quota, KillEndsTheProcessWithAReport) {
   const Result result = RunProgram({"over_quota"}, {{"TASKMEM_AT_LIMIT", "kill"}});
   ExpectKilledWithReport(result, "greedy", "16777216");
-  EXPECT_NE(result.err.find("\ntaskmem: "), std::string::npos)
-      << "no line for a size class\n"
-      << result.Describe();
+  EXPECT_NE(result.err.find("\ntaskmem: "), std::string::npos) << "no line for a size class\n"
+                                                               << result.Describe();
 }
 
 TEST(RefusalBudget, LetsTheRequestThroughAfterTenRefusals) {

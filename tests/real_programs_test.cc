@@ -54,17 +54,19 @@ TEST(RealPrograms, Python) {
 }
 
 TEST(RealPrograms, Sort) {
-  ExpectSame("seq 1 300000 | awk '{ print ($1 * 7919) % 1000003, $1 }' > numbers;"
-             "sort --parallel=4 -S 16M -n numbers | cksum; sort -k2 -r numbers | cksum;"
-             "sort -u -k1,1 numbers | wc -l");
+  ExpectSame(
+      "seq 1 300000 | awk '{ print ($1 * 7919) % 1000003, $1 }' > numbers;"
+      "sort --parallel=4 -S 16M -n numbers | cksum; sort -k2 -r numbers | cksum;"
+      "sort -u -k1,1 numbers | wc -l");
 }
 
 TEST(RealPrograms, Gcc) {
   SKIP_WITHOUT("gcc");
-  ExpectSame("for i in $(seq 1 1500); do "
-             "echo \"int f$i(int n) { int s = $i; for (int k = 0; k < n; ++k) s += k * $i % 7; "
-             "return s ^ n; }\"; done > many.c;"
-             "gcc -O2 -c many.c -o many.o; cksum many.o");
+  ExpectSame(
+      "for i in $(seq 1 1500); do "
+      "echo \"int f$i(int n) { int s = $i; for (int k = 0; k < n; ++k) s += k * $i % 7; "
+      "return s ^ n; }\"; done > many.c;"
+      "gcc -O2 -c many.c -o many.o; cksum many.o");
 }
 
 TEST(RealPrograms, Sqlite) {
@@ -74,15 +76,16 @@ TEST(RealPrograms, Sqlite) {
 
 TEST(RealPrograms, Git) {
   SKIP_WITHOUT("git");
-  ExpectSame("export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='1700000000 +0000';"
-             "export GIT_COMMITTER_DATE='1700000000 +0000';"
-             "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a;"
-             "export GIT_COMMITTER_EMAIL=a@b;"
-             "git init -q -b main repo; cd repo;"
-             "for i in $(seq 1 30); do seq $i $((i * 50)) > file$i; git add -A;"
-             "git commit -q -m \"change $i\"; done;"
-             "git repack -q -a -d; git fsck --strict; git log --stat | cksum; git gc -q;"
-             "git log --format=%H -p | cksum; git rev-parse HEAD");
+  ExpectSame(
+      "export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='1700000000 +0000';"
+      "export GIT_COMMITTER_DATE='1700000000 +0000';"
+      "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a;"
+      "export GIT_COMMITTER_EMAIL=a@b;"
+      "git init -q -b main repo; cd repo;"
+      "for i in $(seq 1 30); do seq $i $((i * 50)) > file$i; git add -A;"
+      "git commit -q -m \"change $i\"; done;"
+      "git repack -q -a -d; git fsck --strict; git log --stat | cksum; git gc -q;"
+      "git log --format=%H -p | cksum; git rev-parse HEAD");
 }
 
 // A socket in the folder, no port: several of these may run at once.

@@ -10,7 +10,12 @@ class RunOptionsTest : public CommandFolder {
   Result Run(const std::string& option) {
     Command command;
     command.preload = Preload::kOff;
-    command.arguments = {folder_.path() + "/taskmem", "run", "--quiet", option, "/bin/sh", "-c",
+    command.arguments = {folder_.path() + "/taskmem",
+                         "run",
+                         "--quiet",
+                         option,
+                         "/bin/sh",
+                         "-c",
                          "echo $TASKMEM_OVERFLOW,$TASKMEM_TASK_PER_RENAME"};
     command.environment = {{"TASKMEM_STATS_DIR", folder_.path() + "/stats"}};
     return RunCommand(command);
@@ -27,10 +32,10 @@ TEST_F(RunOptionsTest, AFlagMayHaveAValue) {
 
 TEST_F(RunOptionsTest, OthersAreRefusedInOneLine) {
   for (const char* option :
-       {"--overflow=5x", "--overflow=2", "--overflow=-1", "--overflow=true", "--overflow=",
-        "--overflow={}", "--task-per-rename=x", "--task-per-rename=", "--quiet=0", "--quiet=5x",
-        "--spill-fsync=", "--spill-fsync=1", "--redirect-libc=5x", "--quota=", "--sites=yes",
-        "--overflow-size=0", "--overflow-size=16M", "--no-overflow"}) {
+       {"--overflow=5x", "--overflow=2", "--overflow=-1", "--overflow=true",
+        "--overflow=", "--overflow={}", "--task-per-rename=x", "--task-per-rename=", "--quiet=0",
+        "--quiet=5x", "--spill-fsync=", "--spill-fsync=1", "--redirect-libc=5x",
+        "--quota=", "--sites=yes", "--overflow-size=0", "--overflow-size=16M", "--no-overflow"}) {
     const Result result = Run(option);
     EXPECT_EQ(result.exit_status, 2) << option << ' ' << result.Describe();
     EXPECT_EQ(result.out, "") << option;
@@ -57,8 +62,14 @@ TEST_F(RunOptionsTest, DirectoriesOfKilledProcessesGo) {
 TEST_F(RunOptionsTest, WhatFollowsTheProgramIsTheProgramsOwn) {
   Command command;
   command.preload = Preload::kOff;
-  command.arguments = {folder_.path() + "/taskmem", "run", "--quota", "1G", "--quiet", "echo",
-                       "--overflow=", "--quota="};
+  command.arguments = {folder_.path() + "/taskmem",
+                       "run",
+                       "--quota",
+                       "1G",
+                       "--quiet",
+                       "echo",
+                       "--overflow=",
+                       "--quota="};
   command.environment = {{"TASKMEM_STATS_DIR", folder_.path() + "/stats"}};
   const Result result = RunCommand(command);
   EXPECT_EQ(result.out, "--overflow= --quota=\n") << result.Describe();

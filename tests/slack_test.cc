@@ -12,10 +12,10 @@ namespace taskmem::test {
 namespace {
 
 TASKMEM_CONTRACT_TESTS(Slack, ({
-    {.name = "trim_returns_all"},
-    {.name = "slack_decays", .arguments = {"ended"}},
-    {.name = "slack_decays", .arguments = {"alone"}},
-}));
+                                  {.name = "trim_returns_all"},
+                                  {.name = "slack_decays", .arguments = {"ended"}},
+                                  {.name = "slack_decays", .arguments = {"alone"}},
+                              }));
 
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
 

@@ -1,5 +1,5 @@
-// Somebody else has the names that taskmem's directories have: /dev/shm/taskmem-0, /var/tmp/taskmem-0.
-// Nobody gets in, and nobody is kept out. Needs root and mount name spaces.
+// Somebody else has the names that taskmem's directories have: /dev/shm/taskmem-0,
+// /var/tmp/taskmem-0. Nobody gets in, and nobody is kept out. Needs root and mount name spaces.
 #include "tests/support/command_folder.h"
 
 namespace taskmem::test {
@@ -16,9 +16,13 @@ class TakenNamesTest : public CommandFolder, public ::testing::WithParamInterfac
   Result Run(const std::string& parent, const std::string& script) const {
     return ShellInMountSpace(
         "mkdir -m 0777 /tmp/planted-$$ && chown 65534:65534 /tmp/planted-$$ && "
-        "export PLANTED=/tmp/planted-$$ NAME=" + parent + "/taskmem-0 && "
-        "{ " + GetParam() + "; } && " + script +
-        "; status=$?; ls -A $PLANTED; [ ! -d $NAME ] || ls -A $NAME; rm -rf $PLANTED; exit $status");
+        "export PLANTED=/tmp/planted-$$ NAME=" +
+        parent +
+        "/taskmem-0 && "
+        "{ " +
+        GetParam() + "; } && " + script +
+        "; status=$?; ls -A $PLANTED; [ ! -d $NAME ] || ls -A $NAME; rm -rf $PLANTED; exit "
+        "$status");
   }
 };
 
@@ -33,10 +37,10 @@ INSTANTIATE_TEST_SUITE_P(
                       "ln -s $PLANTED $NAME-$i$i$i$i$i$i$i$i$i$i$i$i$i$i$i$i; done"));
 
 TEST_P(TakenNamesTest, BooksAreFoundAllTheSame) {
-  const Result result =
-      Run("/dev/shm",
-          "{ taskmem run sh -c 'taskmem ps > $FOLDER/ps; taskmem stats $$ > $FOLDER/stats; exit 3'; "
-          "test $? = 3; } && cat $FOLDER/ps $FOLDER/stats >&2");
+  const Result result = Run(
+      "/dev/shm",
+      "{ taskmem run sh -c 'taskmem ps > $FOLDER/ps; taskmem stats $$ > $FOLDER/stats; exit 3'; "
+      "test $? = 3; } && cat $FOLDER/ps $FOLDER/stats >&2");
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_EQ(result.out, "") << result.Describe();
   // The table, ps with the shell, and the shell's table.
@@ -65,8 +69,7 @@ TEST_P(TakenNamesTest, OverflowGoesToADirectoryOfOnesOwn) {
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_EQ(result.out, "") << result.Describe();
   // The program's audit is not this test's business.
-  EXPECT_EQ(result.err,
-            "taskmem: cannot write /dev/null/nowhere: Not a directory\n64 MiB given\n")
+  EXPECT_EQ(result.err, "taskmem: cannot write /dev/null/nowhere: Not a directory\n64 MiB given\n")
       << result.Describe();
 }
 

@@ -4,19 +4,20 @@
 namespace taskmem::test {
 namespace {
 
-TASKMEM_CONTRACT_TESTS(Threads, ({
-    {.name = "c11_threads"},
-    {.name = "cancelled_calls", .writes_errors = true, .data_limit_bytes = 0},
-    {.name = "detached_threads"},
-    {.name = "hand_over"},
-    {.name = "key_count"},
-    {.name = "key_destructors"},
-    {.name = "main_exits_first"},
-    // Address space is not the point here: 2,000 heaps reserve much and use little.
-    {.name = "many_threads", .data_limit_bytes = 0},
-    {.name = "thread_ends"},
-    {.name = "thread_local_destructors"},
-}));
+TASKMEM_CONTRACT_TESTS(
+    Threads, ({
+                 {.name = "c11_threads"},
+                 {.name = "cancelled_calls", .writes_errors = true, .data_limit_bytes = 0},
+                 {.name = "detached_threads"},
+                 {.name = "hand_over"},
+                 {.name = "key_count"},
+                 {.name = "key_destructors"},
+                 {.name = "main_exits_first"},
+                 // Address space is not the point here: 2,000 heaps reserve much and use little.
+                 {.name = "many_threads", .data_limit_bytes = 0},
+                 {.name = "thread_ends"},
+                 {.name = "thread_local_destructors"},
+             }));
 
 // The library's own threads: where their stacks are, and what stays of them.
 struct OwnThreadKind {

@@ -266,8 +266,7 @@ std::optional<AllocatorView::Block> AllocatorView::FindBlock(uint64_t address) {
   }
   switch (PageMap::KindOf(entry)) {
     case PageMap::kLarge:
-    case PageMap::kAligned:
-      return Block{PageMap::SlotOf(entry), PageMap::LargeBytes(entry)};
+    case PageMap::kAligned: return Block{PageMap::SlotOf(entry), PageMap::LargeBytes(entry)};
     case PageMap::kShared: {
       const Owners& owners = ReadOwners(entry & ~uint64_t{7});
       if (owners.block_bytes == 0 || address < owners.start) return std::nullopt;
@@ -275,8 +274,7 @@ std::optional<AllocatorView::Block> AllocatorView::FindBlock(uint64_t address) {
       if (index >= owners.marks.size() || owners.marks[index] == 0) return std::nullopt;
       return Block{owners.marks[index] - 1u, 0};
     }
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
 }
 

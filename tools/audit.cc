@@ -201,11 +201,11 @@ std::optional<Audit> Look(const ProcessBooks& books, const RemoteMemory& memory,
   auto ranges = ReadSmaps(books.pid);
   if (!ranges || ranges->empty()) {
     const bool has_ended = ranges || errno == ENOENT || errno == ESRCH;
-    *error = has_ended
-                 ? fmt::format("process {} has ended", books.pid)
-                 : fmt::format(
-                       "cannot read /proc/{}/smaps ({}): be the owner of the process, or root",
-                       books.pid, strerror(errno));
+    *error =
+        has_ended
+            ? fmt::format("process {} has ended", books.pid)
+            : fmt::format("cannot read /proc/{}/smaps ({}): be the owner of the process, or root",
+                          books.pid, strerror(errno));
     return std::nullopt;
   }
   if (!memory.Read<uint32_t>(books.layout.own_range_count)) {

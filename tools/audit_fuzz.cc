@@ -112,8 +112,7 @@ void MakePages(MadeProcess* process, Tables* tables) {
   constexpr uint64_t kWindow = (kSegment >> PageMap::kWindowShift) + 1;
   const uint64_t huge_leaf = tables->Add(PageMap::kLeafEntries * sizeof(uint64_t));
   layout.huge_map_root = tables->Add(PageMap::kHugeRootEntries * sizeof(uint64_t));
-  memory.Put(layout.huge_map_root + (kWindow >> PageMap::kLeafShift) * sizeof(uint64_t),
-             huge_leaf);
+  memory.Put(layout.huge_map_root + (kWindow >> PageMap::kLeafShift) * sizeof(uint64_t), huge_leaf);
   memory.Put(huge_leaf + (kWindow & (PageMap::kLeafEntries - 1)) * sizeof(uint64_t),
              PageMap::Large(5, 40'000'000));
   constexpr uint32_t kBlocks = 200;
@@ -131,8 +130,11 @@ void MakePages(MadeProcess* process, Tables* tables) {
     const auto mark = static_cast<uint16_t>(i % 9 == 0 ? kMaxTaskSlots + 1 : 1 + i % 7);
     memory.Put(owners + 20 + i * 2, mark);
   }
-  const uint64_t entries[] = {0, PageMap::Owned(5), owners | PageMap::kShared,
-                              PageMap::Large(6, 100'000), PageMap::Mark(1),
+  const uint64_t entries[] = {0,
+                              PageMap::Owned(5),
+                              owners | PageMap::kShared,
+                              PageMap::Large(6, 100'000),
+                              PageMap::Mark(1),
                               PageMap::Owned(0)};
   for (size_t i = 0; i < std::size(entries); ++i) {
     memory.Put(leaf + ((slice + i) % PageMap::kLeafEntries) * sizeof(uint64_t), entries[i]);
@@ -179,8 +181,13 @@ void MakeMappings(MadeProcess* process, Tables* tables) {
   AuditLayout& layout = process->books.layout;
   MadeMemory& memory = process->memory;
   constexpr uint32_t kRegions = 6;
-  layout.mappings = {.map = 0, .directory_at = 0, .chunk_count_at = 8, .entry_bytes = 16,
-                     .entry_chunk_at = 8, .region_count_at = 0, .regions_at = 16};
+  layout.mappings = {.map = 0,
+                     .directory_at = 0,
+                     .chunk_count_at = 8,
+                     .entry_bytes = 16,
+                     .entry_chunk_at = 8,
+                     .region_count_at = 0,
+                     .regions_at = 16};
   const uint64_t chunk = tables->Add(16 + kRegions * 24);
   memory.Put(chunk, kRegions);
   for (uint32_t i = 0; i < kRegions; ++i) {
@@ -364,8 +371,8 @@ void CheckReports(const Audit& audit) {
   FUZZ_CHECK(IsPrintableText(FormatAudit(audit, sites)));
   FUZZ_CHECK(IsPrintableText(FormatAudit(audit, SitesByModule(sites))));
   FUZZ_CHECK(IsPrintableText(FormatCollapsed(sites)));
-  const std::string json = AuditJson(audit, sites).dump(
-      2, ' ', true, nlohmann::json::error_handler_t::replace);
+  const std::string json =
+      AuditJson(audit, sites).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
   FUZZ_CHECK(IsPrintableText(json) && nlohmann::json::accept(json));
   FUZZ_CHECK(!FormatPprof(audit, sites).empty());
 }

@@ -55,8 +55,8 @@ bool IsPlausible(const AuditLayout& layout) {
   return HasPlausibleSegments(layout) && HasPlausibleCache(layout) &&
          IsOffset(layout.owners_start_at) && IsOffset(layout.owners_block_at) &&
          IsOffset(layout.owners_blocks_at) && IsOffset(layout.owners_lease_at) &&
-         IsOffset(layout.owners_array_at) &&
-         IsOffset(layout.context_stack_top_at) && IsOffset(layout.context_tid_at) &&
+         IsOffset(layout.owners_array_at) && IsOffset(layout.context_stack_top_at) &&
+         IsOffset(layout.context_tid_at) &&
          (layout.mappings.map == 0 || IsPlausible(layout.mappings)) &&
          (layout.library_bytes == 0 || HasPlausibleLibraries(layout));
 }

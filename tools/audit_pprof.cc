@@ -99,8 +99,8 @@ class Profile {
   }
 
   uint64_t LocationId(const NamedFrame& frame) {
-    const auto [found, is_new] = location_ids_.try_emplace(
-        {frame.address, frame.symbol.Text()}, location_ids_.size() + 1);
+    const auto [found, is_new] =
+        location_ids_.try_emplace({frame.address, frame.symbol.Text()}, location_ids_.size() + 1);
     if (is_new) {
       ProtobufWriter line_message;
       line_message.Number(line::kFunctionId, FunctionId(frame.symbol));
@@ -121,8 +121,7 @@ class Profile {
     for (const NamedFrame& frame : site.frames) locations.push_back(LocationId(frame));
     ProtobufWriter label_message;
     label_message.Number(label::kKey, Text("task"));
-    label_message.Number(label::kText,
-                         Text(site.task != nullptr ? site.task->name : "untracked"));
+    label_message.Number(label::kText, Text(site.task != nullptr ? site.task->name : "untracked"));
     ProtobufWriter message;
     message.Packed(sample::kLocationId, locations);
     message.Packed(sample::kValue, {site.samples, site.bytes});

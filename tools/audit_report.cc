@@ -69,8 +69,7 @@ std::string FormatClasses(const Audit& audit) {
 std::string FormatTasks(const std::vector<TaskAudit>& tasks) {
   std::string text;
   for (size_t i = 0; i < std::min(tasks.size(), kMostTasks); ++i) {
-    text += fmt::format("  {:>10}  {}\n",
-                        HumanBytes(tasks[i].page_bytes + tasks[i].mapping_bytes),
+    text += fmt::format("  {:>10}  {}\n", HumanBytes(tasks[i].page_bytes + tasks[i].mapping_bytes),
                         TaskText(&tasks[i]));
   }
   if (tasks.size() > kMostTasks) {
@@ -78,8 +77,7 @@ std::string FormatTasks(const std::vector<TaskAudit>& tasks) {
     for (size_t i = kMostTasks; i < tasks.size(); ++i) {
       rest += tasks[i].page_bytes + tasks[i].mapping_bytes;
     }
-    text +=
-        fmt::format("  {:>10}  … {} more tasks\n", HumanBytes(rest), tasks.size() - kMostTasks);
+    text += fmt::format("  {:>10}  … {} more tasks\n", HumanBytes(rest), tasks.size() - kMostTasks);
   }
   return text;
 }
@@ -195,8 +193,7 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
                              {"page_bytes", task.page_bytes},
                              {"mapping_bytes", task.mapping_bytes}});
   }
-  json["sites_interval_bytes"] =
-      audit.sites.is_on ? Json(audit.sites.interval_bytes) : Json();
+  json["sites_interval_bytes"] = audit.sites.is_on ? Json(audit.sites.interval_bytes) : Json();
   json["sites_lost_bytes"] = audit.sites.lost_bytes;
   json["sites"] = Json::array();
   for (const NamedSite& site : sites) {

@@ -2,10 +2,9 @@
 #ifndef TASKMEM_TOOLS_AUDIT_REPORT_H_
 #define TASKMEM_TOOLS_AUDIT_REPORT_H_
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "tools/named_sites.h"
 

@@ -173,11 +173,11 @@ std::multimap<uint32_t, std::string> Fields(const std::string& bytes) {
 TEST(AuditReport, PprofHasEverySample) {
   const Audit audit = Example();
   const auto profile = Fields(Gunzip(FormatPprof(audit, Sites(audit))));
-  EXPECT_EQ(profile.count(1), 2u);  // sample types
-  EXPECT_EQ(profile.count(2), 2u);  // samples
-  EXPECT_EQ(profile.count(3), 1u);  // mappings
-  EXPECT_EQ(profile.count(4), 3u);  // locations
-  EXPECT_EQ(profile.count(5), 3u);  // functions
+  EXPECT_EQ(profile.count(1), 2u);         // sample types
+  EXPECT_EQ(profile.count(2), 2u);         // samples
+  EXPECT_EQ(profile.count(3), 1u);         // mappings
+  EXPECT_EQ(profile.count(4), 3u);         // locations
+  EXPECT_EQ(profile.count(5), 3u);         // functions
   EXPECT_EQ(profile.find(6)->second, "");  // the first string
   const auto has_text = [&](const std::string& text) {
     const auto [first, last] = profile.equal_range(6);

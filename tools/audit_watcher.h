@@ -5,8 +5,8 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <vector>
 #include <thread>
+#include <vector>
 
 #include "tools/audit.h"
 

@@ -36,8 +36,8 @@ class SignalTaker {
  public:
   SignalTaker() {
     sigfillset(&taken_);
-    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPIPE, SIGTTIN,
-                    SIGTTOU}) {
+    for (int own :
+         {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPIPE, SIGTTIN, SIGTTOU}) {
       sigdelset(&taken_, own);
     }
     // Were it ignored, the child would be reaped before we ask for it.

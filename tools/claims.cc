@@ -12,13 +12,11 @@ constexpr char kTaskmemFile[] = "libtaskmem.so";
 // Files are what the kernel says they are, until they are written to in private.
 bool IsOfProgram(const MappingTag& tag) {
   switch (tag.kind) {
-    case MappingClass::kFileShared:
-      return false;
+    case MappingClass::kFileShared: return false;
     case MappingClass::kFilePrivate:
     case MappingClass::kSystemV:
       return tag.rule == ChargeRule::kLength || tag.rule == ChargeRule::kResidency;
-    default:
-      return true;
+    default: return true;
   }
 }
 
@@ -28,8 +26,7 @@ bool IsStorage(const MappingTag& tag) {
 
 LedgerClass ClassOf(const MappingTag& tag, Allocator allocator) {
   if (IsRuntime(allocator)) return LedgerClass::kManagedHeap;
-  return tag.slot == kUntrackedSlot ? LedgerClass::kUntrackedMappings
-                                    : LedgerClass::kTaskMappings;
+  return tag.slot == kUntrackedSlot ? LedgerClass::kUntrackedMappings : LedgerClass::kTaskMappings;
 }
 
 std::string LabelOf(const MappingTag& tag, const MappingLibrary& library) {
@@ -42,13 +39,10 @@ std::string LabelOf(const MappingTag& tag, const MappingLibrary& library) {
       tag.library == 0 || library.name.empty() ? "an unnamed caller" : library.name;
   if (IsStorage(tag)) return "cached blocks";
   switch (tag.kind) {
-    case MappingClass::kBreak:
-      return "brk heap of " + name;
+    case MappingClass::kBreak: return "brk heap of " + name;
     case MappingClass::kSharedAnonymous:
-    case MappingClass::kSystemV:
-      return "shared memory of " + name;
-    default:
-      return name;
+    case MappingClass::kSystemV: return "shared memory of " + name;
+    default: return name;
   }
 }
 
@@ -97,8 +91,8 @@ void Claims::AddModules(const std::vector<Module>& modules) {
   // What a module has of zeroed data follows its file, often in one range with others' memory.
   for (const Module& module : modules) {
     const bool is_own = module.Name() == kTaskmemFile;
-    Add(module.start, module.end, is_own ? LedgerClass::kOwn : LedgerClass::kImages,
-        kUntrackedSlot, is_own ? kTaskmemFile : "programs and libraries");
+    Add(module.start, module.end, is_own ? LedgerClass::kOwn : LedgerClass::kImages, kUntrackedSlot,
+        is_own ? kTaskmemFile : "programs and libraries");
   }
 }
 

@@ -1,7 +1,6 @@
 #include "tools/command_line.h"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <memory>
 #include <sstream>
@@ -90,10 +89,9 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
     if (option.value_name == nullptr) {
       // "--overflow" is "--overflow=1"; what else stands there is the table's to judge.
       const std::string sentence = Describe(option);
-      run->add_flag(flag + "{1}", sentence)
-          ->each([request, &option](const std::string& value) {
-            request->options[option.name] = value;
-          });
+      run->add_flag(flag + "{1}", sentence)->each([request, &option](const std::string& value) {
+        request->options[option.name] = value;
+      });
       continue;
     }
     run->add_option_function<std::string>(
@@ -142,8 +140,7 @@ Request ParseCommandLine(int argc, char** argv) {
   SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
   run->prefix_command();
   AddTableOptions(run, &run_request);
-  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")
-      ->disable_flag_override();
+  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")->disable_flag_override();
   run->add_option("--stats", run_request.json_file, "Writes the table at exit as JSON.")
       ->type_name("FILE");
   run->add_option("--audit", run_request.audit_file,

@@ -25,9 +25,9 @@ uint64_t g_number = 0;
 
 void SayWhich() {
   char text[128];
-  const int bytes = snprintf(text, sizeof(text), "again: --seed=%llu --only=%llu\n",
-                             static_cast<unsigned long long>(g_seed),
-                             static_cast<unsigned long long>(g_number));
+  const int bytes =
+      snprintf(text, sizeof(text), "again: --seed=%llu --only=%llu\n",
+               static_cast<unsigned long long>(g_seed), static_cast<unsigned long long>(g_number));
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text, static_cast<size_t>(bytes));
 }
 
@@ -48,18 +48,12 @@ uint64_t Below(Random& random, uint64_t end) { return end == 0 ? 0 : random() % 
 // A number that is likely to be wrong somewhere.
 uint64_t Interesting(Random& random) {
   switch (Below(random, 6)) {
-    case 0:
-      return Below(random, 4);
-    case 1:
-      return uint64_t{0} - 1 - Below(random, 4);
-    case 2:
-      return (uint64_t{1} << Below(random, 64)) - Below(random, 3) + 1;
-    case 3:
-      return Below(random, 65536);
-    case 4:
-      return Below(random, uint64_t{1} << 47) & ~uint64_t{4095};
-    default:
-      return random();
+    case 0: return Below(random, 4);
+    case 1: return uint64_t{0} - 1 - Below(random, 4);
+    case 2: return (uint64_t{1} << Below(random, 64)) - Below(random, 3) + 1;
+    case 3: return Below(random, 65536);
+    case 4: return Below(random, uint64_t{1} << 47) & ~uint64_t{4095};
+    default: return random();
   }
 }
 
@@ -79,18 +73,10 @@ void MutateOnce(std::string* input, const std::vector<std::string>& seeds, Rando
       memcpy(input->data() + at, &word, bytes);
       break;
     }
-    case 3:
-      input->erase(at, Below(random, std::min<uint64_t>(left, 64) + 1));
-      break;
-    case 4:
-      input->insert(at, std::to_string(Interesting(random)));
-      break;
-    case 5:
-      input->insert(at, 1 + Below(random, 16), static_cast<char>(random()));
-      break;
-    case 6:
-      input->resize(at);
-      break;
+    case 3: input->erase(at, Below(random, std::min<uint64_t>(left, 64) + 1)); break;
+    case 4: input->insert(at, std::to_string(Interesting(random))); break;
+    case 5: input->insert(at, 1 + Below(random, 16), static_cast<char>(random())); break;
+    case 6: input->resize(at); break;
     default: {
       const std::string& other = seeds[Below(random, seeds.size())];
       const uint64_t from = Below(random, other.size() + 1);

@@ -144,8 +144,7 @@ void AddHeap(const VmStructs& vm, const RemoteMemory& memory, std::vector<JvmPar
 
 }  // namespace
 
-std::vector<JvmPart> FindJvmParts(const std::vector<Module>& modules,
-                                  const RemoteMemory& memory) {
+std::vector<JvmPart> FindJvmParts(const std::vector<Module>& modules, const RemoteMemory& memory) {
   std::vector<JvmPart> parts;
   const auto module = std::find_if(modules.begin(), modules.end(), [](const Module& candidate) {
     return candidate.Name() == "libjvm.so";

@@ -101,9 +101,8 @@ FoundBooks FindMappedBooks(pid_t pid, const struct stat* expected,
     const auto mapping = ParseLine(line);
     if (!mapping) continue;
     // Some file systems show another device in a mapping than in a status.
-    if (expected != nullptr &&
-        (IsFile(*mapping, *expected) ||
-         (mapping->path == real && mapping->inode == expected->st_ino))) {
+    if (expected != nullptr && (IsFile(*mapping, *expected) ||
+                                (mapping->path == real && mapping->inode == expected->st_ino))) {
       return {MappedBooks::kThese, -1, ""};
     }
     std::string_view path = mapping->path;

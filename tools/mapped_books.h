@@ -12,10 +12,10 @@
 namespace taskmem {
 
 enum class MappedBooks {
-  kThese,      // the file that was expected
-  kOthers,     // another one
-  kNone,       // none: what runs there is not under taskmem
-  kUnknown,    // it has ended, or is not ours to look at
+  kThese,    // the file that was expected
+  kOthers,   // another one
+  kNone,     // none: what runs there is not under taskmem
+  kUnknown,  // it has ended, or is not ours to look at
 };
 
 struct FoundBooks {

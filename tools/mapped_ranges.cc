@@ -65,8 +65,7 @@ const MappingLibrary& MappedRanges::LibraryOf(const MappingTag& tag) const {
 
 MappedRanges ReadMappedRanges(const RemoteMemory& memory, const AuditLayout& layout) {
   MappedRanges mapped;
-  if (layout.mappings.map == 0 || !IsPlausible(layout.mappings) ||
-      !HasPlausibleLibraries(layout)) {
+  if (layout.mappings.map == 0 || !IsPlausible(layout.mappings) || !HasPlausibleLibraries(layout)) {
     return mapped;
   }
   std::vector<Row> rows = ReadRows(memory, layout.mappings);

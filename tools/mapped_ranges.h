@@ -25,7 +25,7 @@ struct MappingLibrary {
 };
 
 struct MappedRanges {
-  std::vector<Mapping> ranges;        // in order, without overlaps
+  std::vector<Mapping> ranges;            // in order, without overlaps
   std::vector<MappingLibrary> libraries;  // by MappingTag::library
 
   const MappingLibrary& LibraryOf(const MappingTag& tag) const;

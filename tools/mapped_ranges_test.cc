@@ -21,8 +21,8 @@ struct TestLibrary {
 class MappedRangesTest : public ::testing::Test {
  protected:
   MappedRangesTest()
-      : book_({[](size_t bytes, void*) { return calloc(1, bytes); },
-               [](void*, void*) {}, nullptr}) {  // readers may still look at it
+      : book_({[](size_t bytes, void*) { return calloc(1, bytes); }, [](void*, void*) {},
+               nullptr}) {  // readers may still look at it
     book_.Describe(&layout_.mappings);
     layout_.libraries = reinterpret_cast<uint64_t>(libraries_);
     layout_.library_count = reinterpret_cast<uint64_t>(&library_count_);

@@ -49,8 +49,8 @@ std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
     if (!modules.empty() && range.start < modules.back().end) continue;
     const uint64_t bytes = ModuleBytes(memory, range.start);
     if (bytes != 0 && range.start < RemoteMemory::kAddressEnd) {
-      modules.push_back({range.start, std::min(range.start + bytes, RemoteMemory::kAddressEnd),
-                         range.name});
+      modules.push_back(
+          {range.start, std::min(range.start + bytes, RemoteMemory::kAddressEnd), range.name});
     }
   }
   return modules;

@@ -22,8 +22,7 @@ struct Module {
 };
 
 // In order of address. A file counts where some of it is mapped executable.
-std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
-                                const RemoteMemory& memory);
+std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges, const RemoteMemory& memory);
 
 // The module that contains `address`, or nullptr.
 const Module* FindModule(const std::vector<Module>& modules, uint64_t address);

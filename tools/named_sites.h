@@ -17,8 +17,8 @@ struct NamedFrame {
 };
 
 struct NamedSite {
-  std::vector<NamedFrame> frames;  // the innermost first; empty: nothing is known
-  bool is_cut = false;             // there were more
+  std::vector<NamedFrame> frames;   // the innermost first; empty: nothing is known
+  bool is_cut = false;              // there were more
   const TaskAudit* task = nullptr;  // nullptr: untracked
   uint64_t bytes = 0;
   uint64_t error_bytes = 0;  // the truth is within that of `bytes`, in 95 of 100 cases

@@ -32,8 +32,7 @@ TEST(RangeRules, KnowWhatTheKernelNames) {
   EXPECT_EQ(LabelOf("7ffe78bd1000-7ffe78bd3000 r-xp 00000000 00:00 0    [vdso]"), "vdso");
   EXPECT_EQ(LabelOf("7ffe78bcd000-7ffe78bd1000 r--p 00000000 00:00 0    [vvar]"), "vdso");
   EXPECT_EQ(LabelOf("7ffe78bcd000-7ffe78bd1000 r--p 00000000 00:00 0    [vvar_vclock]"), "vdso");
-  EXPECT_EQ(LabelOf("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]"),
-            "vdso");
+  EXPECT_EQ(LabelOf("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]"), "vdso");
   EXPECT_EQ(LabelOf("5601d0a00000-5601d0a21000 rw-p 00000000 00:00 0    [heap]"), "brk heap");
 }
 

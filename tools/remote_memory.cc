@@ -88,8 +88,7 @@ RemoteMemory::Residency RemoteMemory::CountResident(uint64_t start, uint64_t end
   Residency residency;
   VisitPages(start, end, [&](size_t, uint64_t entry) {
     if ((entry & kPresent) == 0) return;
-    ((entry & (kOfFile | kExclusive)) != 0 ? residency.bytes : residency.maybe_bytes) +=
-        kPageBytes;
+    ((entry & (kOfFile | kExclusive)) != 0 ? residency.bytes : residency.maybe_bytes) += kPageBytes;
   });
   return residency;
 }

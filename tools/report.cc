@@ -85,13 +85,13 @@ Row RestRow(const std::vector<TaskStats>& tasks, size_t first) {
 
 // Where --memory has gone. The parts add up, but for what changed while they were read.
 std::string PoolLine(const PoolUsage& pools) {
-  std::string line = fmt::format(
-      "  memory {}: execution {}, storage {}, unmanaged {}",
-      pools.memory_bytes      ? HumanBytes(*pools.memory_bytes)
-      : pools.is_memory_known ? "unlimited"
-                              : "not looked up yet",
-      HumanBytes(pools.execution_used_bytes), HumanBytes(pools.storage_used_bytes),
-      HumanBytes(pools.unmanaged_bytes));
+  std::string line =
+      fmt::format("  memory {}: execution {}, storage {}, unmanaged {}",
+                  pools.memory_bytes      ? HumanBytes(*pools.memory_bytes)
+                  : pools.is_memory_known ? "unlimited"
+                                          : "not looked up yet",
+                  HumanBytes(pools.execution_used_bytes), HumanBytes(pools.storage_used_bytes),
+                  HumanBytes(pools.unmanaged_bytes));
   if (pools.overdrawn_bytes != 0) {
     line += fmt::format(", overdrawn {}", HumanBytes(pools.overdrawn_bytes));
   }
@@ -161,8 +161,7 @@ std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines p
 }
 
 std::string FormatProcessList(const std::vector<ProcessStats>& processes) {
-  std::vector<Row> rows = {
-      {"pid", "program", "charged", "peak", "resident", "tasks", "untracked"}};
+  std::vector<Row> rows = {{"pid", "program", "charged", "peak", "resident", "tasks", "untracked"}};
   for (const ProcessStats& process : processes) {
     const auto tasks = std::count_if(process.tasks.begin(), process.tasks.end(),
                                      [](const TaskStats& task) { return task.id.has_value(); });

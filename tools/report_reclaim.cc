@@ -13,23 +13,19 @@ std::string Milliseconds(uint64_t ns) {
   return fmt::format("{:.1f} ms", static_cast<double>(ns) / 1e6);
 }
 
-std::string Times(uint64_t count) {
-  return count == 1 ? "once" : fmt::format("{} times", count);
-}
+std::string Times(uint64_t count) { return count == 1 ? "once" : fmt::format("{} times", count); }
 
 // Each thing that was done, and nothing of what was not.
 std::string Describe(const ReclaimStats& reclaim) {
   std::vector<std::string> parts;
   if (reclaim.spill_calls != 0) {
     parts.push_back(fmt::format("spilled {} of {} asked, {}", HumanBytes(reclaim.spill_freed_bytes),
-                                HumanBytes(reclaim.spill_asked_bytes),
-                                Times(reclaim.spill_calls)));
+                                HumanBytes(reclaim.spill_asked_bytes), Times(reclaim.spill_calls)));
   }
   if (reclaim.soft_spill_calls != 0) {
-    parts.push_back(fmt::format("spilled {} of {} asked at the soft limit, {}",
-                                HumanBytes(reclaim.soft_spill_freed_bytes),
-                                HumanBytes(reclaim.soft_spill_asked_bytes),
-                                Times(reclaim.soft_spill_calls)));
+    parts.push_back(fmt::format(
+        "spilled {} of {} asked at the soft limit, {}", HumanBytes(reclaim.soft_spill_freed_bytes),
+        HumanBytes(reclaim.soft_spill_asked_bytes), Times(reclaim.soft_spill_calls)));
   }
   if (reclaim.evicted_blocks != 0) {
     parts.push_back(fmt::format("evicted {} in {} block{}", HumanBytes(reclaim.evicted_bytes),
@@ -42,11 +38,10 @@ std::string Describe(const ReclaimStats& reclaim) {
     parts.push_back(fmt::format("read {} back", HumanBytes(reclaim.read_bytes)));
   }
   if (reclaim.peak_overflow_bytes != 0) {
-    parts.push_back(fmt::format("overflow {}, peak {}, out {}, back {}",
-                                HumanBytes(reclaim.overflow_bytes),
-                                HumanBytes(reclaim.peak_overflow_bytes),
-                                HumanBytes(reclaim.pushed_out_bytes),
-                                HumanBytes(reclaim.returned_bytes)));
+    parts.push_back(
+        fmt::format("overflow {}, peak {}, out {}, back {}", HumanBytes(reclaim.overflow_bytes),
+                    HumanBytes(reclaim.peak_overflow_bytes), HumanBytes(reclaim.pushed_out_bytes),
+                    HumanBytes(reclaim.returned_bytes)));
   }
   if (reclaim.waits != 0) {
     parts.push_back(

@@ -159,9 +159,9 @@ TEST(FormatJson, HasEveryField) {
                            "resident_bytes", "peak_resident_bytes", "refusals"}) {
     EXPECT_TRUE(json["process"][name].is_number_unsigned()) << name;
   }
-  for (const char* name : {"execution_size_bytes", "execution_used_bytes", "storage_size_bytes",
-                           "storage_used_bytes", "unmanaged_bytes", "overdrawn_bytes",
-                           "active_tasks"}) {
+  for (const char* name :
+       {"execution_size_bytes", "execution_used_bytes", "storage_size_bytes", "storage_used_bytes",
+        "unmanaged_bytes", "overdrawn_bytes", "active_tasks"}) {
     EXPECT_TRUE(json["pools"][name].is_number_unsigned()) << name;
   }
   EXPECT_TRUE(json["pools"]["memory_bytes"].is_null());
@@ -169,9 +169,9 @@ TEST(FormatJson, HasEveryField) {
   EXPECT_EQ(json["tasks"][0]["task_id"], UINT64_MAX - 1);
   EXPECT_EQ(json["tasks"][0]["quota_bytes"], 64);
   EXPECT_EQ(json["tasks"][0]["granted_bytes"], 128);
-  for (const char* name : {"charged_bytes", "peak_charged_bytes", "retained_bytes", "refusals",
-                           "overdraft_bytes", "peak_overdraft_bytes", "overdrafts", "threads",
-                           "pages"}) {
+  for (const char* name :
+       {"charged_bytes", "peak_charged_bytes", "retained_bytes", "refusals", "overdraft_bytes",
+        "peak_overdraft_bytes", "overdrafts", "threads", "pages"}) {
     EXPECT_TRUE(json["tasks"][0][name].is_number_unsigned()) << name;
   }
   EXPECT_TRUE(json["tasks"][1]["task_id"].is_null());

@@ -124,7 +124,7 @@ struct Collected {
 // What is needed to start the program, and to find its books afterwards.
 struct Preparation {
   Options options;
-  std::string program;  // its path
+  std::string program;                  // its path
   std::vector<std::string> stats_dirs;  // none: nothing can be read
   std::string session;
   std::unique_ptr<RunListener> listener;
@@ -192,8 +192,7 @@ void Report(const RunRequest& request, const Options& options, const Collected& 
                      [](const ProcessStats& a, const ProcessStats& b) {
                        return a.peak_charged_bytes > b.peak_charged_bytes;
                      });
-    const PoolLines pool_lines =
-        DividesMemory(options) ? PoolLines::kAll : PoolLines::kWhereShort;
+    const PoolLines pool_lines = DividesMemory(options) ? PoolLines::kAll : PoolLines::kWhereShort;
     WriteText(STDERR_FILENO, FormatTables(processes, pool_lines));
   }
   if (request.json_file.empty()) return;
@@ -230,8 +229,8 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
     WriteText(STDERR_FILENO, FormatAudit(*moment.audit, sites));
   }
   if (peak == nullptr) {
-    Say("{}", watcher.error().empty() ? "the program ended before it could be audited"
-                                      : watcher.error());
+    Say("{}",
+        watcher.error().empty() ? "the program ended before it could be audited" : watcher.error());
   }
   if (file == "-") return;
   const std::string text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);

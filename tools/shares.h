@@ -12,7 +12,7 @@ namespace taskmem {
 
 struct Shares {
   std::map<std::pair<LedgerClass, uint32_t>, uint64_t> bytes;  // by class and task slot
-  uint64_t covered_bytes = 0;  // of address space, resident or not
+  uint64_t covered_bytes = 0;                                  // of address space, resident or not
 
   void Add(LedgerClass ledger_class, uint32_t slot, uint64_t resident_bytes) {
     if (resident_bytes != 0) bytes[{ledger_class, slot}] += resident_bytes;

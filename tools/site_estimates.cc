@@ -89,9 +89,9 @@ class SiteSum {
   std::vector<SiteEstimate> Take() {
     std::vector<SiteEstimate> sites;
     for (auto& [key, site] : by_stack_) sites.push_back(std::move(site));
-    std::stable_sort(
-        sites.begin(), sites.end(),
-        [](const SiteEstimate& a, const SiteEstimate& b) { return a.bytes > b.bytes; });
+    std::stable_sort(sites.begin(), sites.end(), [](const SiteEstimate& a, const SiteEstimate& b) {
+      return a.bytes > b.bytes;
+    });
     return sites;
   }
 
@@ -167,9 +167,8 @@ void AddMappings(const RemoteMemory& memory, const Head& head, const MappedRange
 
 }  // namespace
 
-SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head_address,
-                        AllocatorView* allocator, const MappedRanges& mapped,
-                        const std::vector<MemoryRange>& ranges) {
+SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head_address, AllocatorView* allocator,
+                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges) {
   SiteEstimates estimates;
   const auto head = head_address != 0 ? memory.Read<Head>(head_address) : std::nullopt;
   if (!head || head->interval_bytes == 0 || head->interval_bytes > kMostBytes) return estimates;

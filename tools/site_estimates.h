@@ -18,9 +18,9 @@ struct SiteEstimate {
   std::vector<uint64_t> frames;  // return addresses, the innermost first
   uint32_t flags = 0;            // SiteFlags
   uint32_t slot = 0;
-  uint64_t bytes = 0;    // estimate of the bytes asked for
+  uint64_t bytes = 0;  // estimate of the bytes asked for
   uint64_t samples = 0;
-  double variance = 0;   // of the estimate
+  double variance = 0;  // of the estimate
 
   // Half of an interval that holds the truth in 95 of 100 cases.
   uint64_t ErrorBytes() const;

@@ -68,8 +68,8 @@ void ParseField(std::string_view line, MemoryRange* range) {
 }  // namespace
 
 std::string MemoryRange::Permissions() const {
-  return fmt::format("{}{}{}{}", readable ? 'r' : '-', writable ? 'w' : '-',
-                     executable ? 'x' : '-', shared ? 's' : 'p');
+  return fmt::format("{}{}{}{}", readable ? 'r' : '-', writable ? 'w' : '-', executable ? 'x' : '-',
+                     shared ? 's' : 'p');
 }
 
 std::vector<MemoryRange> ParseSmaps(std::string_view text) {

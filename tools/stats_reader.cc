@@ -1,8 +1,8 @@
 #include "tools/stats_reader.h"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <fmt/format.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -102,8 +102,7 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
     task.reclaim = ReadReclaim(snapshot.Reclaim(slot));
     process->charged_bytes += task.charged_bytes;
     // The header's peak is exact only to some KiB for each thread.
-    process->peak_charged_bytes =
-        std::max(process->peak_charged_bytes, task.peak_charged_bytes);
+    process->peak_charged_bytes = std::max(process->peak_charged_bytes, task.peak_charged_bytes);
     process->refusals += task.refusals;
     if (slot < kFirstTaskSlot && slot != kStorageSlot) {
       process->pools.unmanaged_bytes += task.charged_bytes;
@@ -152,8 +151,8 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
   ReadBooks(snapshot, &process);
-  process.peak_charged_bytes = std::max({process.peak_charged_bytes, process.charged_bytes,
-                                         header.peak_charged_bytes.load()});
+  process.peak_charged_bytes = std::max(
+      {process.peak_charged_bytes, process.charged_bytes, header.peak_charged_bytes.load()});
   if (process.is_alive) {
     const ResidentBytes resident = ReadResidentBytes(process.pid);
     process.resident_bytes = resident.now;

@@ -46,8 +46,8 @@ struct TaskStats {
   std::optional<uint64_t> quota_bytes;
   uint64_t charged_bytes = 0;
   std::optional<uint64_t> granted_bytes;  // acquired from the pools; nothing: draws on none
-  uint64_t peak_charged_bytes = 0;  // never less than charged_bytes
-  uint64_t retained_bytes = 0;      // charged_bytes where the task has ended
+  uint64_t peak_charged_bytes = 0;        // never less than charged_bytes
+  uint64_t retained_bytes = 0;            // charged_bytes where the task has ended
   uint64_t refusals = 0;
   uint64_t overdraft_bytes = 0;
   uint64_t peak_overdraft_bytes = 0;
@@ -79,7 +79,7 @@ struct ProcessStats {
   bool has_left = false;
   std::string session;
   std::string program;
-  uint64_t charged_bytes = 0;  // of all books
+  uint64_t charged_bytes = 0;       // of all books
   uint64_t peak_charged_bytes = 0;  // never less than that, or than any book's peak
   uint64_t untracked_bytes = 0;
   uint64_t peak_untracked_bytes = 0;

@@ -16,8 +16,8 @@ constexpr uint32_t kMostPid = 1 << 22;  // the kernel's limit
 // Reads as far as the file goes.
 void ReadAt(int fd, uint64_t offset, void* to, size_t bytes) {
   for (size_t done = 0; done < bytes;) {
-    const ssize_t got = pread(fd, static_cast<char*>(to) + done, bytes - done,
-                              static_cast<off_t>(offset + done));
+    const ssize_t got =
+        pread(fd, static_cast<char*>(to) + done, bytes - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return;
     done += static_cast<size_t>(got);
@@ -42,8 +42,7 @@ bool IsTrusted(int fd, const StatsHeader& header) {
   if (fstat(fd, &file) != 0) return false;
   if (file.st_uid == geteuid()) return true;
   const auto pid = static_cast<pid_t>(header.pid);
-  return geteuid() == 0 &&
-         (!IsAlive(pid, header.start_time) || EffectiveUser(pid) == file.st_uid);
+  return geteuid() == 0 && (!IsAlive(pid, header.start_time) || EffectiveUser(pid) == file.st_uid);
 }
 
 // The identity as it was between two copies of a book, `before` and `after`. Nothing where it

@@ -47,8 +47,7 @@ size_t TakeCharacter(std::string_view text, uint32_t* character) {
 bool IsControl(uint32_t character) {
   return character < 0x20 || (character >= 0x7f && character <= 0x9f) ||
          (character >= 0x2028 && character <= 0x202e) ||
-         (character >= 0x2066 && character <= 0x2069) || character == 0x200e ||
-         character == 0x200f;
+         (character >= 0x2066 && character <= 0x2069) || character == 0x200e || character == 0x200f;
 }
 
 }  // namespace

@@ -28,10 +28,16 @@ TEST(Printable, HidesControlCharacters) { EXPECT_EQ(Printable("a\n\x1b[0m", 9), 
 TEST(Printable, HasNoControlCharacters) {
   EXPECT_EQ(Printable("a\x1b[31mb\x7f\n"), "a?[31mb??");
   // C1, as UTF-8 and as single bytes.
-  EXPECT_EQ(Printable("a\xc2\x9b" "31m\xc2\x80\xc2\x9f\xc2\xa0"), "a?31m??\xc2\xa0");
-  EXPECT_EQ(Printable("a\x9b" "31m"), "a?31m");
+  EXPECT_EQ(Printable("a\xc2\x9b"
+                      "31m\xc2\x80\xc2\x9f\xc2\xa0"),
+            "a?31m??\xc2\xa0");
+  EXPECT_EQ(Printable("a\x9b"
+                      "31m"),
+            "a?31m");
   // What turns the direction of a text.
-  EXPECT_EQ(Printable("a\xe2\x80\xae" "b"), "a?b");
+  EXPECT_EQ(Printable("a\xe2\x80\xae"
+                      "b"),
+            "a?b");
 }
 
 TEST(Printable, IsUtf8) {

@@ -16,8 +16,8 @@ namespace taskmem::bench {
 namespace {
 
 struct Line {
-  const char* name;       // as api_cost_child prints it
-  const char* compared;   // the name of the same thing without taskmem, or nullptr
+  const char* name;      // as api_cost_child prints it
+  const char* compared;  // the name of the same thing without taskmem, or nullptr
   const char* sentence;
   double bar_nanoseconds;  // 0: shown, not judged
 };

@@ -116,11 +116,11 @@ struct Means {
 
 // Prints a program's line under one configuration; false where it misses. Only
 // taskmem has a bar.
-bool PrintLine(const Program& program, const Configuration& configuration,
-               const Samples& samples, const Samples& reference, bool judge_cpu, Means* means) {
+bool PrintLine(const Program& program, const Configuration& configuration, const Samples& samples,
+               const Samples& reference, bool judge_cpu, Means* means) {
   if (!samples.failure.empty()) {
-    std::printf("%-9s %-16s FAILED: %s\n", program.name.c_str(),
-                configuration.name.c_str(), samples.failure.c_str());
+    std::printf("%-9s %-16s FAILED: %s\n", program.name.c_str(), configuration.name.c_str(),
+                samples.failure.c_str());
     means->failed = true;
     return !IsTaskmem(configuration);
   }
@@ -156,8 +156,8 @@ bool PrintMeans(const Configuration& configuration, const Means& means, bool jud
   const double wall = GeometricMean(means.wall);
   const double cpu = GeometricMean(means.cpu);
   const double memory = GeometricMean(means.memory);
-  std::printf("%-9s %-16s %8s %7s %8s %9s %7.3f %7.3f %7.3f", "geomean",
-              configuration.name.c_str(), "", "", "", "", wall, cpu, memory);
+  std::printf("%-9s %-16s %8s %7s %8s %9s %7.3f %7.3f %7.3f", "geomean", configuration.name.c_str(),
+              "", "", "", "", wall, cpu, memory);
   bool pass = true;
   if (IsTaskmem(configuration)) {
     pass = !means.failed && (judge_cpu ? cpu : wall) <= kMaxTimeMean && memory <= kMaxMemoryMean;

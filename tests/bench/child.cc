@@ -171,8 +171,7 @@ std::optional<std::string> Flags::Take(std::string_view name) {
   return std::nullopt;
 }
 
-uint64_t TakeNumber(Flags& flags, std::string_view name, uint64_t default_value,
-                    uint64_t minimum) {
+uint64_t TakeNumber(Flags& flags, std::string_view name, uint64_t default_value, uint64_t minimum) {
   const std::optional<std::string> text = flags.Take(name);
   if (!text) return default_value;
   char* end = nullptr;

@@ -110,8 +110,8 @@ void PrintCharges(bool shares_task, uint64_t most_bytes, uint64_t rounds) {
               static_cast<unsigned long long>(most_bytes >> 10));
   std::printf("%7s | %-26s | %-26s | %-12s |\n", "", "cpu ns, charge and credit",
               "million charges a second", "pool entries");
-  std::printf("%7s | %8s %8s %8s | %8s %8s %8s | %12s | %s\n", "threads", "book", "grants",
-              "every", "book", "grants", "every", "a million", "cores");
+  std::printf("%7s | %8s %8s %8s | %8s %8s %8s | %12s | %s\n", "threads", "book", "grants", "every",
+              "book", "grants", "every", "a million", "cores");
   Charges of_one_thread;
   for (const int threads : kThreadCounts) {
     Charges rows[3];
@@ -146,8 +146,7 @@ void PrintProgram(const ProgramLoad& load, const std::string& child,
   std::printf("\n");
   for (const int threads : kThreadCounts) {
     Command command = {{child, std::to_string(threads)}, {}};
-    command.arguments.insert(command.arguments.end(), load.arguments.begin(),
-                             load.arguments.end());
+    command.arguments.insert(command.arguments.end(), load.arguments.begin(), load.arguments.end());
     command.disable_huge_pages = true;
     std::vector<std::vector<double>> cpu(configurations.size());
     std::string expected;

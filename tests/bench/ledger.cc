@@ -113,8 +113,7 @@ class Ledger {
 
 // Goes from level to level, now and then some steps back. Returns the calls of the pools.
 template <ChargePath kPath>
-uint64_t Walk(Ledger& ledger, uint32_t slot, uint64_t seed, uint64_t most_bytes,
-              uint64_t charges) {
+uint64_t Walk(Ledger& ledger, uint32_t slot, uint64_t seed, uint64_t most_bytes, uint64_t charges) {
   Random random(seed);
   const uint64_t most = most_bytes / kStepBytes;
   uint64_t held = 0;
@@ -137,11 +136,10 @@ uint64_t Walk(Ledger& ledger, uint32_t slot, uint64_t seed, uint64_t most_bytes,
   return calls;
 }
 
-uint64_t WalkOn(ChargePath path, Ledger& ledger, uint32_t slot, uint64_t seed,
-                uint64_t most_bytes, uint64_t charges) {
+uint64_t WalkOn(ChargePath path, Ledger& ledger, uint32_t slot, uint64_t seed, uint64_t most_bytes,
+                uint64_t charges) {
   switch (path) {
-    case ChargePath::kBook:
-      return Walk<ChargePath::kBook>(ledger, slot, seed, most_bytes, charges);
+    case ChargePath::kBook: return Walk<ChargePath::kBook>(ledger, slot, seed, most_bytes, charges);
     case ChargePath::kGrants:
       return Walk<ChargePath::kGrants>(ledger, slot, seed, most_bytes, charges);
     case ChargePath::kEveryCharge:
@@ -181,8 +179,8 @@ ChargeCost MeasureCharges(ChargePath path, const ChargeLoad& load) {
   }
   pthread_barrier_destroy(&barrier);
   const auto charges = static_cast<double>(each * threads);
-  const double wall = *std::max_element(end.begin(), end.end()) -
-                      *std::min_element(begin.begin(), begin.end());
+  const double wall =
+      *std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end());
   return {cpu_sum / charges, charges / wall * 1e9, cpu_sum / wall,
           static_cast<double>(calls) / charges * 1e6};
 }

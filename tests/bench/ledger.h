@@ -15,16 +15,16 @@ enum class ChargePath {
 
 struct ChargeLoad {
   int threads = 1;
-  bool shares_task = false;     // all threads work for one task; else each for its own
-  uint64_t most_bytes = 0;      // a thread holds up to this, and less than a step at times
-  uint64_t charges = 0;         // of all threads together; each is credited, too
+  bool shares_task = false;  // all threads work for one task; else each for its own
+  uint64_t most_bytes = 0;   // a thread holds up to this, and less than a step at times
+  uint64_t charges = 0;      // of all threads together; each is credited, too
 };
 
 struct ChargeCost {
   double cpu_nanoseconds;  // of a charge and its credit, all threads' time
   double charges_per_second;
-  double processors;       // CPU time for each second of the clock
-  double pool_entries;     // for a million charges: calls that take the pools' lock
+  double processors;    // CPU time for each second of the clock
+  double pool_entries;  // for a million charges: calls that take the pools' lock
 };
 
 // Every thread goes to and fro between random levels in steps of 4 KiB.

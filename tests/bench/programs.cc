@@ -17,9 +17,9 @@ struct HardCase {
   double max_memory;
 };
 constexpr HardCase kHardCases[] = {
-    {"requests", 1.5, 1.5},  {"switching", 1.3, 1.5}, {"addresses", 1.05, 1.25},
+    {"requests", 1.5, 1.5},    {"switching", 1.3, 1.5}, {"addresses", 1.05, 1.25},
     {"untouched", 1.05, 1.25}, {"callocs", 1.05, 1.15}, {"medium", 1.05, 1.25},
-    {"aligned", 1.05, 1.25}, {"growing", 1.1, 1.25},  {"crossfree", 1.0, 1.2},
+    {"aligned", 1.05, 1.25},   {"growing", 1.1, 1.25},  {"crossfree", 1.0, 1.2},
     {"inturn", 1.1, 1.1},
 };
 
@@ -81,7 +81,10 @@ std::vector<Program> MakePrograms(const std::string& only, std::vector<std::stri
   }
   for (const HardCase& hard : kHardCases) {
     if (!only.empty() && only != hard.name) continue;
-    programs.push_back({hard.name, {{workloads, hard.name}, {}}, hard.max_time, hard.max_memory,
+    programs.push_back({hard.name,
+                        {{workloads, hard.name}, {}},
+                        hard.max_time,
+                        hard.max_memory,
                         /*is_in_means=*/false});
   }
   if (only.empty() || only == "python") {
@@ -91,9 +94,8 @@ std::vector<Program> MakePrograms(const std::string& only, std::vector<std::stri
     } else {
       g_script_path = WriteScript();
       // A fixed hash seed: else the order of sets, and so the work, varies.
-      programs.push_back({"python",
-                          {{python, "-S", g_script_path},
-                           {"PYTHONMALLOC=malloc", "PYTHONHASHSEED=0"}}});
+      programs.push_back(
+          {"python", {{python, "-S", g_script_path}, {"PYTHONMALLOC=malloc", "PYTHONHASHSEED=0"}}});
     }
   }
   if (programs.empty() && notes->empty()) Fail("no program is called " + only);

@@ -36,8 +36,7 @@ constexpr Line kLines[] = {
 void Run(const std::string& child, const Configuration& configuration,
          std::map<std::string, std::vector<double>>* costs) {
   // No request may be let through because there were many.
-  const Outcome outcome =
-      Run({{child}, {"TASKMEM_REFUSAL_BUDGET=1000000000"}}, configuration);
+  const Outcome outcome = Run({{child}, {"TASKMEM_REFUSAL_BUDGET=1000000000"}}, configuration);
   if (!outcome.failure.empty()) Fail(outcome.failure + "\n" + outcome.errors);
   std::istringstream output(outcome.output);
   std::string name;

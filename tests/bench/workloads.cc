@@ -9,14 +9,16 @@ namespace taskmem::bench {
 namespace {
 
 constexpr Workload kWorkloads[] = {
-    {"pingpong", RunPingPong}, {"random", RunRandom},   {"large", RunLarge},
-    {"tree", RunTree},         {"strings", RunStrings}, {"larson", RunLarson},
-    {"xmalloc", RunXmalloc},   {"mstress", RunMstress}, {"churn", RunChurn},
-    {"sh", RunSh},
-    {"requests", RunRequests}, {"switching", RunSwitching}, {"addresses", RunAddresses},
-    {"untouched", RunUntouched}, {"callocs", RunCallocs}, {"medium", RunMedium},
-    {"aligned", RunAligned}, {"growing", RunGrowing}, {"crossfree", RunCrossFree},
-    {"inturn", RunInTurn},
+    {"pingpong", RunPingPong},   {"random", RunRandom},
+    {"large", RunLarge},         {"tree", RunTree},
+    {"strings", RunStrings},     {"larson", RunLarson},
+    {"xmalloc", RunXmalloc},     {"mstress", RunMstress},
+    {"churn", RunChurn},         {"sh", RunSh},
+    {"requests", RunRequests},   {"switching", RunSwitching},
+    {"addresses", RunAddresses}, {"untouched", RunUntouched},
+    {"callocs", RunCallocs},     {"medium", RunMedium},
+    {"aligned", RunAligned},     {"growing", RunGrowing},
+    {"crossfree", RunCrossFree}, {"inturn", RunInTurn},
 };
 
 }  // namespace

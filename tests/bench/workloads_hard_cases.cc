@@ -18,8 +18,8 @@ char* NewWritten(size_t bytes) {
   return block;
 }
 
-// 64 live blocks, one of them replaced at a time, by random. make(turn, random, &block) makes the new
-// one; the sum of what it returns is the checksum.
+// 64 live blocks, one of them replaced at a time, by random. make(turn, random, &block) makes the
+// new one; the sum of what it returns is the checksum.
 template <typename Make>
 uint64_t ReplaceBlocks(int turns, uint64_t seed, Make make) {
   char* live[64] = {};

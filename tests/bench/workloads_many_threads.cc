@@ -227,8 +227,8 @@ uint64_t RunSh() {
     uint64_t bytes = 0;
     for (int piece = 0; piece < kPieces; ++piece) {
       while (live.size() < kLive) {
-        const unsigned shift = static_cast<unsigned>(
-            std::min({random.Below(9), random.Below(9), random.Below(9)}));
+        const unsigned shift =
+            static_cast<unsigned>(std::min({random.Below(9), random.Below(9), random.Below(9)}));
         live.push_back(NewTagged(random.Between(size_t{16} << shift, size_t{32} << shift)));
       }
       // A run of neighbours, from anywhere: old and young blocks die together.

@@ -16,21 +16,15 @@ bool HasDataKeys(const std::string& name) {
 
 bool SaysNothing(const Json& value) {
   switch (value.type()) {
-    case Json::value_t::null:
-      return true;
-    case Json::value_t::boolean:
-      return !value.get<bool>();
+    case Json::value_t::null: return true;
+    case Json::value_t::boolean: return !value.get<bool>();
     case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned:
-      return value.get<int64_t>() == 0;
-    case Json::value_t::number_float:
-      return value.get<double>() == 0;
+    case Json::value_t::number_unsigned: return value.get<int64_t>() == 0;
+    case Json::value_t::number_float: return value.get<double>() == 0;
     case Json::value_t::string:
     case Json::value_t::array:
-    case Json::value_t::object:
-      return value.empty() || value == "";
-    default:
-      return false;
+    case Json::value_t::object: return value.empty() || value == "";
+    default: return false;
   }
 }
 

@@ -124,9 +124,8 @@ Outcome Text(const Json&, const Json& in) {
 
 ConfigOperation FindConfigOperation(const std::string& op) {
   static const ConfigOperations kOperations = {
-      {"address", Address},     {"construct", Construct},
-      {"pack", Pack},           {"page_size", PageSize},
-      {"text", Text},           {"size_from_config", SizeFromConfig},
+      {"address", Address},    {"construct", Construct}, {"pack", Pack},
+      {"page_size", PageSize}, {"text", Text},           {"size_from_config", SizeFromConfig},
   };
   for (const ConfigOperations* operations : {&kOperations, &LevelOperations()}) {
     const auto operation = operations->find(op);

@@ -24,14 +24,10 @@ const SpillFailure* FailureOf(Behaviour behaviour) {
   // Java's exception has no message.
   static const SpillFailure kClosed = {ErrorCode::kSpillInterrupted, "", "closed"};
   switch (behaviour) {
-    case Behaviour::kIoError:
-      return &kIo;
-    case Behaviour::kInterrupted:
-      return &kInterrupted;
-    case Behaviour::kClosed:
-      return &kClosed;
-    default:
-      return nullptr;
+    case Behaviour::kIoError: return &kIo;
+    case Behaviour::kInterrupted: return &kInterrupted;
+    case Behaviour::kClosed: return &kClosed;
+    default: return nullptr;
   }
 }
 
@@ -106,29 +102,21 @@ int64_t TraceConsumer::FreeSome(int64_t bytes, bool is_self) {
     case Behaviour::kExactNotSelf:
       if (is_self) return 0;
       [[fallthrough]];
-    case Behaviour::kExact:
-      freed = std::min(bytes, used());
-      break;
+    case Behaviour::kExact: freed = std::min(bytes, used()); break;
     case Behaviour::kAllNotSelf:
       if (is_self) return 0;
       [[fallthrough]];
     case Behaviour::kAll:
-    case Behaviour::kSilent:
-      freed = used();
-      break;
-    case Behaviour::kHalf:
-      freed = used() / 2;
-      break;
+    case Behaviour::kSilent: freed = used(); break;
+    case Behaviour::kHalf: freed = used() / 2; break;
     case Behaviour::kPagesNotSelf:
       if (is_self) return 0;
       [[fallthrough]];
-    case Behaviour::kPages:
-      return FreePages(bytes);
+    case Behaviour::kPages: return FreePages(bytes);
     case Behaviour::kNone:
     case Behaviour::kIoError:
     case Behaviour::kInterrupted:
-    case Behaviour::kClosed:
-      return 0;
+    case Behaviour::kClosed: return 0;
   }
   // More may have been freed than was acquired.
   if (freed <= 0) return 0;

@@ -27,27 +27,27 @@ LockWait Waiting(StepRun& run) {
 }
 
 Outcome LockRead(World& world, StepRun&, const Json& in) {
-  return Answered(world.blocks.infos.LockForReading(BlockIdOf(in.at("block")), Locker(in),
-                                                    LockWait::None()),
-                  LockOutcome::kLocked, in);
+  return Answered(
+      world.blocks.infos.LockForReading(BlockIdOf(in.at("block")), Locker(in), LockWait::None()),
+      LockOutcome::kLocked, in);
 }
 
 Outcome LockReadWait(World& world, StepRun& run, const Json& in) {
-  return Answered(world.blocks.infos.LockForReading(BlockIdOf(in.at("block")), Locker(in),
-                                                    Waiting(run)),
-                  LockOutcome::kLocked, in);
+  return Answered(
+      world.blocks.infos.LockForReading(BlockIdOf(in.at("block")), Locker(in), Waiting(run)),
+      LockOutcome::kLocked, in);
 }
 
 Outcome LockWrite(World& world, StepRun&, const Json& in) {
-  return Answered(world.blocks.infos.LockForWriting(BlockIdOf(in.at("block")), Locker(in),
-                                                    LockWait::None()),
-                  LockOutcome::kLocked, in);
+  return Answered(
+      world.blocks.infos.LockForWriting(BlockIdOf(in.at("block")), Locker(in), LockWait::None()),
+      LockOutcome::kLocked, in);
 }
 
 Outcome LockWriteWait(World& world, StepRun& run, const Json& in) {
-  return Answered(world.blocks.infos.LockForWriting(BlockIdOf(in.at("block")), Locker(in),
-                                                    Waiting(run)),
-                  LockOutcome::kLocked, in);
+  return Answered(
+      world.blocks.infos.LockForWriting(BlockIdOf(in.at("block")), Locker(in), Waiting(run)),
+      LockOutcome::kLocked, in);
 }
 
 Outcome LockNewWait(World& world, StepRun& run, const Json& in) {
@@ -91,16 +91,11 @@ Outcome TaskStart(World& world, StepRun&, const Json& in) {
 
 const Operations& LockOperations() {
   static const Operations kOperations = {
-      {"downgrade", Downgrade},
-      {"lock_new_wait", LockNewWait},
-      {"lock_read", LockRead},
-      {"lock_read_wait", LockReadWait},
-      {"lock_write", LockWrite},
-      {"lock_write_wait", LockWriteWait},
-      {"release_all_locks", ReleaseAll},
-      {"remove_info", RemoveInfo},
-      {"task_start", TaskStart},
-      {"unlock", Unlock},
+      {"downgrade", Downgrade},          {"lock_new_wait", LockNewWait},
+      {"lock_read", LockRead},           {"lock_read_wait", LockReadWait},
+      {"lock_write", LockWrite},         {"lock_write_wait", LockWriteWait},
+      {"release_all_locks", ReleaseAll}, {"remove_info", RemoveInfo},
+      {"task_start", TaskStart},         {"unlock", Unlock},
   };
   return kOperations;
 }

@@ -12,10 +12,8 @@ int64_t TaskId(const Json& in) { return in.value("task", int64_t{0}); }
 MemoryMode Mode(const Json& in) { return ModeOf(in.at("mode")); }
 
 Outcome AcquireExecution(World& world, StepRun& run, const Json& in) {
-  const ExecutionRequest request = {.bytes = Bytes(in),
-                                    .task = TaskId(in),
-                                    .mode = Mode(in),
-                                    .cancellation = run.cancellation};
+  const ExecutionRequest request = {
+      .bytes = Bytes(in), .task = TaskId(in), .mode = Mode(in), .cancellation = run.cancellation};
   return AnswerOrFailure(world.pools.AcquireExecutionMemory(request), Caller::kManager);
 }
 

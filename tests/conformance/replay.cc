@@ -57,8 +57,7 @@ Scripts ScriptsOf(const Trace& trace) {
 // The steps of one set-up, one after the other.
 class Player {
  public:
-  explicit Player(Trace trace)
-      : trace_(std::move(trace)), world_(trace_) {
+  explicit Player(Trace trace) : trace_(std::move(trace)), world_(trace_) {
     if (trace_.header.at("cfg").at("evictor") == "script") scripts_ = ScriptsOf(trace_);
   }
 

@@ -1,7 +1,5 @@
 // That the replayer sees what differs: a check that cannot fail is none.
 
-#include "tests/conformance/replay.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
@@ -20,6 +18,7 @@
 #include "tests/conformance/directory.h"
 #include "tests/conformance/logical_threads.h"
 #include "tests/conformance/operations.h"
+#include "tests/conformance/replay.h"
 
 namespace taskmem::conformance {
 namespace {
@@ -162,9 +161,9 @@ TEST(Replay, WhatIsRecordedMustHappen) {
 }
 
 TEST(Replay, TheStateAtFirstCounts) {
-  EXPECT_THAT(MismatchAfter(Read("U3.jsonl"),
-                            [](Trace& trace) { trace.header["st"]["on"][2] = 501; }),
-              HasSubstr("before the first step"));
+  EXPECT_THAT(
+      MismatchAfter(Read("U3.jsonl"), [](Trace& trace) { trace.header["st"]["on"][2] = 501; }),
+      HasSubstr("before the first step"));
 }
 
 // A trace of a running Spark: its evictor does what the trace says, with execution memory
@@ -313,7 +312,8 @@ TEST_F(Files, GoodOnesAreRead) {
 
 TEST_F(Files, BadOnesAreNot) {
   const std::string header = good_.substr(0, good_.find('\n') + 1);
-  const std::string first_step = R"({"i":0,"op":"query","thr":"M"})" "\n";
+  const std::string first_step = R"({"i":0,"op":"query","thr":"M"})"
+                                 "\n";
   EXPECT_EQ(ParseTrace(header + first_step).steps.size(), 1u);
 
   const auto reading = [this](const std::string& text) {
@@ -326,11 +326,20 @@ TEST_F(Files, BadOnesAreNot) {
   EXPECT_THROW(reading(good_.substr(0, good_.size() - 1))(), TraceError) << "cut by one";
   EXPECT_THROW(reading(header + "\n" + first_step)(), TraceError) << "an empty line";
   EXPECT_THROW(reading(header + first_step + first_step)(), TraceError) << "0 twice";
-  EXPECT_THROW(reading(header + R"({"i":1,"op":"query","thr":"M"})" "\n")(), TraceError);
-  EXPECT_THROW(reading(header + R"({"i":0,"thr":"M"})" "\n")(), TraceError) << "no operation";
-  EXPECT_THROW(reading(header + R"({"i":0,"op":"query","odd":1})" "\n")(), TraceError);
+  EXPECT_THROW(reading(header + R"({"i":1,"op":"query","thr":"M"})"
+                                "\n")(),
+               TraceError);
+  EXPECT_THROW(reading(header + R"({"i":0,"thr":"M"})"
+                                "\n")(),
+               TraceError)
+      << "no operation";
+  EXPECT_THROW(reading(header + R"({"i":0,"op":"query","odd":1})"
+                                "\n")(),
+               TraceError);
   EXPECT_THROW(reading(header + "[]\n")(), TraceError);
-  EXPECT_THROW(reading(R"({"format":"spark-memory-trace","version":2})" "\n" + first_step)(),
+  EXPECT_THROW(reading(R"({"format":"spark-memory-trace","version":2})"
+                       "\n" +
+                       first_step)(),
                TraceError);
   EXPECT_THROW(ReadTrace(directory_ / "absent.jsonl"), TraceError);
 }

@@ -13,7 +13,7 @@ enum class Caller {
   kTaskMemory,  // TaskMemoryManager and MemoryConsumer
   kSpill,       // a consumer's spill, called directly
   kAllocator,
-  kDecode,      // of addresses and packed pointers
+  kDecode,  // of addresses and packed pointers
 };
 
 // The exception, as traces describe it.

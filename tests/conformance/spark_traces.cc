@@ -1,7 +1,6 @@
 // Replays recordings of Spark with the library and says whether the same happened.
 
 #include <CLI/CLI.hpp>
-
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>

@@ -24,8 +24,7 @@ Json SparkStoreError(const StoreError& error, std::string_view block) {
   char text[512];
   Describe(error, block, text, sizeof(text));
   switch (error.code) {
-    case StoreErrorCode::kMemory:
-      return SparkError(error.memory, Caller::kManager);
+    case StoreErrorCode::kMemory: return SparkError(error.memory, Caller::kManager);
     case StoreErrorCode::kBlockNotFound:
       return {{"class", "org.apache.spark.SparkException"},
               {"condition", "_LEGACY_ERROR_TEMP_3031"},
@@ -33,11 +32,9 @@ Json SparkStoreError(const StoreError& error, std::string_view block) {
               {"msg", text}};
     case StoreErrorCode::kNotLockedForReading:
     case StoreErrorCode::kReleasedTooOften:
-    case StoreErrorCode::kTransferFailed:
-      return Thrown("java.lang.AssertionError", text);
+    case StoreErrorCode::kTransferFailed: return Thrown("java.lang.AssertionError", text);
     case StoreErrorCode::kDowngradeWithoutLock:
-    case StoreErrorCode::kAlreadyPresent:
-      return Thrown("java.lang.IllegalArgumentException", text);
+    case StoreErrorCode::kAlreadyPresent: return Thrown("java.lang.IllegalArgumentException", text);
     case StoreErrorCode::kSupplierFailed:
       return Thrown("java.lang.IllegalStateException", error.memory.detail);
     case StoreErrorCode::kNotLockedForWriting:
@@ -45,10 +42,8 @@ Json SparkStoreError(const StoreError& error, std::string_view block) {
     case StoreErrorCode::kNotSerialized:
     case StoreErrorCode::kNotDeserialized:
     case StoreErrorCode::kAlreadyConsumed:
-    case StoreErrorCode::kDiscarded:
-      return InternalError(text);
-    default:
-      return Thrown("not an error of Spark's", text);
+    case StoreErrorCode::kDiscarded: return InternalError(text);
+    default: return Thrown("not an error of Spark's", text);
   }
 }
 

@@ -139,8 +139,7 @@ Outcome Finish(World& world, Registration& registration, const Json& in,
     throw TraceError("a partially unrolled iterator has another amount of unroll memory");
   }
   world.blocks.AddPartial(in.at("partial").get<int64_t>(), std::move(partial));
-  return Answer(
-      {{"stored", false}, {"unroll", outcome->unroll_bytes}, {"taken", outcome->taken}});
+  return Answer({{"stored", false}, {"unroll", outcome->unroll_bytes}, {"taken", outcome->taken}});
 }
 
 Outcome PutValuesStep(World& world, StepRun& run, const Json& in) {

@@ -158,8 +158,9 @@ uint64_t OffsetBase(const World& world, const MemoryBlock& page) {
 Outcome Encode(World& world, StepRun&, const Json& in) {
   const MemoryBlock& page = world.Page(PageHandle(in)).block;
   const auto offset = static_cast<uint64_t>(in.value("offset", int64_t{0}));
-  const Result<uint64_t> address = world.Task(TaskId(in)).manager.EncodePageNumberAndOffset(
-      page, OffsetBase(world, page) + offset);
+  const Result<uint64_t> address =
+      world.Task(TaskId(in))
+          .manager.EncodePageNumberAndOffset(page, OffsetBase(world, page) + offset);
   return address.ok() ? Answer(static_cast<int64_t>(*address))
                       : Failure(address.error(), Caller::kTaskMemory);
 }

@@ -26,8 +26,8 @@ BlockId BlockIdOf(const Json& name) {
 int64_t SizeOf(const Json& setting) {
   if (!setting.is_string()) return setting.get<int64_t>();
   static const std::map<std::string_view, int> kShifts = {
-      {"", 0},    {"b", 0},   {"k", 10},  {"kb", 10}, {"m", 20},  {"mb", 20},
-      {"g", 30},  {"gb", 30}, {"t", 40},  {"tb", 40}, {"p", 50},  {"pb", 50},
+      {"", 0},   {"b", 0},   {"k", 10}, {"kb", 10}, {"m", 20}, {"mb", 20},
+      {"g", 30}, {"gb", 30}, {"t", 40}, {"tb", 40}, {"p", 50}, {"pb", 50},
   };
   const std::string& text = setting.get_ref<const std::string&>();
   const char* const end = text.data() + text.size();

@@ -10,8 +10,7 @@ namespace {
 
 MemoryStore::Options OptionsFor(const Json& cfg) {
   MemoryStore::Options options;
-  options.unroll_threshold_bytes =
-      cfg.value("unroll_threshold", options.unroll_threshold_bytes);
+  options.unroll_threshold_bytes = cfg.value("unroll_threshold", options.unroll_threshold_bytes);
   options.unroll_check_period = cfg.value("unroll_period", options.unroll_check_period);
   options.unroll_growth_factor = cfg.value("unroll_growth", options.unroll_growth_factor);
   return options;

@@ -66,14 +66,9 @@ Outcome Total(World& world, StepRun&, const Json&) {
 
 const Operations& UnmanagedOperations() {
   static const Operations kOperations = {
-      {"unmanaged_by_type", ByType},
-      {"unmanaged_clear", Clear},
-      {"unmanaged_fail", Fail},
-      {"unmanaged_poll", Poll},
-      {"unmanaged_register", Register},
-      {"unmanaged_set", Set},
-      {"unmanaged_total", Total},
-      {"unmanaged_unregister", Unregister},
+      {"unmanaged_by_type", ByType}, {"unmanaged_clear", Clear},           {"unmanaged_fail", Fail},
+      {"unmanaged_poll", Poll},      {"unmanaged_register", Register},     {"unmanaged_set", Set},
+      {"unmanaged_total", Total},    {"unmanaged_unregister", Unregister},
   };
   return kOperations;
 }

@@ -24,11 +24,11 @@ typedef struct Chunk {
 
 /* A sorted run: the rest of a chunk in memory, or a part of the file. */
 typedef struct Run {
-  uint64_t* at;  /* the next key */
+  uint64_t* at; /* the next key */
   uint64_t* end;
-  uint64_t* buffer;  /* of a run in the file */
-  off_t offset;      /* of what is not yet in the buffer */
-  size_t left;       /* keys there */
+  uint64_t* buffer; /* of a run in the file */
+  off_t offset;     /* of what is not yet in the buffer */
+  size_t left;      /* keys there */
 } Run;
 
 typedef struct Sorter {

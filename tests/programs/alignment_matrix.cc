@@ -18,8 +18,17 @@ constexpr int kTasks = 3;
 constexpr size_t kWindow = 96;  // of live blocks
 constexpr size_t kWrittenWhole = 64 << 10;
 
-enum Call { kMemalign, kAlignedAlloc, kPosixMemalign, kValloc, kPvalloc, kNew, kNewArray, kNothrow,
-            kCalls };
+enum Call {
+  kMemalign,
+  kAlignedAlloc,
+  kPosixMemalign,
+  kValloc,
+  kPvalloc,
+  kNew,
+  kNewArray,
+  kNothrow,
+  kCalls
+};
 
 struct Block {
   void* start;
@@ -175,7 +184,8 @@ int main(int argc, char** argv) {
   for (size_t alignment = least; alignment <= most; alignment *= 2) {
     for (size_t edge = 2; edge <= 64; ++edge) TryAround(alignment, edge);
     for (size_t power = 64; power <= (128 << 10); power *= 2) {
-      for (size_t quarters = 4; quarters < 8; ++quarters) TryAround(alignment, power / 4 * quarters);
+      for (size_t quarters = 4; quarters < 8; ++quarters)
+        TryAround(alignment, power / 4 * quarters);
     }
     for (size_t edge = 256 << 10; edge <= size_t{16} << 20; edge *= 4) TryAround(alignment, edge);
     TryAround(alignment, (size_t{16} << 20) + (64 << 10));

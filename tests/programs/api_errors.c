@@ -5,7 +5,8 @@
 static const uint64_t kTask = 1000000000;
 
 int main(void) {
-  taskmem_options options = {sizeof(taskmem_options), 0, "a name that is much longer than the "
+  taskmem_options options = {sizeof(taskmem_options), 0,
+                             "a name that is much longer than the "
                              "forty-seven bytes that are shown of it"};
   taskmem_usage usage;
   taskmem_page page = {NULL, 0, 0, 0, 0};

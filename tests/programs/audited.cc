@@ -112,8 +112,8 @@ namespace {
 void Raw() {
   constexpr size_t kBytes = 100 << 20;
   constexpr size_t kBesideBytes = 10 << 20;
-  void* beside = mmap(nullptr, kBesideBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+  void* beside =
+      mmap(nullptr, kBesideBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(beside != MAP_FAILED);
   memset(beside, 1, kBesideBytes);
   const long address = syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE,
@@ -159,8 +159,8 @@ void Retained() {
 // A function at an address that belongs to no file: sets up a frame and calls its argument.
 void Generated() {
   constexpr unsigned char kCode[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
-  void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(page != MAP_FAILED);
   memcpy(page, kCode, sizeof(kCode));
   reinterpret_cast<void (*)(void (*)())>(page)([] {

@@ -33,7 +33,7 @@ int main(int, char** argv) {
   const taskmem_block pinned = Get(Name(0));
   uint64_t owner = 0;
   REQUIRE_COMPARE(taskmem_owner_of(pinned.data, &owner), ==, ENOENT);  // no block of malloc
-  RequirePattern(Name(1), kMiB);  // used last
+  RequirePattern(Name(1), kMiB);                                       // used last
 
   // More than is left: blocks go.
   Blocks blocks;

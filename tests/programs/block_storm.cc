@@ -59,9 +59,8 @@ int PutValue(const std::string& name, bool can_serialize) {
 
 void Check(const taskmem_block& block, const std::string& name) {
   REQUIRE_COMPARE(block.bytes, ==, SizeOf(name));
-  const void* const data = block.kind == TASKMEM_BLOCK_VALUE
-                               ? static_cast<const Value*>(block.data)->data
-                               : block.data;
+  const void* const data =
+      block.kind == TASKMEM_BLOCK_VALUE ? static_cast<const Value*>(block.data)->data : block.data;
   REQUIRE(HasPattern(data, block.bytes, SeedOf(name)));
 }
 
@@ -79,7 +78,7 @@ void Run(uint64_t random, int thread) {
       case 1:
       case 2: {
         const bool is_value = SeedOf(name) % 3 == 0;
-        const uint32_t level = SeedOf(name) % 3 == 1 ? TASKMEM_MEMORY_ONLY
+        const uint32_t level = SeedOf(name) % 3 == 1         ? TASKMEM_MEMORY_ONLY
                                : g_has_disk && pick % 7 == 0 ? TASKMEM_DISK_ONLY
                                                              : TASKMEM_MEMORY_AND_DISK;
         const int error =

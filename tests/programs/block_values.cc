@@ -58,9 +58,7 @@ int Put(Value* value, bool can_serialize, uint32_t level = TASKMEM_MEMORY_AND_DI
 
 int Destroyed(const std::string& name) { return g_destroyed[name]; }
 
-void Remove(const std::string& name) {
-  REQUIRE_COMPARE(taskmem_block_remove(name.c_str()), ==, 0);
-}
+void Remove(const std::string& name) { REQUIRE_COMPARE(taskmem_block_remove(name.c_str()), ==, 0); }
 
 }  // namespace
 

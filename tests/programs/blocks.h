@@ -37,9 +37,7 @@ inline taskmem_block Get(const std::string& name) {
   return block;
 }
 
-inline void Release(taskmem_block block) {
-  REQUIRE_COMPARE(taskmem_block_release(&block), ==, 0);
-}
+inline void Release(taskmem_block block) { REQUIRE_COMPARE(taskmem_block_release(&block), ==, 0); }
 
 inline void RequirePattern(const std::string& name, uint64_t bytes) {
   const taskmem_block block = Get(name);

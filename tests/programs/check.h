@@ -26,15 +26,15 @@
   } while (0)
 
 /* As REQUIRE, with both numbers. */
-#define REQUIRE_COMPARE(left, op, right)                                                    \
-  do {                                                                                      \
-    const long long require_left = (long long)(left);                                       \
-    const long long require_right = (long long)(right);                                     \
-    if (!(require_left op require_right)) {                                                 \
-      dprintf(STDERR_FILENO, "%s:%d: not so: %s %s %s (%lld, %lld)\n", __FILE__, __LINE__, \
-              #left, #op, #right, require_left, require_right);                             \
-      _exit(1);                                                                             \
-    }                                                                                       \
+#define REQUIRE_COMPARE(left, op, right)                                                          \
+  do {                                                                                            \
+    const long long require_left = (long long)(left);                                             \
+    const long long require_right = (long long)(right);                                           \
+    if (!(require_left op require_right)) {                                                       \
+      dprintf(STDERR_FILENO, "%s:%d: not so: %s %s %s (%lld, %lld)\n", __FILE__, __LINE__, #left, \
+              #op, #right, require_left, require_right);                                          \
+      _exit(1);                                                                                   \
+    }                                                                                             \
   } while (0)
 
 /* Keeps the compiler from knowing what a pointer or a size is. */

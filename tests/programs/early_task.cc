@@ -7,8 +7,7 @@
 int main() {
   const taskmem::test::StatsFile stats = taskmem::test::StatsFile::Own();
   REQUIRE(stats.ok());
-  const auto take_block =
-      reinterpret_cast<void* (*)(int)>(dlsym(RTLD_DEFAULT, "TakeEarlyBlock"));
+  const auto take_block = reinterpret_cast<void* (*)(int)>(dlsym(RTLD_DEFAULT, "TakeEarlyBlock"));
   REQUIRE(take_block != nullptr);
   REQUIRE_COMPARE(Charged(kTask), >=, 20 * kMiB);
   REQUIRE_COMPARE(Charged(kTask + 1), >=, 10 * kMiB);

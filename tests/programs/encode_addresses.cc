@@ -65,8 +65,8 @@ void RequireRoundTrip(const Block& block, uint64_t task, std::map<uint64_t, char
 void Pages() {
   Begin(kTask);
   Attach(kTask);
-  for (const uint64_t bytes : {uint64_t{1}, uint64_t{100}, uint64_t{10'000}, uint64_t{200'000},
-                               20 * kMiB, 100 * kMiB}) {
+  for (const uint64_t bytes :
+       {uint64_t{1}, uint64_t{100}, uint64_t{10'000}, uint64_t{200'000}, 20 * kMiB, 100 * kMiB}) {
     taskmem_page page;
     REQUIRE_COMPARE(taskmem_page_allocate(bytes, &page), ==, 0);
     char* const start = static_cast<char*>(page.address);
@@ -112,8 +112,8 @@ void AnyBlock(bool is_shared) {
     }
   }
   Attach(kTask);
-  for (const size_t size : {size_t{129 * 1024}, size_t{500'000}, size_t{3} << 20,
-                            size_t{17} << 20, size_t{70} << 20}) {
+  for (const size_t size :
+       {size_t{129 * 1024}, size_t{500'000}, size_t{3} << 20, size_t{17} << 20, size_t{70} << 20}) {
     add(blocks, malloc(size), size);
   }
   for (size_t alignment = 32; alignment <= (size_t{64} << 20); alignment *= 4) {

@@ -135,7 +135,7 @@ int64_t FileLength(int fd) {
 int OpenAt(int directory, const char* path, int flags, mode_t mode) {
   const bool writes = (flags & O_ACCMODE) != O_RDONLY;
   if (writes && IsOn("open")) {
-    const bool is_below = path[0] == '/'             ? IsBelow(path)
+    const bool is_below = path[0] == '/'          ? IsBelow(path)
                           : directory == AT_FDCWD ? false
                                                   : IsInDirectory(directory);
     if (is_below && Allowed(1) == 0) return Fail();

@@ -51,9 +51,7 @@ void Allocate(uint64_t seed, size_t most, int rounds) {
         free(block);
         block = nullptr;
         break;
-      case 1:
-        block = realloc(block, bytes + 1);
-        break;
+      case 1: block = realloc(block, bytes + 1); break;
       case 2:
         free(block);
         block = calloc(1, bytes + 1);
@@ -91,11 +89,12 @@ void AllocateInThreads() {
 
 // What the library may do, and the program does not.
 const std::vector<int> kUnusual = {
-    SYS_process_vm_readv, SYS_membarrier, SYS_openat,     SYS_open,       SYS_getrandom,
-    SYS_tgkill,           SYS_sched_yield, SYS_gettid,    SYS_getpid,     SYS_mincore,
-    SYS_fstat,            SYS_newfstatat, SYS_fstatfs,    SYS_read,       SYS_pread64,
-    SYS_unlink,           SYS_getrusage,  SYS_readlinkat, SYS_readlink,   SYS_prctl,
-    SYS_fallocate,        SYS_ftruncate,  SYS_kill,       SYS_sched_setattr};
+    SYS_process_vm_readv, SYS_membarrier, SYS_openat,      SYS_open,
+    SYS_getrandom,        SYS_tgkill,     SYS_sched_yield, SYS_gettid,
+    SYS_getpid,           SYS_mincore,    SYS_fstat,       SYS_newfstatat,
+    SYS_fstatfs,          SYS_read,       SYS_pread64,     SYS_unlink,
+    SYS_getrusage,        SYS_readlinkat, SYS_readlink,    SYS_prctl,
+    SYS_fallocate,        SYS_ftruncate,  SYS_kill,        SYS_sched_setattr};
 
 }  // namespace
 

@@ -39,8 +39,7 @@ int main() {
   REQUIRE_COMPARE(taskmem_thread_consumer(0, &previous), ==, 0);
   REQUIRE_COMPARE(previous, ==, consumer);
   Detach();
-  REQUIRE_COMPARE(taskmem_consumer_register(TASKMEM_CURRENT_TASK, &options, &consumer), ==,
-                  ENOENT);
+  REQUIRE_COMPARE(taskmem_consumer_register(TASKMEM_CURRENT_TASK, &options, &consumer), ==, ENOENT);
   Attach(kTask);
   REQUIRE_COMPARE(taskmem_consumer_register(TASKMEM_CURRENT_TASK, &options, &consumer), ==, 0);
   Detach();

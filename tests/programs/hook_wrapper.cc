@@ -1,10 +1,9 @@
 // shim/taskmem.hpp: consumers, tasks and threads with lifetimes.
-#include "shim/taskmem.hpp"
-
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
+#include "shim/taskmem.hpp"
 #include "tests/programs/tasks.h"
 
 namespace {

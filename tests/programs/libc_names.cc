@@ -34,8 +34,8 @@ int main() {
   free(Good(Find<void*(size_t)>("__libc_pvalloc")(5000), 4096));
   free(Good(libc_realloc(Good(malloc(5000), 16), 6000), 16));
   // glibc 2.26 and later has no such name any more; we do.
-  auto* libc_posix_memalign = reinterpret_cast<int (*)(void**, size_t, size_t)>(
-      dlsym(RTLD_DEFAULT, "__posix_memalign"));
+  auto* libc_posix_memalign =
+      reinterpret_cast<int (*)(void**, size_t, size_t)>(dlsym(RTLD_DEFAULT, "__posix_memalign"));
   if (libc_posix_memalign != nullptr) {
     void* block = nullptr;
     REQUIRE_COMPARE(libc_posix_memalign(&block, 512, 5000), ==, 0);

@@ -44,11 +44,11 @@ void Clear() {
 void Lengths() {
   REQUIRE_FAILS(mmap(nullptr, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED,
                 EINVAL);
-  REQUIRE_FAILS(mmap(nullptr, SIZE_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                MAP_FAILED, ENOMEM);
-  REQUIRE_FAILS(mmap(nullptr, SIZE_MAX - kPage, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                MAP_FAILED, ENOMEM);
+  REQUIRE_FAILS(mmap(nullptr, SIZE_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED,
+                ENOMEM);
+  REQUIRE_FAILS(
+      mmap(nullptr, SIZE_MAX - kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      MAP_FAILED, ENOMEM);
   REQUIRE_FAILS(munmap(kBase, 0), -1, EINVAL);
   REQUIRE_FAILS(munmap(kBase + 1, kPage), -1, EINVAL);
   REQUIRE_FAILS(munmap(kBase, SIZE_MAX), -1, EINVAL);
@@ -131,8 +131,7 @@ void Remap() {
   REQUIRE_FAILS(mremap(kBase, kPage, kPage, MREMAP_FIXED, kBase + 8 * kPage), MAP_FAILED, EINVAL);
   REQUIRE_FAILS(mremap(kBase, 4 * kPage, 4 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, kBase + kPage),
                 MAP_FAILED, EINVAL);
-  REQUIRE_FAILS(mremap(kBase + 100 * kPage, kPage, 2 * kPage, MREMAP_MAYMOVE), MAP_FAILED,
-                EFAULT);
+  REQUIRE_FAILS(mremap(kBase + 100 * kPage, kPage, 2 * kPage, MREMAP_MAYMOVE), MAP_FAILED, EFAULT);
   // A private one is not duplicated; a shared one is.
   REQUIRE_FAILS(mremap(kBase, 0, 4 * kPage, MREMAP_MAYMOVE), MAP_FAILED, EINVAL);
   At(4, 1);
@@ -158,8 +157,8 @@ void Remap() {
   Compare();
   REQUIRE(munmap(away, 500 * kPage) == 0);
   Clear();
-  REQUIRE(mmap(kBase, 4 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED,
-               -1, 0) == kBase);
+  REQUIRE(mmap(kBase, 4 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+               0) == kBase);
   REQUIRE(mremap(kBase, 0, 4 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, moved) == moved);
   Compare();
   kBase[0] = 9;
@@ -178,9 +177,9 @@ void RemapSeveral() {
                0) == kBase + 6 * kPage);
   close(fd);
   Compare();
-  REQUIRE_FAILS(mremap(kBase, 8 * kPage, 8 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE,
-                       kBase + 100 * kPage),
-                MAP_FAILED, EFAULT);
+  REQUIRE_FAILS(
+      mremap(kBase, 8 * kPage, 8 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, kBase + 100 * kPage),
+      MAP_FAILED, EFAULT);
   mremap(kBase, 5 * kPage, 5 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, kBase + 200 * kPage);
   Compare();
   Clear();
@@ -257,9 +256,9 @@ void NoAddressSpace() {
   REQUIRE(setrlimit(RLIMIT_AS, &none) == 0);
   REQUIRE_FAILS(Anonymous(kMiB), MAP_FAILED, ENOMEM);
   REQUIRE_FAILS(mremap(kBase, 16 * kPage, 32 * kPage, 0), MAP_FAILED, ENOMEM);
-  REQUIRE_FAILS(mremap(kBase, 16 * kPage, 32 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE,
-                       kBase + 100 * kPage),
-                MAP_FAILED, ENOMEM);
+  REQUIRE_FAILS(
+      mremap(kBase, 16 * kPage, 32 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, kBase + 100 * kPage),
+      MAP_FAILED, ENOMEM);
   REQUIRE_FAILS(sbrk(kMiB), reinterpret_cast<void*>(-1), ENOMEM);
   REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
   Clear();

@@ -60,8 +60,7 @@ int main() {
   pthread_sigmask(SIG_BLOCK, &alarm, nullptr);
   pthread_t threads[2];
   for (int i = 0; i < 2; ++i) {
-    REQUIRE(pthread_create(&threads[i], nullptr, Churn, kBase + (8 + 8 * i) * kPages * kPage) ==
-            0);
+    REQUIRE(pthread_create(&threads[i], nullptr, Churn, kBase + (8 + 8 * i) * kPages * kPage) == 0);
   }
   const itimerval often = {{0, 100}, {0, 100}};
   REQUIRE(setitimer(ITIMER_REAL, &often, nullptr) == 0);

@@ -24,18 +24,18 @@ uint64_t Mapped(uint64_t task = kTask) {
   return MappedAsOfLastLook(task);
 }
 
-#define REQUIRE_REFUSED(call, failure)       \
-  do {                                       \
-    errno = 0;                               \
-    REQUIRE((call) == (failure));            \
-    REQUIRE_COMPARE(errno, ==, ENOMEM);      \
-    RequireBooksMatchPages();                \
+#define REQUIRE_REFUSED(call, failure)  \
+  do {                                  \
+    errno = 0;                          \
+    REQUIRE((call) == (failure));       \
+    REQUIRE_COMPARE(errno, ==, ENOMEM); \
+    RequireBooksMatchPages();           \
   } while (0)
 
-#define REQUIRE_MAPPED(bytes)                   \
-  do {                                          \
-    REQUIRE_COMPARE(Mapped(), ==, bytes);       \
-    RequireBooksMatchPages();                   \
+#define REQUIRE_MAPPED(bytes)             \
+  do {                                    \
+    REQUIRE_COMPARE(Mapped(), ==, bytes); \
+    RequireBooksMatchPages();             \
   } while (0)
 
 void* Take(uint64_t bytes, int protection = PROT_READ | PROT_WRITE, int flags = 0,

@@ -36,8 +36,8 @@ void MakeCallsFail() {
     unsigned number;
     unsigned argument;
   };
-  constexpr Call kCalls[] = {{SYS_mmap, 1}, {SYS_munmap, 1}, {SYS_mprotect, 1}, {SYS_madvise, 1},
-                             {SYS_mremap, 1}, {SYS_mremap, 2}};
+  constexpr Call kCalls[] = {{SYS_mmap, 1},    {SYS_munmap, 1}, {SYS_mprotect, 1},
+                             {SYS_madvise, 1}, {SYS_mremap, 1}, {SYS_mremap, 2}};
   sock_filter code[64];
   unsigned short length = 0;
   const auto add = [&](sock_filter instruction) { code[length++] = instruction; };
@@ -65,8 +65,11 @@ class Worker {
   void Step() {
     uint64_t pages = 0;
     char* const at = Range(random_() % 16 == 0 ? 300 : 12, &pages);
-    constexpr int kProtections[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE,
-                                    PROT_READ | PROT_WRITE, PROT_WRITE,
+    constexpr int kProtections[] = {PROT_NONE,
+                                    PROT_READ,
+                                    PROT_READ | PROT_WRITE,
+                                    PROT_READ | PROT_WRITE,
+                                    PROT_WRITE,
                                     PROT_READ | PROT_WRITE | PROT_EXEC};
     const int protection = kProtections[random_() % 6];
     switch (random_() % 8) {
@@ -78,18 +81,12 @@ class Worker {
              0);
         break;
       }
-      case 2:
-        munmap(at, Length(pages));
-        break;
-      case 3:
-        mprotect(at, Length(pages), protection);
-        break;
-      case 4:
-        madvise(at, Length(pages), random_() % 2 == 0 ? MADV_DONTNEED : MADV_FREE);
-        break;
+      case 2: munmap(at, Length(pages)); break;
+      case 3: mprotect(at, Length(pages), protection); break;
+      case 4: madvise(at, Length(pages), random_() % 2 == 0 ? MADV_DONTNEED : MADV_FREE); break;
       case 5:
-        mmap(at, Length(pages), protection,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        mmap(at, Length(pages), protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+             0);
         break;
       case 6: {
         // In place: longer or shorter.
@@ -103,16 +100,12 @@ class Worker {
         char* const to = Range(12, &now);
         const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
         switch (random_() % 3) {
-          case 0:
-            mremap(at, Length(pages), Length(now), flags, to);
-            break;
+          case 0: mremap(at, Length(pages), Length(now), flags, to); break;
           case 1:
             if (to + pages * kPage > arena_ + kArenaBytes) break;
             mremap(at, pages * kPage, pages * kPage, flags | MREMAP_DONTUNMAP, to);
             break;
-          case 2:
-            mremap(at, 0, Length(now), flags, to);
-            break;
+          case 2: mremap(at, 0, Length(now), flags, to); break;
         }
         break;
       }

@@ -61,8 +61,8 @@ void GrowsByItself() {
   pthread_t thread;
   REQUIRE(pthread_create(&thread, nullptr, WaitForIt, nullptr) == 0);
   REQUIRE_COMPARE(CountThreads(), ==, 2);
-  char* const heap = static_cast<char*>(
-      Anonymous(4 * kBytes, PROT_READ | PROT_WRITE, MAP_NORESERVE));
+  char* const heap =
+      static_cast<char*>(Anonymous(4 * kBytes, PROT_READ | PROT_WRITE, MAP_NORESERVE));
   REQUIRE(heap != MAP_FAILED);
   AwaitThreads(3);
   const uint64_t before = Charged(kTask);
@@ -89,8 +89,7 @@ void GrowsByItself() {
 // It has no threads, and gets none.
 void StaysAlone() {
   const uint64_t before = Charged(kTask);
-  char* const heap = static_cast<char*>(
-      Anonymous(kBytes, PROT_READ | PROT_WRITE, MAP_NORESERVE));
+  char* const heap = static_cast<char*>(Anonymous(kBytes, PROT_READ | PROT_WRITE, MAP_NORESERVE));
   REQUIRE(heap != MAP_FAILED);
   Touch(heap, kBytes);
   // Allocations look now and then.
@@ -120,8 +119,7 @@ void SharedOnce() {
   REQUIRE(fd >= 0 && ftruncate(fd, static_cast<off_t>(kBytes)) == 0);
   char* views[3];
   for (char*& view : views) {
-    view = static_cast<char*>(
-        mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    view = static_cast<char*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     REQUIRE(view != MAP_FAILED);
   }
   Touch(views[0], kBytes);
@@ -135,8 +133,8 @@ void SharedOnce() {
   REQUIRE_COMPARE(Looked() - before, <, kBytes / 2 + kMiB);
   REQUIRE_COMPARE(Looked() - before, >=, kBytes / 2);
   // Another is another.
-  char* const shared = static_cast<char*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  char* const shared = static_cast<char*>(
+      mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   REQUIRE(shared != MAP_FAILED);
   Touch(shared, kBytes);
   REQUIRE_COMPARE(Looked() - before, >=, kBytes * 3 / 2);

@@ -40,8 +40,8 @@ int main(int argc, char** argv) {
   for (int round = 0; round < 3; ++round) {
     while (held < 4 * kQuota && count < kMost) {
       // From 136 KiB to 36 MiB, most of them small.
-      const size_t bytes = (136 << 10) + (NextRandom(&random) % (36 * kMiB) >>
-                                          NextRandom(&random) % 8);
+      const size_t bytes =
+          (136 << 10) + (NextRandom(&random) % (36 * kMiB) >> NextRandom(&random) % 8);
       Filled block = {nullptr, bytes / 8 * 8, NextRandom(&random)};
       switch (NextRandom(&random) % 4) {
         case 0: {

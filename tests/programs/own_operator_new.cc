@@ -31,8 +31,8 @@ int main() {
   for (int i = 0; i < 1000; ++i) {
     ::operator delete(Hide(::operator new(100)));
     ::operator delete[](Hide(::operator new[](100)));
-    ::operator delete(Hide(::operator new(100, std::nothrow)), size_t{100});
-    ::operator delete(Hide(::operator new(100)), size_t{100});
+    ::operator delete (Hide(::operator new(100, std::nothrow)), size_t{100});
+    ::operator delete (Hide(::operator new(100)), size_t{100});
     ::operator delete(Hide(::operator new[](100)));
     delete static_cast<Wide*>(Hide(new Wide));
     std::vector<std::string> texts(20, std::string(i, 'x'));

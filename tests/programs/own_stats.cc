@@ -1,7 +1,6 @@
 // Says whether this process has a stats file with books in it: "yes" or "no".
-#include "tests/support/stats_file.h"
-
 #include "tests/programs/check.h"
+#include "tests/support/stats_file.h"
 
 int main() {
   void* block = malloc(1 << 20);

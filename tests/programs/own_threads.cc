@@ -3,10 +3,11 @@
 // thread-local storage than they have stack.
 //
 //   own_threads sampler|decay ROUNDS
+#include "tests/programs/own_threads.h"
+
 #include <semaphore.h>
 #include <sys/mman.h>
 
-#include "tests/programs/own_threads.h"
 #include "tests/programs/spike.h"
 #include "tests/programs/tasks.h"
 #include "tests/programs/wait_for.h"

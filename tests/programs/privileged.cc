@@ -19,7 +19,8 @@ int main() {
   char line[1024];
   while (maps != nullptr && fgets(line, sizeof(line), maps) != nullptr) {
     const char* books = strstr(line, "taskmem-");
-    if (books != nullptr && strstr(line, " rw-s ") != nullptr) printf("books %s", strchr(line, '/'));
+    if (books != nullptr && strstr(line, " rw-s ") != nullptr)
+      printf("books %s", strchr(line, '/'));
   }
   for (char** at = environ; *at != nullptr; ++at) {
     if (strncmp(*at, "TASKMEM_", 8) == 0) printf("variable %s\n", *at);

@@ -69,9 +69,8 @@ void Work(uint64_t seed) {
   uint64_t task = TASKMEM_UNTRACKED;
   for (int step = 0; step < kSteps; ++step) {
     if (step % 200 == 0) {
-      task = NextRandom(&random) % 10 == 0
-                 ? TASKMEM_UNTRACKED
-                 : g_tasks[NextRandom(&random) % kLiveTasks].load();
+      task = NextRandom(&random) % 10 == 0 ? TASKMEM_UNTRACKED
+                                           : g_tasks[NextRandom(&random) % kLiveTasks].load();
       Attach(task);
     }
     std::atomic<Block*>& place = g_places[NextRandom(&random) % kPlaces];

@@ -44,18 +44,12 @@ void* Ask(const std::string& kind, uint64_t i) {
     return malloc(kLarge);
   }
   switch (i % 6) {
-    case 0:
-      return malloc(kLarge);
-    case 1:
-      return calloc(2, kLarge);
-    case 2:
-      return Realloc(3 * kLarge);
-    case 3:
-      return memalign(4096, kLarge + 1);
-    case 4:
-      return ::operator new(kLarge + 2, std::nothrow);
-    default:
-      return Map(kLarge);
+    case 0: return malloc(kLarge);
+    case 1: return calloc(2, kLarge);
+    case 2: return Realloc(3 * kLarge);
+    case 3: return memalign(4096, kLarge + 1);
+    case 4: return ::operator new(kLarge + 2, std::nothrow);
+    default: return Map(kLarge);
   }
 }
 

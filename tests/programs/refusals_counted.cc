@@ -93,7 +93,8 @@ void TryC() {
     return block;
   });
   expect_one([] {
-    void* mapping = mmap(nullptr, kLarge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* mapping =
+        mmap(nullptr, kLarge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return mapping == MAP_FAILED ? nullptr : mapping;
   });
   for (const size_t size : {size_t{100}, size_t{100'000}, size_t{4 * kMiB}}) {
@@ -156,7 +157,7 @@ int main(int argc, char** arguments) {
   Begin(kTask, 32 * kMiB, "refused");
   Attach(kTask);
   if (argc > 1 && strcmp(arguments[1], "growing") == 0) {
-    TryGrowingInPlace(10 * kMiB, 11 * kMiB);   // large blocks
+    TryGrowingInPlace(10 * kMiB, 11 * kMiB);  // large blocks
     TryGrowingInPlace(17 * kMiB, 18 * kMiB);  // huge ones
     return 0;
   }

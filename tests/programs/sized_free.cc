@@ -6,8 +6,8 @@
 int main() {
   auto* cfree = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "cfree"));
   auto* free_sized = reinterpret_cast<void (*)(void*, size_t)>(dlsym(RTLD_DEFAULT, "free_sized"));
-  auto* free_aligned_sized = reinterpret_cast<void (*)(void*, size_t, size_t)>(
-      dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  auto* free_aligned_sized =
+      reinterpret_cast<void (*)(void*, size_t, size_t)>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
   for (size_t size : {1, 100, 5000, 300000, 5000000}) {
     if (cfree != nullptr) {
       cfree(malloc(size));

@@ -1,5 +1,6 @@
 // What was freed leaves memory by itself: after threads that have ended ("ended"), those that
-// sleep while others come and go ("asleep"), and in a program without threads, which goes on allocating a little ("alone").
+// sleep while others come and go ("asleep"), and in a program without threads, which goes on
+// allocating a little ("alone").
 #include <semaphore.h>
 
 #include "tests/programs/spike.h"

@@ -11,8 +11,7 @@ constexpr int kMost = 4096;
 
 void* Take(bool maps) {
   if (!maps) return calloc(HideSize(1), kGiB);
-  void* const got =
-      mmap(nullptr, kGiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const got = mmap(nullptr, kGiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return got == MAP_FAILED ? nullptr : got;
 }
 

@@ -24,7 +24,7 @@ int main() {
   REQUIRE(length > 0);
   status[length] = '\0';
   char text[64];
-  const int bytes = snprintf(text, sizeof(text), "%ld %ld\n", KiB(status, "\nVmHWM:"),
-                             KiB(status, "\nVmPTE:"));
+  const int bytes =
+      snprintf(text, sizeof(text), "%ld %ld\n", KiB(status, "\nVmHWM:"), KiB(status, "\nVmPTE:"));
   REQUIRE(write(1, text, static_cast<size_t>(bytes)) == bytes);
 }

@@ -23,13 +23,14 @@ struct Held {
 
 inline Held HoldMapping(uint64_t pages) {
   Held held = {nullptr, 4096 * pages};
-  held.start = mmap(nullptr, held.mapped_bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  held.start =
+      mmap(nullptr, held.mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(held.start != MAP_FAILED);
   return held;
 }
 
-// One of any kind: small, aligned, large, huge, zeroed, or a mapping. Only its first byte is touched.
+// One of any kind: small, aligned, large, huge, zeroed, or a mapping. Only its first byte is
+// touched.
 inline Held Hold(uint64_t* random, bool maps = true) {
   const uint64_t kind = NextRandom(random) % (maps ? 200 : 193);
   const uint64_t bytes = NextRandom(random);

@@ -2,8 +2,8 @@
 // and libraries are; and once all is freed nothing is charged. argv: the case, a seed, and for
 // "unloaded" the library.
 #include <dlfcn.h>
-#include <signal.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -601,13 +601,20 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {"ended_threads", EndedThreads},       {"bare_exit", BareExit},
-    {"ended_tasks", EndedTasks},           {"folded_tasks", FoldedTasks},
-    {"renamed_threads", RenamedThreads},   {"unloaded_library", UnloadedLibrary},
-    {"moved_blocks", MovedBlocks},         {"destructors", Destructors},
-    {"freed_by_others", FreedByOthers},    {"overflowed", Overflowed},
-    {"refused", Refused},                  {"forked", Forked},
-    {"forked_in_handler", ForkedInHandler}, {"forked_amid_mapping", ForkedAmidMapping},
+    {"ended_threads", EndedThreads},
+    {"bare_exit", BareExit},
+    {"ended_tasks", EndedTasks},
+    {"folded_tasks", FoldedTasks},
+    {"renamed_threads", RenamedThreads},
+    {"unloaded_library", UnloadedLibrary},
+    {"moved_blocks", MovedBlocks},
+    {"destructors", Destructors},
+    {"freed_by_others", FreedByOthers},
+    {"overflowed", Overflowed},
+    {"refused", Refused},
+    {"forked", Forked},
+    {"forked_in_handler", ForkedInHandler},
+    {"forked_amid_mapping", ForkedAmidMapping},
 };
 
 }  // namespace

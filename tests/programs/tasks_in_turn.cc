@@ -47,8 +47,8 @@ int main(int argc, char** argv) {
     }
     for (int i = 0; i < kBlocks; ++i) {
       if (i % kOutlivesEach != 0) {
-        REQUIRE(HasPattern(blocks[i].block, blocks[i].bytes,
-                           static_cast<unsigned>(blocks[i].bytes)));
+        REQUIRE(
+            HasPattern(blocks[i].block, blocks[i].bytes, static_cast<unsigned>(blocks[i].bytes)));
         free(blocks[i].block);
         continue;
       }
@@ -80,7 +80,8 @@ int main(int argc, char** argv) {
   for (uint32_t slot = taskmem::kEndedTasksSlot; slot < stats.slots(); ++slot) {
     if (slot == taskmem::kStorageSlot || slot == taskmem::kSpillReserveSlot) continue;
     const uint64_t id = stats.book(slot).task_id.load();
-    if (slot != taskmem::kEndedTasksSlot && (id < kFirstTask || id > kFirstTask + requests)) continue;
+    if (slot != taskmem::kEndedTasksSlot && (id < kFirstTask || id > kFirstTask + requests))
+      continue;
     REQUIRE_COMPARE(stats.book(slot).charged_bytes.load(), ==, 0);
   }
 }

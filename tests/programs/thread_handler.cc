@@ -37,10 +37,13 @@ int main() {
   REQUIRE(pthread_key_create(&key, RaiseAgain) == 0);
   for (int i = 0; i < 200; ++i) {
     pthread_t thread;
-    REQUIRE(pthread_create(&thread, nullptr, [](void* argument) -> void* {
-              pthread_setspecific(*static_cast<pthread_key_t*>(argument), argument);
-              return Thread(nullptr);
-            }, &key) == 0);
+    REQUIRE(pthread_create(
+                &thread, nullptr,
+                [](void* argument) -> void* {
+                  pthread_setspecific(*static_cast<pthread_key_t*>(argument), argument);
+                  return Thread(nullptr);
+                },
+                &key) == 0);
     REQUIRE(pthread_join(thread, nullptr) == 0);
   }
   REQUIRE_COMPARE(g_handled.load(), ==, 400);

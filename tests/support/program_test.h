@@ -67,7 +67,7 @@ inline std::vector<long> AddedByPreload(const std::vector<std::string>& argument
 struct ContractProgram {
   std::string name;
   std::vector<std::string> arguments = {};
-  std::string library = {};  // of tests/programs/: its path is the first argument
+  std::string library = {};        // of tests/programs/: its path is the first argument
   bool library_preloaded = false;  // instead: loaded after ours, so initialised before it
   bool writes_errors = false;
   uint64_t data_limit_bytes = uint64_t{8} << 30;
@@ -75,8 +75,7 @@ struct ContractProgram {
 
 inline void PrintTo(const ContractProgram& program, std::ostream* out) { *out << program.name; }
 
-class ContractTest
-    : public ::testing::TestWithParam<std::tuple<ContractProgram, Preload>> {
+class ContractTest : public ::testing::TestWithParam<std::tuple<ContractProgram, Preload>> {
  protected:
   void RunContract() {
     const auto& [program, preload] = GetParam();
@@ -112,15 +111,14 @@ inline std::string ContractName(const ::testing::TestParamInfo<ContractTest::Par
 }
 
 // Defines the test `Group.Keeps/<program>_<plain or preloaded>` for each program.
-#define TASKMEM_CONTRACT_TESTS(Group, ...)                                                     \
-  class Group : public ::taskmem::test::ContractTest {};                                       \
-  TEST_P(Group, Keeps) { RunContract(); }                                                      \
-  INSTANTIATE_TEST_SUITE_P(                                                                    \
-      , Group,                                                                                 \
-      ::testing::Combine(::testing::ValuesIn(std::vector<::taskmem::test::ContractProgram>     \
-                                                 __VA_ARGS__),                                 \
-                         ::testing::Values(::taskmem::test::Preload::kOff,                     \
-                                           ::taskmem::test::Preload::kOn)),                    \
+#define TASKMEM_CONTRACT_TESTS(Group, ...)                                                   \
+  class Group : public ::taskmem::test::ContractTest {};                                     \
+  TEST_P(Group, Keeps) { RunContract(); }                                                    \
+  INSTANTIATE_TEST_SUITE_P(                                                                  \
+      , Group,                                                                               \
+      ::testing::Combine(                                                                    \
+          ::testing::ValuesIn(std::vector<::taskmem::test::ContractProgram> __VA_ARGS__),    \
+          ::testing::Values(::taskmem::test::Preload::kOff, ::taskmem::test::Preload::kOn)), \
       ::taskmem::test::ContractName)
 
 }  // namespace taskmem::test
