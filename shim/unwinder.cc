@@ -30,29 +30,34 @@ struct SimpleRule {
 };
 
 // Rules by return address. Two words that are written apart: an entry counts where both
-// together give the address that is looked for.
+// together give the address that is looked for, in the present generation.
 struct CachedRule {
   std::atomic<uint64_t> rule;
-  std::atomic<uint64_t> check;  // rule ^ address
+  std::atomic<uint64_t> check;  // rule ^ address ^ what tells the generation
 };
 constexpr size_t kCacheSize = 4096;
 CachedRule g_cache[kCacheSize];
+
+// Changes whenever a module is unmapped: what was remembered before counts no more. The odd
+// factor spreads it over all 64 bits, so that no entry is taken for another address's later.
+std::atomic<uint64_t> g_generation{0};
+constexpr uint64_t kGenerationFactor = 0x9e3779b97f4a7c15;
 
 CachedRule& CacheEntry(uint64_t ip) {
   return g_cache[(ip * 0x9e3779b97f4a7c15) >> 52 & (kCacheSize - 1)];
 }
 
-bool FindCached(uint64_t ip, SimpleRule* rule) {
+bool FindCached(uint64_t ip, uint64_t generation, SimpleRule* rule) {
   const CachedRule& entry = CacheEntry(ip);
   rule->word = entry.rule.load(std::memory_order_relaxed);
   return (rule->word & SimpleRule::kSet) != 0 &&
-         (rule->word ^ entry.check.load(std::memory_order_relaxed)) == ip;
+         (rule->word ^ entry.check.load(std::memory_order_relaxed)) == (ip ^ generation);
 }
 
-void Cache(uint64_t ip, const SimpleRule& rule) {
+void Cache(uint64_t ip, uint64_t generation, const SimpleRule& rule) {
   CachedRule& entry = CacheEntry(ip);
   entry.rule.store(rule.word, std::memory_order_relaxed);
-  entry.check.store(rule.word ^ ip, std::memory_order_relaxed);
+  entry.check.store(rule.word ^ ip ^ generation, std::memory_order_relaxed);
 }
 
 bool Simplify(const FrameRules& rules, SimpleRule* simple) {
@@ -194,10 +199,11 @@ Step MoveBySimpleRule(const SimpleRule& rule, UnwindScratch* scratch, StackPlace
 }
 
 // From a frame to its caller's. `code` is an address in the instruction that calls.
-Step Move(uint64_t code, UnwindScratch* scratch, StackPlace* place, bool* was_signal) {
+Step Move(uint64_t code, uint64_t generation, UnwindScratch* scratch, StackPlace* place,
+          bool* was_signal) {
   *was_signal = false;
   SimpleRule simple;
-  if (FindCached(code, &simple)) return MoveBySimpleRule(simple, scratch, place);
+  if (FindCached(code, generation, &simple)) return MoveBySimpleRule(simple, scratch, place);
   struct dl_find_object module;
   if (_dl_find_object(reinterpret_cast<void*>(code), &module) != 0) return Step::kUnknownCode;
   if (module.dlfo_eh_frame == nullptr) return Step::kFailed;
@@ -209,7 +215,7 @@ Step Move(uint64_t code, UnwindScratch* scratch, StackPlace* place, bool* was_si
   }
   *was_signal = rules.is_signal_frame;
   if (Simplify(rules, &simple)) {
-    Cache(code, simple);
+    Cache(code, generation, simple);
     return MoveBySimpleRule(simple, scratch, place);
   }
   return MoveByRules(rules, scratch, place);
@@ -237,6 +243,8 @@ void PrepareToUnwind(uint64_t stack_top, uint64_t known_bytes, UnwindScratch* sc
   if (IsReadable(sp, scratch->readable_start)) scratch->readable_start = sp / kPage * kPage;
 }
 
+void ForgetRules() { g_generation.fetch_add(kGenerationFactor, std::memory_order_release); }
+
 uint32_t Unwind(const StackPlace& start, UnwindScratch* scratch, uint64_t* frames, uint32_t most,
                 uint32_t* flags) {
   *flags = kSiteCut;
@@ -247,6 +255,8 @@ uint32_t Unwind(const StackPlace& start, UnwindScratch* scratch, uint64_t* frame
     return ip >= reinterpret_cast<uint64_t>(self.dlfo_map_start) &&
            ip < reinterpret_cast<uint64_t>(self.dlfo_map_end);
   };
+  // Read before any table: rules of a module that goes meanwhile are of an old generation.
+  const uint64_t generation = g_generation.load(std::memory_order_acquire);
   StackPlace place = start;
   uint32_t count = 0;
   bool is_exact = true;  // the address of an instruction, not one behind a call
@@ -257,7 +267,7 @@ uint32_t Unwind(const StackPlace& start, UnwindScratch* scratch, uint64_t* frame
       frames[count++] = place.ip;
     }
     bool was_signal = false;
-    switch (Move(is_exact ? place.ip : place.ip - 1, scratch, &place, &was_signal)) {
+    switch (Move(is_exact ? place.ip : place.ip - 1, generation, scratch, &place, &was_signal)) {
       case Step::kMoved: break;
       case Step::kOutermost: *flags = kSiteWhole; return count;
       case Step::kUnknownCode: *flags = kSiteUnknownCode; return count;

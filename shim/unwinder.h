@@ -60,6 +60,10 @@ void PrepareToUnwind(uint64_t stack_top, uint64_t known_bytes, UnwindScratch* sc
 uint32_t Unwind(const StackPlace& place, UnwindScratch* scratch, uint64_t* frames, uint32_t most,
                 uint32_t* flags);
 
+// A module was unmapped: another may come to lie at the addresses whose rules are remembered.
+// Safe at any time, also while others unwind.
+void ForgetRules();
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_UNWINDER_H_

@@ -145,6 +145,18 @@ TEST_F(AuditTest, MarksGeneratedCode) {
   EXPECT_EQ(frames.back()["module"], "");
 }
 
+TEST_F(AuditTest, FindsTheFramesOfALibraryInTheAddressesOfAnother) {
+  const std::string first = ProgramPath("replaced_library_24.so");
+  const std::string second = ProgramPath("replaced_library_40.so");
+  const Json audit = Run({ProgramPath("library_replaced"), first, second})["at_exit"];
+  const Json& frames = audit["sites"][0]["frames"];
+  ASSERT_GE(frames.size(), 4u) << audit["sites"].dump(1);
+  EXPECT_TRUE(frames[0]["function"].get<std::string>().starts_with("HoldBlock("));
+  EXPECT_TRUE(frames[2]["function"].get<std::string>().starts_with("CallSecond("))
+      << frames.dump(1);
+  EXPECT_EQ(frames[3]["function"], "main");
+}
+
 TEST_F(AuditTest, IsForTheProgramItself) {
   const std::string file = folder_.path() + "/own.json";
   Command command;
