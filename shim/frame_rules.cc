@@ -184,7 +184,8 @@ class Program {
     const uint8_t low = code & 0x3f;
     switch (code >> 6) {
       case 1: return Advance(low);
-      case 2: return Set(low, SavedRegister::kAt, Factored(reader->TakeUnsigned()));
+      case 2:
+        return Set(low, SavedRegister::kAt, Factored(static_cast<int64_t>(reader->TakeUnsigned())));
       case 3: return Restore(low);
       default: break;
     }
@@ -199,7 +200,8 @@ class Program {
       case 0x04: return Advance(reader->Take<uint32_t>());
       case 0x05: {  // offset_extended
         const uint64_t number = reader->TakeUnsigned();
-        return Set(number, SavedRegister::kAt, Factored(reader->TakeUnsigned()));
+        return Set(number, SavedRegister::kAt,
+                   Factored(static_cast<int64_t>(reader->TakeUnsigned())));
       }
       case 0x06:  // restore_extended
         return Restore(reader->TakeUnsigned());
@@ -243,14 +245,14 @@ class Program {
       }
       case 0x11: {  // offset_extended_sf
         const uint64_t number = reader->TakeUnsigned();
-        return Set(number, SavedRegister::kAt, reader->TakeSigned() * common_.data_factor);
+        return Set(number, SavedRegister::kAt, Factored(reader->TakeSigned()));
       }
       case 0x12: {  // def_cfa_sf
         const uint64_t number = reader->TakeUnsigned();
-        return DefineCfa(number, reader->TakeSigned() * common_.data_factor);
+        return DefineCfa(number, Factored(reader->TakeSigned()));
       }
       case 0x13:  // def_cfa_offset_sf
-        return DefineCfa(rules_.cfa_register, reader->TakeSigned() * common_.data_factor);
+        return DefineCfa(rules_.cfa_register, Factored(reader->TakeSigned()));
       case 0x2e:  // GNU_args_size
         reader->TakeUnsigned();
         return true;
@@ -258,8 +260,10 @@ class Program {
     }
   }
 
-  int64_t Factored(uint64_t offset) const {
-    return static_cast<int64_t>(offset) * common_.data_factor;
+  // Of damaged tables the product may be anything.
+  int64_t Factored(int64_t offset) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(offset) *
+                                static_cast<uint64_t>(common_.data_factor));
   }
   bool Advance(uint64_t delta) {
     location_ += delta * common_.code_factor;
