@@ -11,7 +11,7 @@
 
 namespace taskmem {
 
-inline constexpr uint64_t kAuditVersion = 3;
+inline constexpr uint64_t kAuditVersion = 4;
 
 // A range of memory mapped for the library itself. Ranges are appended, and only grow.
 struct OwnRange {
@@ -36,7 +36,7 @@ struct AuditLayout {
 
   uint64_t page_map_root;  // uint64_t[]: addresses of leaves (shim/page_map.h), 0: none
   uint64_t huge_map_root;  // the same for huge blocks
-  uint64_t segment_map;    // uint8_t[]: not 0 where a segment begins
+  uint64_t segment_map;    // uint32_t[]: not 0 where a segment begins
   uint64_t segment_shift;  // bytes of address space for each of its entries
 
   // A segment begins with its header, which describes each slice of it.

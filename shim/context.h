@@ -75,7 +75,8 @@ struct Context {
   Pair** pairs;  // open addressing by task id; power of two; grows
   uint32_t pair_slots;
   uint32_t pair_count;
-  uint32_t index;  // in g_contexts, and of its ThreadEntry
+  uint32_t index;   // in g_contexts, and of its ThreadEntry
+  uint32_t number;  // by which free() tells its segments
   uint32_t entries_since_purge;
   Context* next_parked;
   // Who wanted blocks that were not at hand (page_alloc.inc).
@@ -136,9 +137,10 @@ class BusyFlag {
 };
 
 struct ThreadState {
-  // What free() compares with a segment's owner. Another thread may store
+  // The context's number, which free() compares with that of a segment's. Another thread may store
   // kNoContext here; `context` is the truth.
-  std::atomic<uintptr_t> id;
+  std::atomic<uint32_t> id;
+  uint32_t own_number;  // of `context`; 0: there is none
   Context* context;
   Pair* pair;
   ThreadPhase phase;
@@ -154,8 +156,10 @@ struct ThreadState {
   const struct ThreadBirth* birth;  // threads.h; while the thread begins
 };
 
-// Equals no context and is not 0, which huge segments carry.
-inline constexpr uintptr_t kNoContext = 1;
+// Numbers of no context: a thread's that has none now, and of segments that belong to no thread.
+inline constexpr uint32_t kNoContext = 1;
+inline constexpr uint32_t kNobody = 2;
+inline constexpr uint32_t kFirstNumber = 3;
 
 extern __thread ThreadState t_thread __attribute__((tls_model("initial-exec")));
 
@@ -168,7 +172,7 @@ __attribute__((always_inline)) inline void NoteServed(uint64_t bytes) {
 // No other thread has this thread's context now, nor comes to while it is inside
 // the allocator.
 inline bool OwnsItsContext(const ThreadState& t) {
-  return t.id.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(t.context);
+  return t.id.load(std::memory_order_relaxed) == t.own_number;
 }
 
 inline mi_heap_t* EmptyHeap() { return const_cast<mi_heap_t*>(&_mi_heap_empty); }

@@ -16,16 +16,25 @@
 #include "shim/page_map.h"
 #include "shim/runs.h"
 #include "shim/shared_page.h"
+#include "shim/sites.h"
 
 #define TASKMEM_FAST __attribute__((section("taskmem_fast"), noinline, visibility("hidden")))
 
 namespace taskmem {
 
-// One byte for each 32 MiB of address space: 1 where a segment of ours begins.
+// For each 32 MiB of address space, where a segment of ours begins: the number of its context
+// (context.h), or kNobody; elsewhere 0.
 inline constexpr int kSegmentShift = MI_SEGMENT_SHIFT;
 static_assert(kSegmentShift == PageMap::kWindowShift);
 inline constexpr size_t kSegments = size_t{1} << (PageMap::kAddressBits - kSegmentShift);
-extern uint8_t g_segment_map[kSegments];
+extern uint32_t g_segment_map[kSegments];
+
+// Behind the slices in a segment's header: for each slice the distance from the segment to the
+// page that it belongs to, if blocks may begin there. In huge segments there is none.
+using PageDistance = uint16_t;
+inline constexpr size_t kPageTableAt = (sizeof(mi_segment_t) + 63) / 64 * 64;
+static_assert(kPageTableAt + MI_SLICES_PER_SEGMENT * sizeof(PageDistance) <= MI_SEGMENT_SLICE_SIZE);
+static_assert(sizeof(mi_segment_t) <= UINT16_MAX);
 
 // A block of a small size from a free list, or nullptr.
 __attribute__((always_inline)) inline void* PopSmall(size_t size) {
@@ -34,6 +43,46 @@ __attribute__((always_inline)) inline void* PopSmall(size_t size) {
   mi_block_t* block = page->free;
   if (__builtin_expect(block == nullptr, 0)) return nullptr;
   TASKMEM_DCHECK(!t_thread.context->is_lent);
+  page->free = reinterpret_cast<mi_block_t*>(block->next);
+  ++page->used;
+  return block;
+}
+
+// The size class of a medium size, above MI_SMALL_SIZE_MAX: _mi_bin, inlined.
+__attribute__((always_inline)) inline uint32_t MediumBin(size_t size) {
+  const size_t words = (size + 7) / 8 - 1;
+  const auto highest = static_cast<uint32_t>(63 - __builtin_clzl(words));
+  return (highest << 2) + (static_cast<uint32_t>(words >> (highest - 2)) & 3) - 3;
+}
+
+// A block of a medium size from the first page of its class that the pair has, or nullptr. What was
+// freed there serves at once where no other task has a part in the page.
+__attribute__((always_inline)) inline void* PopMedium(size_t size) {
+  if (__builtin_expect(size > MI_MEDIUM_OBJ_SIZE_MAX, 0)) return nullptr;
+  ThreadState& t = t_thread;
+  const Pair* const pair = t.pair;
+  mi_heap_t* const heap = _mi_heap_default;
+  if (__builtin_expect(pair == nullptr || heap != pair->heap || !t.streak.IsEmpty(), 0)) {
+    return nullptr;
+  }
+  const uint32_t bin = MediumBin(size);
+  TASKMEM_DCHECK(bin == _mi_bin(size));
+  mi_page_t* const page = heap->pages[bin].first;
+  if (__builtin_expect(page == nullptr, 0)) return nullptr;
+  mi_block_t* block = page->free;
+  if (block == nullptr) {
+    block = page->local_free;
+    if (block == nullptr || IsShared(page)) return nullptr;
+  }
+  if (__builtin_expect(g_sites_on, 1) &&
+      __builtin_expect(t.context->clock.Count(page->xblock_size), 0)) {
+    return nullptr;
+  }
+  TASKMEM_DCHECK(!t.context->is_lent);
+  if (page->free == nullptr) {
+    page->local_free = nullptr;
+    page->is_zero = false;
+  }
   page->free = reinterpret_cast<mi_block_t*>(block->next);
   ++page->used;
   return block;
@@ -56,40 +105,51 @@ __attribute__((always_inline)) inline mi_segment_t* SegmentOfWindow(const void* 
                                          ~uintptr_t{MI_SEGMENT_MASK});
 }
 
-// _mi_segment_page_of, in the order that takes fewest instructions.
-__attribute__((always_inline)) inline mi_page_t* PageOf(mi_segment_t* segment, const void* block) {
-  const size_t index =
-      (reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(segment)) >>
-      MI_SEGMENT_SLICE_SHIFT;
-  char* slice = reinterpret_cast<char*>(segment) + index * sizeof(mi_slice_t);
-  __asm__("" : "+r"(slice));
-  slice -= *reinterpret_cast<const uint32_t*>(slice + offsetof(mi_segment_t, slices) +
-                                              offsetof(mi_slice_t, slice_offset));
-  __asm__("" : "+r"(slice));
-  return reinterpret_cast<mi_page_t*>(slice + offsetof(mi_segment_t, slices));
+inline PageDistance* PageTableOf(mi_segment_t* segment) {
+  return reinterpret_cast<PageDistance*>(reinterpret_cast<char*>(segment) + kPageTableAt);
 }
 
-__attribute__((always_inline)) inline bool IsLocal(const mi_segment_t* segment) {
-  return segment->thread_id.load(std::memory_order_relaxed) ==
+// The slice of the address space in which `block` lies; of an address that is no program's, one
+// of any other.
+__attribute__((always_inline)) inline uint32_t SliceNumber(const void* block) {
+  constexpr int kUnused = 64 - PageMap::kAddressBits;
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(block) << kUnused >>
+                               (kUnused + MI_SEGMENT_SLICE_SHIFT));
+}
+
+// Whether the slice lies in a segment of this thread's context.
+__attribute__((always_inline)) inline bool IsLocal(uint32_t slice) {
+  return g_segment_map[slice >> (kSegmentShift - MI_SEGMENT_SLICE_SHIFT)] ==
          t_thread.id.load(std::memory_order_relaxed);
+}
+
+// The page of a block in such a segment.
+__attribute__((always_inline)) inline mi_page_t* PageOf(void* block, uint32_t slice) {
+  mi_segment_t* const segment = SegmentOfWindow(block);
+  slice &= MI_SLICES_PER_SEGMENT - 1;
+  return reinterpret_cast<mi_page_t*>(reinterpret_cast<char*>(segment) +
+                                      PageTableOf(segment)[slice]);
 }
 
 // Pushes a block of this thread's context on its page's free list. False, with
 // nothing done: the page wants attention.
 __attribute__((always_inline)) inline bool Push(mi_page_t* page, void* block) {
   TASKMEM_DCHECK(!t_thread.context->is_lent);
-  const uint32_t used = page->used;
-  if (__builtin_expect(used <= 1, 0)) {
-    // 0: freed before. 1: the last block; a page that is retired already, the only
-    // one of its class, stays so for another while.
-    if (used == 0 || page->retire_expire == 0) return false;
-    page->retire_expire = MI_RETIRE_CYCLES;
-  }
-  auto* freed = static_cast<mi_block_t*>(block);
+  auto* const freed = static_cast<mi_block_t*>(block);
+  uint32_t left = page->used;
+  // One instruction counts and compares: at most one block is left.
+  __asm__ goto("sub $1, %0\n\tjbe %l[last]" : "+r"(left) : : "cc" : last);
+push:
   freed->next = reinterpret_cast<mi_encoded_t>(page->local_free);
   page->local_free = freed;
-  page->used = used - 1;
+  page->used = left;
   return true;
+last:
+  // None: it was freed before. One: a page that is retired already, the only one of its class,
+  // stays so for another while.
+  if (left != 0 || page->retire_expire == 0) return false;
+  page->retire_expire = MI_RETIRE_CYCLES;
+  goto push;
 }
 
 __attribute__((always_inline)) inline bool PushLocal(mi_page_t* page, void* block) {

@@ -75,11 +75,11 @@ void* AllocateIfLetThrough(Context* context, size_t size);
 void* MapHugeSegment(size_t bytes, size_t alignment, size_t align_offset);
 void UnmapHugeSegment(void* start, size_t bytes);
 
-uint8_t g_segment_map[kSegments];
+uint32_t g_segment_map[kSegments];
 
 void NoteSegment(const mi_segment_t* segment, bool taken) {
   const uintptr_t index = reinterpret_cast<uintptr_t>(segment) >> kSegmentShift;
-  if (index < kSegments) g_segment_map[index] = taken ? 1 : 0;
+  if (index < kSegments) g_segment_map[index] = taken ? kNobody : 0;
 }
 
 void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,

@@ -67,9 +67,9 @@ void ExpectBudget(const std::string& function, size_t budget) {
 }
 
 TEST(FastPath, MallocKeepsItsBudget) { ExpectBudget("malloc", 15); }
-TEST(FastPath, FreeKeepsItsBudget) { ExpectBudget("free", 34); }
+TEST(FastPath, FreeKeepsItsBudget) { ExpectBudget("free", 25); }
 TEST(FastPath, OperatorNewKeepsItsBudget) { ExpectBudget("_Znwm", 15); }
-TEST(FastPath, OperatorDeleteKeepsItsBudget) { ExpectBudget("_ZdlPv", 34); }
+TEST(FastPath, OperatorDeleteKeepsItsBudget) { ExpectBudget("_ZdlPv", 25); }
 
 }  // namespace
 }  // namespace taskmem::test

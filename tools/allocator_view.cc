@@ -116,7 +116,7 @@ AllocatorView::Range AllocatorView::HugeIn(uint64_t window) {
 bool AllocatorView::IsSegment(uint64_t address) const {
   const uint64_t index = address >> layout_.segment_shift;
   if (index >> (PageMap::kAddressBits - layout_.segment_shift) != 0) return false;
-  return memory_.Read<uint8_t>(layout_.segment_map + index).value_or(0) != 0 ||
+  return memory_.Read<uint32_t>(layout_.segment_map + index * sizeof(uint32_t)).value_or(0) != 0 ||
          cached_segments_.contains(index << layout_.segment_shift);
 }
 

@@ -141,8 +141,8 @@ void MakePages(MadeProcess* process, Tables* tables) {
   }
   layout.segment_shift = kSegmentShift;
   const uint64_t map = tables->Add(64);
-  layout.segment_map = map - (kSegment >> kSegmentShift);
-  memory.Put(map, uint8_t{1});
+  layout.segment_map = map - (kSegment >> kSegmentShift) * sizeof(uint32_t);
+  memory.Put(map, uint32_t{1});
   layout.slices_offset = 264;
   layout.slice_bytes = kSliceBytes;
   layout.slice_offset_at = 4;
