@@ -65,6 +65,13 @@ struct OverflowHeaps {
 };
 
 inline constexpr uint32_t kHeldPages = 4;
+inline constexpr uint32_t kHeldSmallPages = 12;
+
+// A page of medium blocks that nobody has.
+struct HeldSmallPage {
+  mi_page_t* page;
+  uint32_t used_bytes;  // from its beginning, that blocks lay in
+};
 
 struct Context {
   mi_tld_t tld;
@@ -93,6 +100,8 @@ struct Context {
   uint32_t purge_epoch;               // as of the last time that all were given back
   uint32_t next_held;
   mi_page_t* held_pages[kHeldPages];  // of large blocks that were freed (held_pages.inc)
+  uint32_t held_small_count;
+  HeldSmallPage held_small_pages[kHeldSmallPages];  // the first `held_small_count`
 
   // Sampling of allocation sites (sites.inc).
   SampleClock clock;

@@ -105,6 +105,11 @@ bool PageMap::SetAll(const void* start, size_t slices, uint64_t entry) {
   return true;
 }
 
+void PageMap::Clear(const void* start, size_t slices) {
+  std::atomic<uint64_t>* const place = At(root_, reinterpret_cast<uint64_t>(start) >> kSliceShift);
+  for (size_t i = 0; i < slices; ++i) place[i].store(0, std::memory_order_release);
+}
+
 bool PageMap::SetLarge(const void* start, size_t slices, uint64_t entry) {
   const uint64_t first = reinterpret_cast<uint64_t>(start) >> kSliceShift;
   const uint64_t end = first + slices;

@@ -132,6 +132,9 @@ class PageMap {
   // Sets all `slices` entries from `start` on. False: no memory for the map.
   static bool SetAll(const void* start, size_t slices, uint64_t entry);
 
+  // Sets those of a page that has been set to 0.
+  static void Clear(const void* start, size_t slices);
+
   // Sets what a large block of so many slices has. False as above.
   static bool SetLarge(const void* start, size_t slices, uint64_t entry);
   // Clears it, and returns what its entry was.

@@ -39,6 +39,7 @@ struct PageOwners {
   uint32_t blocks;
   uint64_t reciprocal;            // 2^32 / block_size, rounded up
   bool converted;                 // the page was one task's own before
+  bool unsettled;                 // its lists may have blocks the lessee has not paid for
   uint8_t run;                    // whose place in Runs::run its blocks go to; the last: to none
   std::atomic<uint16_t> samples;  // live blocks that are samples (sites.inc)
   mi_page_t* page;
@@ -114,7 +115,8 @@ void UnlistExtendable(PageOwners* owners);
 inline void MarkOwner(PageOwners* owners, const void* block, uint32_t slot) {
   std::atomic<uint16_t>& owner = owners->MarkAt(block);
   const auto mark = static_cast<uint16_t>(slot + 1);
-  if (__builtin_expect(!owners->converted, 1)) {
+  // Nobody else gives a free block without a mark one.
+  if (__builtin_expect(!owners->converted, 1) || owner.load(std::memory_order_relaxed) == 0) {
     owner.store(mark, std::memory_order_relaxed);
     return;
   }

@@ -34,6 +34,7 @@ constexpr Kind kKinds[] = {
     {"huge", 8, 30, [](uint64_t i) { return malloc((17 << 20) + i * 3779 % 50000000); }},
     {"calloc", 64, 1000, [](uint64_t i) { return calloc(1, 16 + i * 37 % 900); }},
     {"aligned_64", 64, 1000, [](uint64_t i) { return Aligned(64, 16 + i * 37 % 900); }},
+    {"medium", 64, 500, [](uint64_t i) { return malloc(1200 + i * 37 % 9000); }},
     {"aligned_4096", 64, 500, [](uint64_t i) { return Aligned(4096, 16 + i * 37 % 9000); }},
 };
 
