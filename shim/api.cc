@@ -1,6 +1,6 @@
 // The C API (taskmem.h): checks its arguments and forwards.
 #define TASKMEM_IMPLEMENTATION
-#include "accounting/page_table.h"
+#include "accounting/tasks/page_table.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/callers.h"

@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 #include "shim/environment.h"
 #include "shim/os.h"
 #include "shim/taskmem.h"

@@ -4,7 +4,7 @@
 #include <new>
 #include <utility>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 #include "shim/block_store.h"
 #include "shim/log.h"
 #include "shim/own_memory.h"

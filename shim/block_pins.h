@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/heap.h"
 #include "spill/block_manager.h"
 

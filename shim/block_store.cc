@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <new>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/heap.h"

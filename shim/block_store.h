@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "accounting/memory_allocator.h"
+#include "accounting/memory/memory_allocator.h"
 #include "shim/options.h"
 #include "shim/pools.h"
 #include "spill/block_manager.h"

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/memory_allocator.h"
+#include "accounting/memory/memory_allocator.h"
 #include "shim/os.h"
 #include "shim/stats_segment.h"
 

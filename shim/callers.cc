@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "accounting/mapping_tag.h"
+#include "accounting/mappings/mapping_tag.h"
 #include "shim/os.h"
 
 namespace taskmem {

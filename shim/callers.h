@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-#include "accounting/audit_layout.h"
-#include "accounting/mapping_tag.h"
+#include "accounting/audit/audit_layout.h"
+#include "accounting/mappings/mapping_tag.h"
 
 namespace taskmem {
 

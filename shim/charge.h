@@ -2,7 +2,7 @@
 #ifndef TASKMEM_SHIM_CHARGE_H_
 #define TASKMEM_SHIM_CHARGE_H_
 
-#include "accounting/task_grants.h"
+#include "accounting/tasks/task_grants.h"
 #include "shim/after_fork.h"
 #include "shim/context.h"
 #include "shim/overflow.h"

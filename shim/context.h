@@ -13,8 +13,8 @@
 
 #include <atomic>
 
-#include "accounting/pi_mutex.h"
-#include "accounting/sample_clock.h"
+#include "accounting/audit/sample_clock.h"
+#include "accounting/base/pi_mutex.h"
 #include "shim/mimalloc_embed.h"
 #include "shim/runs.h"
 #include "shim/stats_segment.h"

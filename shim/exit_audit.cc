@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "accounting/exit_audit.h"
+#include "accounting/audit/exit_audit_protocol.h"
 #include "shim/environment.h"
 #include "shim/os.h"
 #include "shim/stats_segment.h"

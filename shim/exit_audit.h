@@ -1,5 +1,5 @@
 // The last audit of a process, taken by the `taskmem run --audit` that started it
-// (accounting/exit_audit.h).
+// (accounting/audit/exit_audit_protocol.h).
 #ifndef TASKMEM_SHIM_EXIT_AUDIT_H_
 #define TASKMEM_SHIM_EXIT_AUDIT_H_
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 
 namespace taskmem {
 

@@ -31,7 +31,7 @@
 
 #include <sys/single_threaded.h>
 
-#include "accounting/fork_locks.h"
+#include "accounting/base/fork_locks.h"
 #include "shim/after_fork.h"
 #include "shim/block_store.h"
 #include "shim/heap.h"

@@ -10,9 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/fork_locks.h"
-#include "accounting/format_text.h"
-#include "accounting/size_text.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/format_text.h"
+#include "accounting/base/size_text.h"
 #include "shim/after_fork.h"
 #include "shim/borrow.h"
 #include "shim/charge.h"

@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "accounting/fork_locks.h"
+#include "accounting/base/fork_locks.h"
 #include "shim/after_fork.h"
 #include "shim/book_pieces.h"
 #include "shim/heap.h"

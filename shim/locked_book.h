@@ -1,4 +1,4 @@
-// The process's mapping book (accounting/mapping_book.h) under its one lock.
+// The process's mapping book (accounting/mappings/mapping_book.h) under its one lock.
 //
 // The lock is not held over a system call, except where a range changes hands in it
 // (MAP_FIXED, mremap, shmdt). A signal handler that interrupts a thread inside the lock leaves a
@@ -11,8 +11,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/mapping_book.h"
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
+#include "accounting/mappings/mapping_book.h"
 #include "shim/mapping_notes.h"
 
 namespace taskmem {

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "accounting/format_text.h"
+#include "accounting/base/format_text.h"
 #include "shim/message.h"
 #include "shim/os.h"
 

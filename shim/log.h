@@ -7,7 +7,7 @@
 #ifndef TASKMEM_SHIM_LOG_H_
 #define TASKMEM_SHIM_LOG_H_
 
-#include "accounting/memory_log.h"
+#include "accounting/base/memory_log.h"
 #include "shim/options.h"
 
 namespace taskmem {

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/mapping_tag.h"
+#include "accounting/mappings/mapping_tag.h"
 
 namespace taskmem {
 

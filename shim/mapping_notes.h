@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/mapping_book.h"
+#include "accounting/mappings/mapping_book.h"
 
 namespace taskmem {
 

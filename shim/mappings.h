@@ -1,5 +1,5 @@
 // The program's mappings: what mmap, mremap, munmap, mprotect, madvise, brk and shmat do, and
-// what that changes in the books (accounting/mapping_book.h).
+// what that changes in the books (accounting/mappings/mapping_book.h).
 //
 //   charge    what the call would make writable, before it is made; it may be refused
 //   call      by system call
@@ -16,8 +16,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/audit_layout.h"
-#include "accounting/mapping_tag.h"
+#include "accounting/audit/audit_layout.h"
+#include "accounting/mappings/mapping_tag.h"
 #include "shim/fold.h"
 
 namespace taskmem {

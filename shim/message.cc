@@ -4,7 +4,7 @@
 
 #include <cstdarg>
 
-#include "accounting/format_text.h"
+#include "accounting/base/format_text.h"
 #include "shim/os.h"
 
 namespace taskmem {

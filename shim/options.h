@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/compatibility.h"
-#include "accounting/memory_log.h"
+#include "accounting/base/memory_log.h"
+#include "accounting/memory/compatibility.h"
 #include "spill/limit_policy.h"
 
 namespace taskmem {

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 
 namespace taskmem::os {
 

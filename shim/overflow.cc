@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "accounting/size_text.h"
+#include "accounting/base/size_text.h"
 #include "shim/after_fork.h"
 #include "shim/log.h"
 #include "shim/message.h"

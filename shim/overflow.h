@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/options.h"
 #include "shim/stats_segment.h"
 

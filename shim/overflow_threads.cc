@@ -5,8 +5,8 @@
 
 #include <cstdio>
 
-#include "accounting/futex.h"
-#include "accounting/size_text.h"
+#include "accounting/base/futex.h"
+#include "accounting/base/size_text.h"
 #include "shim/heap.h"
 #include "shim/log.h"
 #include "shim/message.h"

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 
 namespace taskmem {
 

@@ -1,11 +1,11 @@
-// Which address ranges are the library's own, for the audit (accounting/audit_layout.h).
+// Which address ranges are the library's own, for the audit (accounting/audit/audit_layout.h).
 #ifndef TASKMEM_SHIM_OWN_RANGES_H_
 #define TASKMEM_SHIM_OWN_RANGES_H_
 
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/audit_layout.h"
+#include "accounting/audit/audit_layout.h"
 
 namespace taskmem {
 

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/after_fork.h"
 #include "shim/heap.h"
 #include "shim/libc.h"

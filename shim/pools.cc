@@ -2,8 +2,8 @@
 
 #include <new>
 
-#include "accounting/task_grants.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/pools/unified_memory_manager.h"
+#include "accounting/tasks/task_grants.h"
 #include "shim/log.h"
 #include "shim/memory_limit.h"
 #include "shim/os.h"

@@ -1,5 +1,5 @@
 // The pools of this process: --memory, divided between tasks (execution) and blocks
-// (storage) by Spark's rules (accounting/unified_memory_manager.h).
+// (storage) by Spark's rules (accounting/pools/unified_memory_manager.h).
 //
 // What no task owns is unmanaged memory: never refused, and it lowers what tasks may take.
 #ifndef TASKMEM_SHIM_POOLS_H_
@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
-#include "accounting/block_evictor.h"
-#include "accounting/task_book.h"
+#include "accounting/pools/block_evictor.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/options.h"
 
 namespace taskmem {

@@ -3,7 +3,7 @@
 // Allocation works before this runs, untracked; from here on it belongs to tasks.
 #include <unistd.h>
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 #include "shim/block_store.h"
 #include "shim/call_filter.h"
 #include "shim/environment.h"

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/book_pieces.h"
 #include "shim/locked_book.h"
 #include "shim/mapping_limit.h"

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "accounting/futex.h"
+#include "accounting/base/futex.h"
 #include "shim/heap.h"
 #include "shim/locked_book.h"
 #include "shim/mappings.h"

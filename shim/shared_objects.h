@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "accounting/memory_allocator.h"
-#include "accounting/region_map.h"
+#include "accounting/mappings/region_map.h"
+#include "accounting/memory/memory_allocator.h"
 
 namespace taskmem {
 

@@ -1,12 +1,12 @@
 // Allocation sites of the process: which stacks hold what is live, by samples
-// (accounting/site_table.h). The allocator says which block is a sample (sites.inc); this
+// (accounting/audit/site_table.h). The allocator says which block is a sample (sites.inc); this
 // finds the stack and keeps it.
 #ifndef TASKMEM_SHIM_SITES_H_
 #define TASKMEM_SHIM_SITES_H_
 
 #include <cstdint>
 
-#include "accounting/site_table.h"
+#include "accounting/audit/site_table.h"
 #include "shim/options.h"
 #include "shim/unwinder.h"
 

@@ -1,6 +1,6 @@
 #include "shim/slack.h"
 
-#include "accounting/futex.h"
+#include "accounting/base/futex.h"
 #include "shim/heap.h"
 #include "shim/os.h"
 #include "shim/own_thread.h"

@@ -2,8 +2,8 @@
 
 #include <new>
 
-#include "accounting/mutex.h"
-#include "accounting/reclaim_book.h"
+#include "accounting/base/mutex.h"
+#include "accounting/tasks/reclaim_book.h"
 #include "shim/after_fork.h"
 #include "shim/fold.h"
 #include "shim/heap.h"

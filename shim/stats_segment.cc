@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 #include "shim/environment.h"
 #include "shim/message.h"
 #include "shim/os.h"

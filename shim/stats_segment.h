@@ -1,4 +1,4 @@
-// This process's stats segment (accounting/stats_layout.h): created, followed
+// This process's stats segment (accounting/audit/stats_layout.h): created, followed
 // over fork, and closed. The books inside are the books: nothing is copied to
 // publish them.
 //
@@ -7,7 +7,7 @@
 #ifndef TASKMEM_SHIM_STATS_SEGMENT_H_
 #define TASKMEM_SHIM_STATS_SEGMENT_H_
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 #include "shim/options.h"
 
 namespace taskmem {

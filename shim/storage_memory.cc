@@ -1,5 +1,5 @@
 // Memory of cached blocks: the library's own mappings, shown with the program's.
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/locked_book.h"
 #include "shim/mappings.h"
 #include "shim/os.h"

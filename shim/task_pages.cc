@@ -4,9 +4,9 @@
 
 #include <cstring>
 
-#include "accounting/mutex.h"
-#include "accounting/page_table.h"
-#include "accounting/task_book.h"
+#include "accounting/base/mutex.h"
+#include "accounting/tasks/page_table.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/fold.h"
 #include "shim/own_memory.h"
 #include "shim/stats_segment.h"

@@ -1,4 +1,4 @@
-// Page numbers of tasks, and addresses encoded with them (accounting/page_table.h).
+// Page numbers of tasks, and addresses encoded with them (accounting/tasks/page_table.h).
 //
 // Numbers are given to pages callers allocate through the API, and to any other page of a
 // task when somebody first encodes an address in it. Where such a page was given back by the
@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 #include "shim/heap.h"
 
 namespace taskmem {

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 #include "shim/fold.h"
 #include "shim/pools.h"
 #include "shim/stats_segment.h"

@@ -15,8 +15,8 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/mutex.h"
-#include "accounting/task_book.h"
+#include "accounting/base/mutex.h"
+#include "accounting/tasks/task_book.h"
 
 namespace taskmem {
 

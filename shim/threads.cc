@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/fork_locks.h"
+#include "accounting/base/fork_locks.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/call_filter.h"

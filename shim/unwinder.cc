@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-#include "accounting/site_table.h"
+#include "accounting/audit/site_table.h"
 #include "shim/frame_rules.h"
 #include "shim/os.h"
 

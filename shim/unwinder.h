@@ -56,7 +56,7 @@ void PrepareToUnwind(uint64_t stack_top, uint64_t known_bytes, UnwindScratch* sc
 // The stack from `place` on, the innermost first, without the frames of the library itself at
 // its beginning. At most `most` frames; the first may be an instruction's own address, all
 // others are return addresses. Returns how many; `flags` receives a SiteFlags
-// (accounting/site_table.h).
+// (accounting/audit/site_table.h).
 uint32_t Unwind(const StackPlace& place, UnwindScratch* scratch, uint64_t* frames, uint32_t most,
                 uint32_t* flags);
 

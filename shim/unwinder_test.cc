@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "accounting/site_table.h"
+#include "accounting/audit/site_table.h"
 
 namespace taskmem {
 namespace {

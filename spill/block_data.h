@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "accounting/memory_mode.h"
+#include "accounting/memory/memory_mode.h"
 #include "spill/block_id.h"
 #include "spill/chunked_bytes.h"
 #include "spill/value_array.h"

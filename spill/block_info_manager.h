@@ -13,11 +13,11 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/compatibility.h"
-#include "accounting/fork_locks.h"
-#include "accounting/memory_allocator.h"
-#include "accounting/mutex.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/compatibility.h"
+#include "accounting/memory/memory_allocator.h"
+#include "accounting/pools/unified_memory_manager.h"
 #include "spill/block_id.h"
 #include "spill/node_table.h"
 #include "spill/storage_level.h"

@@ -1,5 +1,5 @@
 // How threads wait for the locks of blocks, and are answered.
-#include "accounting/futex.h"
+#include "accounting/base/futex.h"
 #include "spill/block_info_manager.h"
 #include "spill/block_lock_waiter.h"
 

@@ -15,9 +15,9 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/fork_locks.h"
-#include "accounting/memory_allocator.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/memory/memory_allocator.h"
+#include "accounting/pools/unified_memory_manager.h"
 #include "spill/block_eviction_handler.h"
 #include "spill/block_info_manager.h"
 #include "spill/block_observer.h"

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "accounting/memory_allocator.h"
+#include "accounting/memory/memory_allocator.h"
 #include "spill/block_bytes.h"
 #include "spill/block_values.h"
 

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/memory_allocator.h"
+#include "accounting/memory/memory_allocator.h"
 #include "spill/spill_consumer.h"
 #include "spill/stable_array.h"
 

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/fork_locks.h"
-#include "accounting/memory_allocator.h"
-#include "accounting/mutex.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/memory_allocator.h"
 #include "spill/block_bytes.h"
 #include "spill/block_codec.h"
 #include "spill/disk_error.h"

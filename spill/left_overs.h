@@ -3,7 +3,7 @@
 #ifndef TASKMEM_SPILL_LEFT_OVERS_H_
 #define TASKMEM_SPILL_LEFT_OVERS_H_
 
-#include "accounting/memory_log.h"
+#include "accounting/base/memory_log.h"
 #include "spill/file_ops.h"
 #include "spill/spill_names.h"
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "accounting/size_text.h"
+#include "accounting/base/size_text.h"
 
 namespace taskmem {
 

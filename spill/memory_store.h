@@ -14,11 +14,11 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/block_evictor.h"
-#include "accounting/fork_locks.h"
-#include "accounting/memory_allocator.h"
-#include "accounting/mutex.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/memory_allocator.h"
+#include "accounting/pools/block_evictor.h"
+#include "accounting/pools/unified_memory_manager.h"
 #include "spill/block_data.h"
 #include "spill/block_eviction_handler.h"
 #include "spill/block_info_manager.h"

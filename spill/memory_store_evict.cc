@@ -1,7 +1,7 @@
 // How blocks leave memory for others (MS-15 to MS-18).
 #include <utility>
 
-#include "accounting/size_text.h"
+#include "accounting/base/size_text.h"
 #include "spill/memory_store.h"
 
 namespace taskmem {

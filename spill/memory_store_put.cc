@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "accounting/size_text.h"
+#include "accounting/base/size_text.h"
 #include "spill/memory_store.h"
 
 namespace taskmem {

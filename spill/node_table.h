@@ -7,8 +7,8 @@
 #include <new>
 #include <utility>
 
-#include "accounting/memory_allocator.h"
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/memory_allocator.h"
 
 namespace taskmem {
 

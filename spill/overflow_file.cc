@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 
 namespace taskmem {
 namespace {

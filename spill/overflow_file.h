@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/fork_locks.h"
-#include "accounting/mutex.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
 
 namespace taskmem {
 

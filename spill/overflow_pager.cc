@@ -1,6 +1,6 @@
 #include "spill/overflow_pager.h"
 
-#include "accounting/mapping.h"
+#include "accounting/base/kernel_memory.h"
 
 namespace taskmem {
 namespace {

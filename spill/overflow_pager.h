@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 
 namespace taskmem {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "accounting/memory_mode.h"
+#include "accounting/memory/memory_mode.h"
 #include "spill/block_values.h"
 #include "spill/chunked_bytes.h"
 #include "spill/partially_unrolled_iterator.h"

@@ -2,8 +2,8 @@
 
 #include <initializer_list>
 
-#include "accounting/format_text.h"
-#include "accounting/size_text.h"
+#include "accounting/base/format_text.h"
+#include "accounting/base/size_text.h"
 
 namespace taskmem {
 namespace {

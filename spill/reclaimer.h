@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/mutex.h"
+#include "accounting/base/mutex.h"
 #include "spill/spill_consumer.h"
 #include "spill/spill_host.h"
 

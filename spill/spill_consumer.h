@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "accounting/memory_mode.h"
+#include "accounting/memory/memory_mode.h"
 #include "spill/hook_call.h"
 
 namespace taskmem {

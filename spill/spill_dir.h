@@ -21,9 +21,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/fork_locks.h"
-#include "accounting/memory_log.h"
-#include "accounting/mutex.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/memory_log.h"
+#include "accounting/base/mutex.h"
 #include "spill/disk_error.h"
 #include "spill/file_ops.h"
 #include "spill/spill_names.h"

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "accounting/futex.h"
+#include "accounting/base/futex.h"
 
 namespace taskmem {
 namespace {

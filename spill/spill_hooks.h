@@ -13,10 +13,10 @@
 
 #include <cstdint>
 
-#include "accounting/fork_locks.h"
-#include "accounting/memory_allocator.h"
-#include "accounting/mutex.h"
-#include "accounting/spill_candidates.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/memory_allocator.h"
+#include "accounting/tasks/spill_candidates.h"
 #include "spill/consumer_table.h"
 #include "spill/reclaimer.h"
 #include "spill/spill_consumer.h"

@@ -1,5 +1,5 @@
 // One spill of a task: whom to ask, in which order, how often, and for whom to wait.
-#include "accounting/futex.h"
+#include "accounting/base/futex.h"
 #include "spill/spill_hooks.h"
 
 namespace taskmem {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <new>
 
-#include "accounting/memory_allocator.h"
+#include "accounting/memory/memory_allocator.h"
 
 namespace taskmem {
 

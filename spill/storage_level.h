@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "accounting/memory_mode.h"
+#include "accounting/memory/memory_mode.h"
 
 namespace taskmem {
 

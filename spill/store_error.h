@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "accounting/memory_error.h"
+#include "accounting/memory/memory_error.h"
 #include "spill/disk_error.h"
 
 namespace taskmem {

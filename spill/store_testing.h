@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "accounting/manager_testing.h"
+#include "accounting/pools/manager_testing.h"
 #include "spill/memory_store.h"
 #include "spill/store_testing_values.h"
 

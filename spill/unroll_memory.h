@@ -5,10 +5,10 @@
 
 #include <cstdint>
 
-#include "accounting/fork_locks.h"
-#include "accounting/memory_mode.h"
-#include "accounting/mutex.h"
-#include "accounting/task_table.h"
+#include "accounting/base/fork_locks.h"
+#include "accounting/base/mutex.h"
+#include "accounting/memory/memory_mode.h"
+#include "accounting/pools/task_table.h"
 
 namespace taskmem {
 

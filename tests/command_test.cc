@@ -12,7 +12,7 @@
 #include <random>
 #include <tuple>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 #include "tests/support/audit_run.h"
 
 namespace taskmem::test {

@@ -5,7 +5,7 @@ namespace taskmem::test {
 namespace {
 
 // Of a malloc and a free. The samples of allocation sites are fewer per pair the faster these
-// are: they have a budget of their own (accounting/sample_clock_test.cc).
+// are: they have a budget of their own (accounting/audit/sample_clock_test.cc).
 class Instructions : public ::testing::TestWithParam<std::pair<std::string, std::string>> {};
 
 TEST_P(Instructions, StayWithinTheirBudget) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/page_map.h"
 
 namespace taskmem {

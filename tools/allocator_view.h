@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "accounting/audit_layout.h"
+#include "accounting/audit/audit_layout.h"
 #include "tools/remote_memory.h"
 #include "tools/shares.h"
 

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 #include "tools/allocator_view.h"
 #include "tools/audit_layout_check.h"
 #include "tools/claims.h"

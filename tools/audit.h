@@ -1,4 +1,4 @@
-// The audit of one process: which class of the ledger (accounting/ledger.h) each of its
+// The audit of one process: which class of the ledger (accounting/audit/ledger.h) each of its
 // resident bytes stands in, and whose it is.
 #ifndef TASKMEM_TOOLS_AUDIT_H_
 #define TASKMEM_TOOLS_AUDIT_H_
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "accounting/ledger.h"
+#include "accounting/audit/ledger.h"
 #include "tools/mapped_ranges.h"
 #include "tools/modules.h"
 #include "tools/remote_memory.h"

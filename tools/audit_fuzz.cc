@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "accounting/mapping_tag.h"
-#include "accounting/site_table.h"
+#include "accounting/audit/site_table.h"
+#include "accounting/mappings/mapping_tag.h"
 #include "shim/page_map.h"
 #include "tools/audit.h"
 #include "tools/audit_layout_check.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 
 namespace taskmem {
 namespace {

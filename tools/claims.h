@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "accounting/ledger.h"
+#include "accounting/audit/ledger.h"
 #include "tools/jvm_parts.h"
 #include "tools/mapped_ranges.h"
 #include "tools/modules.h"

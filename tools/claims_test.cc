@@ -4,7 +4,7 @@
 
 #include <deque>
 
-#include "accounting/task_book.h"
+#include "accounting/tasks/task_book.h"
 
 namespace taskmem {
 namespace {

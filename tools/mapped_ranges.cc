@@ -8,7 +8,7 @@
 namespace taskmem {
 namespace {
 
-// Region (accounting/region_map.h).
+// Region (accounting/mappings/region_map.h).
 struct Row {
   uint64_t start;
   uint64_t end;

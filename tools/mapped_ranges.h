@@ -1,5 +1,5 @@
 // What the program has mapped, and who did: read from the library's own book of that
-// (accounting/mapping_book.h) in another process, while it runs on.
+// (accounting/mappings/mapping_book.h) in another process, while it runs on.
 #ifndef TASKMEM_TOOLS_MAPPED_RANGES_H_
 #define TASKMEM_TOOLS_MAPPED_RANGES_H_
 
@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "accounting/audit_layout.h"
-#include "accounting/mapping_tag.h"
+#include "accounting/audit/audit_layout.h"
+#include "accounting/mappings/mapping_tag.h"
 #include "tools/remote_memory.h"
 
 namespace taskmem {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <thread>
 
-#include "accounting/mapping_book.h"
+#include "accounting/mappings/mapping_book.h"
 
 namespace taskmem {
 namespace {

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "accounting/site_table.h"
+#include "accounting/audit/site_table.h"
 
 namespace taskmem {
 namespace {

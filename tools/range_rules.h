@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "accounting/ledger.h"
+#include "accounting/audit/ledger.h"
 #include "tools/modules.h"
 #include "tools/smaps.h"
 

@@ -14,7 +14,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "accounting/exit_audit.h"
+#include "accounting/audit/exit_audit_protocol.h"
 #include "shim/options.h"
 #include "shim/user_directory.h"
 #include "spill/file_ops.h"

@@ -6,7 +6,7 @@
 #include <map>
 #include <utility>
 
-#include "accounting/ledger.h"
+#include "accounting/audit/ledger.h"
 
 namespace taskmem {
 

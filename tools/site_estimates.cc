@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "accounting/sample_clock.h"
-#include "accounting/site_table.h"
+#include "accounting/audit/sample_clock.h"
+#include "accounting/audit/site_table.h"
 
 namespace taskmem {
 namespace {

@@ -1,5 +1,5 @@
 // What each stack that allocates or maps memory holds now in a process, estimated from live samples
-// (accounting/site_table.h, MappingTag::site), read from outside.
+// (accounting/audit/site_table.h, MappingTag::site), read from outside.
 #ifndef TASKMEM_TOOLS_SITE_ESTIMATES_H_
 #define TASKMEM_TOOLS_SITE_ESTIMATES_H_
 

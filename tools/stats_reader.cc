@@ -18,7 +18,7 @@
 #include <random>
 #include <system_error>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 #include "shim/user_directory.h"
 #include "tools/mapped_books.h"
 #include "tools/process_info.h"

@@ -1,5 +1,5 @@
 // Snapshots of the books of processes, read from their stats files
-// (accounting/stats_layout.h) while they run or after they ended.
+// (accounting/audit/stats_layout.h) while they run or after they ended.
 #ifndef TASKMEM_TOOLS_STATS_READER_H_
 #define TASKMEM_TOOLS_STATS_READER_H_
 
@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "accounting/audit_layout.h"
+#include "accounting/audit/audit_layout.h"
 #include "shim/options.h"
 #include "tools/stats_snapshot.h"
 
 namespace taskmem {
 
-// What was done to make room for a task (accounting/reclaim_book.h).
+// What was done to make room for a task (accounting/tasks/reclaim_book.h).
 struct ReclaimStats {
   uint64_t spill_calls = 0;
   uint64_t spill_asked_bytes = 0;
@@ -141,7 +141,7 @@ std::optional<ProcessBooks> ReadProcessBooks(const std::vector<std::string>& dir
 struct WatchedProcess {
   pid_t pid = 0;
   std::string path;              // of its stats file
-  bool waits_for_audit = false;  // it is ending (accounting/exit_audit.h)
+  bool waits_for_audit = false;  // it is ending (accounting/audit/exit_audit_protocol.h)
 };
 std::optional<WatchedProcess> FindChildOf(const std::vector<std::string>& dirs,
                                           const std::string& session, pid_t parent);

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 #include "tools/fuzz_driver.h"
 #include "tools/report.h"
 #include "tools/stats_reader.h"

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <string>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 #include "tools/process_info.h"
 
 namespace taskmem {

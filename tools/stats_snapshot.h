@@ -1,5 +1,5 @@
-// A copy of a stats file (accounting/stats_layout.h), read while its process goes on writing, or
-// after somebody cut or damaged it: it is never mapped, and nothing in it is trusted. Counts are
+// A copy of a stats file (accounting/audit/stats_layout.h), read while its process goes on writing,
+// or after somebody cut or damaged it: it is never mapped, and nothing in it is trusted. Counts are
 // within the bounds of the layout, and what the file is too short for is zero.
 #ifndef TASKMEM_TOOLS_STATS_SNAPSHOT_H_
 #define TASKMEM_TOOLS_STATS_SNAPSHOT_H_
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 
 namespace taskmem {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "accounting/audit_layout.h"
+#include "accounting/audit/audit_layout.h"
 #include "tools/remote_memory.h"
 #include "tools/smaps.h"
 

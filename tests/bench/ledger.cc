@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "accounting/task_book.h"
-#include "accounting/task_grants.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/pools/unified_memory_manager.h"
+#include "accounting/tasks/task_book.h"
+#include "accounting/tasks/task_grants.h"
 #include "tests/bench/workload.h"
 
 namespace taskmem::bench {

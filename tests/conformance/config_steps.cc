@@ -1,10 +1,10 @@
 // Lines that stand alone: sizes from settings, encodings, texts.
 #include <string>
 
-#include "accounting/memory_config.h"
-#include "accounting/packed_record_pointer.h"
-#include "accounting/page_table.h"
-#include "accounting/size_text.h"
+#include "accounting/base/size_text.h"
+#include "accounting/spark/memory_config.h"
+#include "accounting/spark/packed_record_pointer.h"
+#include "accounting/tasks/page_table.h"
 #include "tests/conformance/steps.h"
 #include "tests/conformance/text.h"
 

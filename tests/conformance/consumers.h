@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "accounting/memory_block.h"
-#include "accounting/memory_consumer.h"
-#include "accounting/task_memory_manager.h"
+#include "accounting/memory/memory_block.h"
+#include "accounting/spark/memory_consumer.h"
+#include "accounting/spark/task_memory_manager.h"
 
 namespace taskmem::conformance {
 

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string_view>
 
-#include "accounting/block_evictor.h"
-#include "accounting/unified_memory_manager.h"
+#include "accounting/pools/block_evictor.h"
+#include "accounting/pools/unified_memory_manager.h"
 
 namespace taskmem::conformance {
 

@@ -2,7 +2,7 @@
 #ifndef TASKMEM_TESTS_CONFORMANCE_SPARK_ERRORS_H_
 #define TASKMEM_TESTS_CONFORMANCE_SPARK_ERRORS_H_
 
-#include "accounting/memory_error.h"
+#include "accounting/memory/memory_error.h"
 #include "tests/conformance/json.h"
 
 namespace taskmem::conformance {

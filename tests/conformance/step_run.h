@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "accounting/unified_memory_manager.h"
+#include "accounting/pools/unified_memory_manager.h"
 #include "tests/conformance/json.h"
 
 namespace taskmem::conformance {

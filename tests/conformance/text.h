@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "accounting/memory_mode.h"
+#include "accounting/memory/memory_mode.h"
 #include "spill/block_id.h"
 #include "tests/conformance/json.h"
 

@@ -2,7 +2,7 @@
 #ifndef TASKMEM_TESTS_CONFORMANCE_TRACE_LOG_H_
 #define TASKMEM_TESTS_CONFORMANCE_TRACE_LOG_H_
 
-#include "accounting/memory_log.h"
+#include "accounting/base/memory_log.h"
 
 namespace taskmem::conformance {
 

@@ -13,7 +13,7 @@
 #include <set>
 #include <string>
 
-#include "accounting/unified_memory_manager.h"
+#include "accounting/pools/unified_memory_manager.h"
 #include "spill/block_eviction_handler.h"
 #include "spill/block_info_manager.h"
 #include "spill/memory_store.h"

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "accounting/memory_allocator.h"
-#include "accounting/task_memory_manager.h"
-#include "accounting/unified_memory_manager.h"
-#include "accounting/unmanaged_memory.h"
+#include "accounting/memory/memory_allocator.h"
+#include "accounting/pools/unified_memory_manager.h"
+#include "accounting/spark/task_memory_manager.h"
+#include "accounting/spark/unmanaged_memory.h"
 #include "tests/conformance/consumers.h"
 #include "tests/conformance/evictors.h"
 #include "tests/conformance/logical_threads.h"

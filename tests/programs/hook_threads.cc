@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "accounting/reclaim_book.h"
+#include "accounting/tasks/reclaim_book.h"
 #include "tests/programs/hooks.h"
 #include "tests/programs/wait_for.h"
 #include "tests/support/stats_file.h"

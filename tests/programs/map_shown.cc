@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-#include "accounting/mapping_tag.h"
+#include "accounting/mappings/mapping_tag.h"
 #include "tests/programs/mappings.h"
 #include "tests/support/stats_file.h"
 

@@ -14,7 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "accounting/stats_layout.h"
+#include "accounting/audit/stats_layout.h"
 
 namespace taskmem::test {
 
