@@ -7,7 +7,7 @@
 #include "shim/block_store.h"
 #include "shim/heap.h"
 #include "shim/taskmem.h"
-#include "spill/node_table.h"
+#include "spill/names/node_table.h"
 
 using namespace taskmem;
 

@@ -7,7 +7,7 @@
 
 #include "accounting/tasks/task_book.h"
 #include "shim/heap.h"
-#include "spill/block_manager.h"
+#include "spill/blocks/block_manager.h"
 
 namespace taskmem {
 

@@ -1,4 +1,4 @@
-// The block store of this process: spill/block_manager.h on the pools of this process, its
+// The block store of this process: spill/blocks/block_manager.h on the pools of this process, its
 // bytes in storage memory, its disk in the spill directory. It is made at the first put, in
 // place; until then blocks cost nothing.
 //
@@ -12,7 +12,7 @@
 #include "accounting/memory/memory_allocator.h"
 #include "shim/options.h"
 #include "shim/pools.h"
-#include "spill/block_manager.h"
+#include "spill/blocks/block_manager.h"
 
 namespace taskmem {
 

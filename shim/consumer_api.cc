@@ -5,7 +5,7 @@
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
-#include "spill/spill_hooks.h"
+#include "spill/hooks/spill_hooks.h"
 
 using namespace taskmem;
 

@@ -19,7 +19,7 @@
 #include "shim/runs.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
-#include "spill/limit_policy.h"
+#include "spill/reclaim/limit_policy.h"
 
 namespace taskmem {
 

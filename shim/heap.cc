@@ -43,8 +43,8 @@
 #include "shim/task_pages.h"
 #include "shim/thread_stacks.h"
 #include "shim/threads.h"
-#include "spill/line_rate.h"
-#include "spill/reclaim.h"
+#include "spill/reclaim/line_rate.h"
+#include "spill/reclaim/reclaim.h"
 
 namespace taskmem {
 

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "spill/limit_policy.h"
+#include "spill/reclaim/limit_policy.h"
 
 // Hidden names of what is exported: the library calls itself by these, so that
 // no other preload library gets between.

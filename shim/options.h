@@ -11,7 +11,7 @@
 
 #include "accounting/base/memory_log.h"
 #include "accounting/memory/compatibility.h"
-#include "spill/limit_policy.h"
+#include "spill/reclaim/limit_policy.h"
 
 namespace taskmem {
 

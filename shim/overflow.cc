@@ -12,7 +12,7 @@
 #include "shim/os.h"
 #include "shim/overflow_threads.h"
 #include "shim/spill_files.h"
-#include "spill/overflow_file.h"
+#include "spill/reclaim/overflow_file.h"
 
 namespace taskmem {
 

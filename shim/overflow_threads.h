@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "shim/options.h"
-#include "spill/overflow_file.h"
+#include "spill/reclaim/overflow_file.h"
 
 namespace taskmem {
 

@@ -4,7 +4,7 @@
 #define TASKMEM_SHIM_SPILL_FILES_H_
 
 #include "shim/options.h"
-#include "spill/spill_dir.h"
+#include "spill/files/spill_dir.h"
 
 namespace taskmem {
 

@@ -13,7 +13,7 @@
 #include "shim/own_thread.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
-#include "spill/spill_hooks.h"
+#include "spill/hooks/spill_hooks.h"
 
 namespace taskmem {
 

@@ -1,4 +1,4 @@
-// Spill hooks in this process: what spill/spill_hooks.h is given of books, threads and
+// Spill hooks in this process: what spill/hooks/spill_hooks.h is given of books, threads and
 // allocator, and who calls it.
 //
 // A hook runs inside a HookScope (heap.h), on a thread that allocates or on taskmem's own,

@@ -1,8 +1,8 @@
 // Lines that stand alone: storage levels and names of blocks.
 #include <string>
 
-#include "spill/block_id.h"
-#include "spill/storage_level.h"
+#include "spill/names/block_id.h"
+#include "spill/names/storage_level.h"
 #include "tests/conformance/steps.h"
 #include "tests/conformance/text.h"
 

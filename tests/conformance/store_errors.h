@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "spill/store_error.h"
+#include "spill/names/store_error.h"
 #include "tests/conformance/json.h"
 
 namespace taskmem::conformance {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "accounting/memory/memory_mode.h"
-#include "spill/block_id.h"
+#include "spill/names/block_id.h"
 #include "tests/conformance/json.h"
 
 namespace taskmem::conformance {

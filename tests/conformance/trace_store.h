@@ -14,9 +14,9 @@
 #include <string>
 
 #include "accounting/pools/unified_memory_manager.h"
-#include "spill/block_eviction_handler.h"
-#include "spill/block_info_manager.h"
-#include "spill/memory_store.h"
+#include "spill/locks/block_info_manager.h"
+#include "spill/memory/block_eviction_handler.h"
+#include "spill/memory/memory_store.h"
 #include "tests/conformance/json.h"
 #include "tests/conformance/trace_values.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "spill/block_values.h"
+#include "spill/memory/block_values.h"
 
 namespace taskmem::conformance {
 
