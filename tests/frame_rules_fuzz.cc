@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "shim/frame_rules.h"
-#include "tools/fuzz_driver.h"
+#include "tests/support/fuzz_driver.h"
 
 namespace taskmem {
 namespace {

@@ -5,7 +5,7 @@
 //
 // A sample is remembered when a block is allocated and forgotten when it is freed, so the
 // weights of a stack's samples add up to an estimate of what it holds now. Both tables are
-// open to readers in other processes while they change (tools/site_estimates.h): a sample
+// open to readers in other processes while they change (tools/audit/site_estimates.h): a sample
 // counts once its address is there.
 //
 // Lock-free: callable from signal handlers. Memory is bounded; what no longer fits is counted.

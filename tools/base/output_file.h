@@ -1,0 +1,18 @@
+// A file that appears whole or not at all.
+#ifndef TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_
+#define TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_
+
+#include <string>
+
+namespace taskmem {
+
+// 0, or the errno that WriteOutputFile would meet now.
+int CheckOutputFile(const std::string& path);
+
+// Replaces the file atomically; writes into what is no regular file (a pipe, a
+// device). 0 or an errno.
+int WriteOutputFile(const std::string& path, const std::string& text);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_

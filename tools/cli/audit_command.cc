@@ -1,0 +1,67 @@
+#include "tools/cli/audit_command.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "shim/options.h"
+#include "tools/audit/audit.h"
+#include "tools/audit_report/audit_report.h"
+#include "tools/base/message.h"
+#include "tools/base/output_file.h"
+#include "tools/sites/named_sites.h"
+#include "tools/stats/stats_reader.h"
+
+namespace taskmem {
+namespace {
+
+void WriteFile(const std::string& path, const std::string& text) {
+  if (const int error = WriteOutputFile(path, text)) {
+    Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
+  }
+}
+
+void CheckFile(const std::string& path) {
+  if (path.empty()) return;
+  if (const int error = CheckOutputFile(path)) {
+    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
+  }
+}
+
+}  // namespace
+
+int AuditCommand(const AuditRequest& request) {
+  CheckFile(request.output_file);
+  CheckFile(request.collapsed_file);
+  CheckFile(request.pprof_file);
+  Options options;
+  char message[512];
+  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
+    Fatal(kExitUsage, "{}", message);
+  }
+  const auto books = ReadProcessBooks(StatsDirs(options), request.pid);
+  if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
+  std::string error;
+  const auto audit = TakeAudit(*books, &error);
+  if (!audit) Fatal(EXIT_FAILURE, "{}", error);
+  std::vector<NamedSite> sites = NameSites(*audit, SIZE_MAX);
+  if (!request.collapsed_file.empty()) WriteFile(request.collapsed_file, FormatCollapsed(sites));
+  if (!request.pprof_file.empty()) WriteFile(request.pprof_file, FormatPprof(*audit, sites));
+  if (request.by_module) sites = SitesByModule(sites);
+  std::string text;
+  if (request.as_json) {
+    text = AuditJson(*audit, sites).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
+    text += '\n';
+  } else {
+    if (sites.size() > request.sites) sites.resize(request.sites);
+    text = FormatAudit(*audit, sites);
+  }
+  if (request.output_file.empty()) {
+    PrintOrFail(text);
+  } else {
+    WriteFile(request.output_file, text);
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace taskmem

@@ -1,0 +1,208 @@
+#include "tools/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shim/options.h"
+#include "shim/version.h"
+#include "tools/base/message.h"
+
+namespace taskmem {
+namespace {
+
+constexpr size_t kOptionColumns = 26;
+constexpr size_t kSentenceColumns = 60;
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  taskmem run -- python3 script.py\n"
+    "  taskmem run --quota 512M --task-by thread -- ./server --port 80\n"
+    "  taskmem run --quiet --stats stats.json -- make\n"
+    "  taskmem stats 4711\n"
+    "  taskmem audit 4711\n\n"
+    "`taskmem run --help` lists the options of run.";
+
+// CLI11's help, with usage lines of our own.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) {
+    column_width(kOptionColumns);
+  }
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "\nUsage: " + usage_ + "\n";
+  }
+  std::string make_description(const CLI::App* app) const override {
+    return app->get_description() + "\n";
+  }
+  // Without what a flag stands for: "--overflow{1}".
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    const std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    return name.substr(0, name.find('{'));
+  }
+
+ private:
+  std::string usage_;
+};
+
+void SetHelp(CLI::App* app, const char* usage) {
+  app->formatter(std::make_shared<HelpFormatter>(usage));
+  app->set_help_flag("--help,-h", "Prints this help.");
+}
+
+std::string Wrap(const std::string& text, size_t columns) {
+  std::istringstream words(text);
+  std::string result;
+  size_t used = 0;
+  for (std::string word; words >> word;) {
+    if (used > 0 && used + 1 + word.size() > columns) {
+      result += '\n';
+      used = 0;
+    } else if (used > 0) {
+      result += ' ';
+      ++used;
+    }
+    result += word;
+    used += word.size();
+  }
+  return result;
+}
+
+std::string Describe(const OptionInfo& option) {
+  std::string text = option.sentence;
+  if (option.value_name != nullptr) {
+    text += fmt::format(" Values: {}.", option.expected);
+    if (*option.default_value != '\0') text += fmt::format(" Default: {}.", option.default_value);
+  }
+  return Wrap(text + fmt::format(" [{}]", option.variable), kSentenceColumns);
+}
+
+// One flag for each row of the table of options.
+void AddTableOptions(CLI::App* run, RunRequest* request) {
+  for (size_t i = 0; i < kOptionCount; ++i) {
+    const OptionInfo& option = kOptions[i];
+    const std::string flag = std::string("--") + option.name;
+    if (option.value_name == nullptr) {
+      // "--overflow" is "--overflow=1"; what else stands there is the table's to judge.
+      const std::string sentence = Describe(option);
+      run->add_flag(flag + "{1}", sentence)->each([request, &option](const std::string& value) {
+        request->options[option.name] = value;
+      });
+      continue;
+    }
+    run->add_option_function<std::string>(
+           flag,
+           [request, &option](const std::string& value) { request->options[option.name] = value; },
+           Describe(option))
+        ->type_name(option.value_name)
+        ->take_last();
+  }
+}
+
+bool TakesValue(std::string_view flag) {
+  if (flag == "--stats" || flag == "--audit") return true;
+  return std::any_of(kOptions, kOptions + kOptionCount, [&](const OptionInfo& option) {
+    return flag.substr(2) == option.name && option.value_name != nullptr;
+  });
+}
+
+// CLI11 takes "--flag=" and "--flag={}" for "--flag", and a value that is missing there from the
+// next argument. `arguments`: what follows "run"; the first that is no option is the program.
+void RefuseEmptyValues(char** arguments, char** end) {
+  for (char** at = arguments; at < end; ++at) {
+    const std::string_view text = *at;
+    if (!text.starts_with("--")) return;
+    if (text.ends_with('=') || text.ends_with("={}")) Fatal(kExitUsage, "no value: {}", text);
+    if (text.find('=') == text.npos && TakesValue(text)) ++at;
+  }
+}
+
+}  // namespace
+
+Request ParseCommandLine(int argc, char** argv) {
+  // The program's own command line is not ours to parse.
+  char** const end = argv + argc;
+  char** const mark = std::find(argv, end, std::string("--"));
+
+  CLI::App app("Charges the memory of a program to its tasks, and holds them to a quota.",
+               "taskmem");
+  SetHelp(&app, "taskmem COMMAND [OPTIONS]");
+  app.set_version_flag("--version", std::string("taskmem ") + kVersion, "Prints the version.");
+  app.require_subcommand(0, 1);
+  app.footer(kExamples);
+
+  RunRequest run_request;
+  CLI::App* run = app.add_subcommand("run", "Runs a program and reports what its tasks held.");
+  SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
+  run->prefix_command();
+  AddTableOptions(run, &run_request);
+  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")->disable_flag_override();
+  run->add_option("--stats", run_request.json_file, "Writes the table at exit as JSON.")
+      ->type_name("FILE");
+  run->add_option("--audit", run_request.audit_file,
+                  "Writes who held each resident byte, at the end and at the peak, as JSON; - "
+                  "prints tables.")
+      ->type_name("FILE");
+
+  CLI::App* ps = app.add_subcommand("ps", "Lists the processes that run under taskmem.");
+  SetHelp(ps, "taskmem ps");
+
+  StatsRequest stats_request;
+  CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a running process.");
+  SetHelp(stats, "taskmem stats PID [--json]");
+  stats->add_option("PID", stats_request.pid, "The process.")->required()->type_name("");
+  stats->add_flag("--json", stats_request.as_json, "Prints JSON.")->disable_flag_override();
+
+  AuditRequest audit_request;
+  CLI::App* audit = app.add_subcommand("audit", "Says who holds each resident byte of a process.");
+  SetHelp(audit, "taskmem audit PID [OPTIONS]");
+  audit->add_option("PID", audit_request.pid, "The process.")->required()->type_name("");
+  audit->add_flag("--json", audit_request.as_json, "Prints JSON, with all sites.")
+      ->disable_flag_override();
+  audit->add_option("--output", audit_request.output_file, "Writes there, not on standard output.")
+      ->type_name("FILE");
+  audit->add_option("--sites", audit_request.sites, "How many allocation sites the table shows.")
+      ->type_name("COUNT");
+  audit
+      ->add_option_function<std::string>(
+          "--by", [&](const std::string&) { audit_request.by_module = true; },
+          "Sums the sites up by module.")
+      ->check(CLI::IsMember({"module"}))
+      ->type_name("module");
+  audit->add_option("--collapsed", audit_request.collapsed_file, "Writes stacks for flame graphs.")
+      ->type_name("FILE");
+  audit->add_option("--pprof", audit_request.pprof_file, "Writes a profile for pprof.")
+      ->type_name("FILE");
+
+  if (argc > 1 && std::string_view(argv[1]) == "run") RefuseEmptyValues(argv + 2, mark);
+  try {
+    app.parse(static_cast<int>(mark - argv), argv);
+  } catch (const CLI::Success& success) {
+    std::ostringstream text;
+    const int status = app.exit(success, text, text);
+    PrintOrFail(text.str());
+    exit(status);
+  } catch (const CLI::ParseError& error) {
+    Fatal(kExitUsage, "{}", error.what());
+  }
+
+  if (ps->parsed()) return PsRequest{};
+  if (stats->parsed()) return stats_request;
+  if (audit->parsed()) return audit_request;
+  if (!run->parsed()) Fatal(kExitUsage, "no command given: try taskmem --help");
+  std::vector<std::string>& program = run_request.program;
+  program = run->remaining();
+  if (!program.empty() && program.front().starts_with('-')) {
+    Fatal(kExitUsage, "no option {}: try taskmem run --help", program.front());
+  }
+  // A mark that follows the program is the program's.
+  program.insert(program.end(), program.empty() && mark != end ? mark + 1 : mark, end);
+  if (program.empty()) Fatal(kExitUsage, "no program given: taskmem run [OPTIONS] -- PROGRAM");
+  return run_request;
+}
+
+}  // namespace taskmem

@@ -1,0 +1,29 @@
+// What the user asked for: the command line of `taskmem`.
+#ifndef TASKMEM_TOOLS_CLI_COMMAND_LINE_H_
+#define TASKMEM_TOOLS_CLI_COMMAND_LINE_H_
+
+#include <sys/types.h>
+
+#include <variant>
+
+#include "tools/cli/audit_command.h"
+#include "tools/cli/run_command.h"
+
+namespace taskmem {
+
+struct PsRequest {};
+
+struct StatsRequest {
+  pid_t pid = 0;
+  bool as_json = false;
+};
+
+using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest>;
+
+// Prints help or the version, or complains in one line, and ends the process
+// where there is nothing else to do.
+Request ParseCommandLine(int argc, char** argv);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_CLI_COMMAND_LINE_H_

@@ -1,0 +1,21 @@
+// Whether a program can be interposed at all: LD_PRELOAD is the dynamic
+// loader's, and not every program is loaded by it.
+#ifndef TASKMEM_TOOLS_CLI_INTERPOSABLE_H_
+#define TASKMEM_TOOLS_CLI_INTERPOSABLE_H_
+
+#include <optional>
+#include <string>
+
+namespace taskmem {
+
+// The path that `program` stands for, by PATH as execvp finds it. Nothing and
+// `*error` (ENOENT or EACCES) where it cannot be executed.
+std::optional<std::string> FindProgram(const std::string& program, int* error);
+
+// Why the program at `path`, or the interpreter its first line names, cannot be
+// interposed ("it is statically linked"); nothing where it can.
+std::optional<std::string> WhyNotInterposable(const std::string& path);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_CLI_INTERPOSABLE_H_

@@ -1,0 +1,60 @@
+#include "tools/cli/interposable.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+namespace taskmem {
+namespace {
+
+std::string MakeScript(const std::string& name, const std::string& text, mode_t mode) {
+  const std::string path = testing::TempDir() + "/" + name;
+  std::ofstream(path) << text;
+  chmod(path.c_str(), mode);
+  return path;
+}
+
+TEST(FindProgram, SearchesPath) {
+  int error = 0;
+  EXPECT_EQ(FindProgram("/bin/sh", &error), "/bin/sh");
+  const auto path = FindProgram("sh", &error);
+  ASSERT_TRUE(path);
+  EXPECT_TRUE(path->ends_with("/sh"));
+}
+
+TEST(FindProgram, SaysWhyNot) {
+  int error = 0;
+  EXPECT_FALSE(FindProgram("no-such-program", &error));
+  EXPECT_EQ(error, ENOENT);
+  EXPECT_FALSE(FindProgram("", &error));
+  EXPECT_EQ(error, ENOENT);
+  EXPECT_FALSE(FindProgram("/no/such/program", &error));
+  EXPECT_EQ(error, ENOENT);
+  EXPECT_FALSE(FindProgram("/", &error));
+  EXPECT_EQ(error, EACCES);
+  EXPECT_FALSE(FindProgram(MakeScript("plain", "text", 0600), &error));
+  EXPECT_EQ(error, EACCES);
+}
+
+TEST(WhyNotInterposable, AcceptsDynamicProgramsAndTheirScripts) {
+  EXPECT_EQ(WhyNotInterposable("/bin/sh"), std::nullopt);
+  EXPECT_EQ(WhyNotInterposable(MakeScript("script", "#!/bin/sh -e\ntrue\n", 0700)), std::nullopt);
+  EXPECT_EQ(WhyNotInterposable(MakeScript("bare", "true\n", 0700)), std::nullopt);
+}
+
+TEST(WhyNotInterposable, NamesAMissingInterpreter) {
+  const std::string script = MakeScript("lost", "#!/no/such/interpreter\n", 0700);
+  EXPECT_EQ(WhyNotInterposable(script), "its interpreter /no/such/interpreter is missing");
+}
+
+// The dynamic loader is itself loaded by nobody.
+TEST(WhyNotInterposable, SeesStaticPrograms) {
+  EXPECT_EQ(WhyNotInterposable("/lib64/ld-linux-x86-64.so.2"), "it is statically linked");
+}
+
+}  // namespace
+}  // namespace taskmem

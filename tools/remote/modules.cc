@@ -1,0 +1,68 @@
+#include "tools/remote/modules.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace taskmem {
+namespace {
+
+uint64_t PageEnd(uint64_t address) { return (address + kPageBytes - 1) / kPageBytes * kPageBytes; }
+
+// How much address space the module whose ELF header is at `start` takes. 0: it is none.
+uint64_t ModuleBytes(const RemoteMemory& memory, uint64_t start) {
+  const auto header = memory.Read<Elf64_Ehdr>(start);
+  if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof(Elf64_Phdr)) {
+    return 0;
+  }
+  constexpr uint16_t kMostParts = 1024;
+  if (header->e_phnum > kMostParts || header->e_phoff > RemoteMemory::kAddressEnd) return 0;
+  uint64_t low = UINT64_MAX;
+  uint64_t high = 0;
+  for (const Elf64_Phdr& part :
+       memory.ReadArray<Elf64_Phdr>(start + header->e_phoff, header->e_phnum)) {
+    if (part.p_type != PT_LOAD) continue;
+    if (part.p_vaddr > RemoteMemory::kAddressEnd || part.p_memsz > RemoteMemory::kAddressEnd) {
+      return 0;
+    }
+    low = std::min(low, part.p_vaddr / kPageBytes * kPageBytes);
+    high = std::max(high, part.p_vaddr + part.p_memsz);
+  }
+  return high > low ? PageEnd(high - low) : 0;
+}
+
+}  // namespace
+
+std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
+                                const RemoteMemory& memory) {
+  std::set<uint64_t> executable;
+  for (const MemoryRange& range : ranges) {
+    if (range.executable && range.inode != 0) executable.insert(range.inode);
+  }
+  std::vector<Module> modules;
+  for (const MemoryRange& range : ranges) {
+    if (range.inode == 0 || range.offset != 0 || !executable.contains(range.inode)) continue;
+    // The first pages of the file again, as data: inside what is known already.
+    if (!modules.empty() && range.start < modules.back().end) continue;
+    const uint64_t bytes = ModuleBytes(memory, range.start);
+    if (bytes != 0 && range.start < RemoteMemory::kAddressEnd) {
+      modules.push_back(
+          {range.start, std::min(range.start + bytes, RemoteMemory::kAddressEnd), range.name});
+    }
+  }
+  return modules;
+}
+
+const Module* FindModule(const std::vector<Module>& modules, uint64_t address) {
+  const auto after =
+      std::upper_bound(modules.begin(), modules.end(), address,
+                       [](uint64_t at, const Module& module) { return at < module.start; });
+  if (after == modules.begin()) return nullptr;
+  const Module& module = *std::prev(after);
+  return module.Contains(address) ? &module : nullptr;
+}
+
+}  // namespace taskmem

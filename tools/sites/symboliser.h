@@ -1,0 +1,52 @@
+// Addresses in a process as function, file and line, by the symbols and debug information of
+// its modules (libdwfl). The process itself is not needed any more.
+#ifndef TASKMEM_TOOLS_SITES_SYMBOLISER_H_
+#define TASKMEM_TOOLS_SITES_SYMBOLISER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tools/remote/modules.h"
+
+namespace taskmem {
+
+struct Symbol {
+  std::string function;  // demangled; empty: not known
+  std::string module;    // file name; empty: the address is in no module
+  std::string path;      // of the module
+  std::string file;      // of the source; empty: no debug information
+  int line = 0;
+
+  // "function (module)", or as much as is known.
+  std::string Text() const;
+};
+
+// "foo::bar(int)" for "_ZN3foo3barEi"; other names as they are.
+std::string Demangle(const std::string& name);
+
+class Symboliser {
+ public:
+  // As FindModules has them.
+  explicit Symboliser(std::vector<Module> modules);
+  ~Symboliser();
+  Symboliser(const Symboliser&) = delete;
+  Symboliser& operator=(const Symboliser&) = delete;
+
+  // The instruction before a return address, which is the call.
+  const Symbol& OfReturnAddress(uint64_t address) { return Of(address - 1); }
+  const Symbol& Of(uint64_t address);
+
+ private:
+  struct Session;
+
+  const std::vector<Module> modules_;
+  std::unique_ptr<Session> session_;  // nullptr: nothing can be known
+  std::unordered_map<uint64_t, Symbol> known_;
+};
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_SITES_SYMBOLISER_H_

@@ -1,0 +1,67 @@
+#include "tools/sites/symboliser.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "tools/remote/remote_memory.h"
+#include "tools/remote/smaps.h"
+
+namespace taskmem {
+namespace outer {
+
+__attribute__((noinline)) uint64_t WhereAmI(int) {
+  return reinterpret_cast<uint64_t>(__builtin_return_address(0));
+}
+
+}  // namespace outer
+namespace {
+
+std::vector<Module> ModulesOf(pid_t pid) {
+  return FindModules(ReadSmaps(pid).value(), RemoteMemory(pid));
+}
+
+TEST(Symboliser, DemanglesWhatIsMangled) {
+  EXPECT_EQ(Demangle("_ZN3foo3barEi"), "foo::bar(int)");
+  EXPECT_EQ(Demangle("malloc"), "malloc");
+  EXPECT_EQ(Demangle(""), "");
+}
+
+TEST(Symboliser, KnowsThisProgramsFunctions) {
+  Symboliser symboliser(ModulesOf(getpid()));
+  const Symbol& symbol = symboliser.Of(reinterpret_cast<uint64_t>(&outer::WhereAmI) + 1);
+  EXPECT_EQ(symbol.function, "taskmem::outer::WhereAmI(int)");
+  EXPECT_NE(symbol.module, "");
+  EXPECT_EQ(symbol.Text(), "taskmem::outer::WhereAmI(int) (" + symbol.module + ")");
+  const Symbol& caller = symboliser.OfReturnAddress(outer::WhereAmI(1));
+  EXPECT_NE(caller.function.find("KnowsThisProgramsFunctions"), std::string::npos)
+      << caller.function;
+}
+
+TEST(Symboliser, KnowsLibraries) {
+  Symboliser symboliser(ModulesOf(getpid()));
+  const Symbol& symbol = symboliser.Of(reinterpret_cast<uint64_t>(&qsort) + 1);
+  EXPECT_EQ(symbol.module, "libc.so.6");
+  EXPECT_NE(symbol.function.find("qsort"), std::string::npos);
+}
+
+TEST(Symboliser, SaysWhereThereIsNoModule) {
+  void* page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Symboliser symboliser(ModulesOf(getpid()));
+  EXPECT_EQ(symboliser.Of(reinterpret_cast<uint64_t>(page)).Text(), "[generated code]");
+  EXPECT_EQ(symboliser.Of(0).Text(), "[generated code]");
+  munmap(page, 4096);
+  Symboliser nobody({});
+  EXPECT_EQ(nobody.Of(reinterpret_cast<uint64_t>(&qsort)).Text(), "[generated code]");
+}
+
+TEST(Symboliser, KnowsAtLeastTheModuleWhereItsFileIsGone) {
+  Symboliser symboliser({{0x10000, 0x20000, "/no/such/liba.so (deleted)"}});
+  EXPECT_EQ(symboliser.Of(0x12345).Text(), "[liba.so (deleted)]");
+}
+
+}  // namespace
+}  // namespace taskmem
