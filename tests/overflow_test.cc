@@ -42,7 +42,7 @@ Environment Overflow(const std::string& directory, Environment more = {}) {
 class OverflowingProgram : public ::testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(OverflowingProgram, IsRightAndStaysSmall) {
-  // See tests/programs/overflow.h.
+  // See tests/programs/support/overflow.h.
   constexpr int kTooResident = 9;
   constexpr int kTries = 5;
   const FolderOnDisk folder;

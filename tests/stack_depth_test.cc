@@ -1,5 +1,5 @@
 // Fibers may have a stack of one page: what calls of the allocator take of it. The program is
-// tests/programs/stack_depth.cc; each run prints its figures.
+// tests/programs/startup/stack_depth.cc; each run prints its figures.
 #include <gtest/gtest.h>
 
 #include <cstdio>

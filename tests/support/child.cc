@@ -179,7 +179,15 @@ std::string LibraryPath() {
   return chosen != nullptr ? chosen : Runfile("shim/libtaskmem.so");
 }
 
-std::string ProgramPath(const std::string& name) { return Runfile("tests/programs/" + name); }
+std::string ProgramPath(const std::string& name) {
+  const std::string programs = Runfile("tests/programs");
+  std::error_code error;
+  for (const auto& folder : std::filesystem::directory_iterator(programs, error)) {
+    const std::filesystem::path path = folder.path() / name;
+    if (std::filesystem::is_regular_file(path, error)) return path;
+  }
+  return programs + "/" + name;
+}
 
 std::string FindInPath(const std::string& name) {
   const char* path = getenv("PATH");

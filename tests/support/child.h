@@ -51,7 +51,7 @@ std::string Runfile(const std::string& path);
 // The preload library: TASKMEM_TEST_LIBRARY, else this build's.
 std::string LibraryPath();
 
-// tests/programs/<name> of this build.
+// The program <name> of a folder of tests/programs/, of this build.
 std::string ProgramPath(const std::string& name);
 
 // The program's full path, or empty where PATH has none.

@@ -1,8 +1,0 @@
-// A library that asks dlsym(RTLD_NEXT): opened late, it finds libc's.
-#include <dlfcn.h>
-
-#include "tests/programs/check.h"
-
-extern "C" __attribute__((visibility("default"))) void* NextSymbol(const char* name) {
-  return dlsym(RTLD_NEXT, name);
-}

@@ -1,6 +1,0 @@
-// Six times, 24 threads take some 16 MiB in small blocks each and free all of it, three times.
-#include "tests/programs/spike.h"
-
-int main() {
-  for (int i = 0; i < 6; ++i) SpikeInThreads(24, 3);
-}
