@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <new>
 
+#include "shim/debug.h"
 #include "shim/os.h"
 
 // clang-format off
@@ -95,6 +96,17 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wdeprecated"
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+
+// mimalloc's own checks, in the debug library. Its structures stay as they are.
+#ifdef TASKMEM_DEBUG
+#undef MI_DEBUG
+#define MI_DEBUG 2
+#undef mi_assert
+#undef mi_assert_internal
+#define mi_assert(condition) TASKMEM_DCHECK(condition)
+#define mi_assert_internal(condition) TASKMEM_DCHECK(condition)
+#endif
 
 // In the order of mimalloc's static.c.
 // clang-format off
@@ -152,6 +164,15 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
   taskmem::FreeHugePage(segment, page, block)
 #define _mi_malloc_generic(heap, size, zero, alignment) \
   taskmem::MallocGeneric(heap, size, zero, alignment)
+// What alloc.c checks of blocks and threads is not so of runs and of contexts that are lent.
+#ifdef TASKMEM_DEBUG
+#undef MI_DEBUG
+#define MI_DEBUG 0
+#undef mi_assert
+#undef mi_assert_internal
+#define mi_assert(condition) ((void)0)
+#define mi_assert_internal(condition) ((void)0)
+#endif
 // mi_new, which nothing here uses, is all that would need a C++ runtime.
 namespace std {
 inline new_handler NoNewHandler() noexcept { return nullptr; }
