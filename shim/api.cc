@@ -5,7 +5,7 @@
 #include "shim/block_pins.h"
 #include "shim/callers.h"
 #include "shim/heap.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
 #include "shim/mappings_table.h"
 #include "shim/pools.h"
 #include "shim/residency.h"
@@ -14,6 +14,7 @@
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
 #include "shim/threads.h"
+#include "shim/upcalls.h"
 #include "shim/version.h"
 
 using namespace taskmem;

@@ -4,7 +4,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 
-#include "shim/libc.h"
+#include "shim/next_symbol.h"
 #include "shim/stats_segment.h"
 
 extern "C" __attribute__((visibility("hidden"))) long (*g_next_syscall)(long, long, long, long,

@@ -5,7 +5,7 @@
 #include "accounting/tasks/task_grants.h"
 #include "shim/after_fork.h"
 #include "shim/context.h"
-#include "shim/overflow.h"
+#include "shim/overflow_book.h"
 #include "shim/pools.h"
 #include "shim/stats_segment.h"
 

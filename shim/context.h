@@ -162,7 +162,7 @@ struct ThreadState {
   bool gives_room;         // large blocks it takes get room to grow (grow.inc)
   int64_t unposted_bytes;  // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
-  const struct ThreadBirth* birth;  // threads.h; while the thread begins
+  const struct ThreadBirth* birth;  // upcalls.h; while the thread begins
 };
 
 // Numbers of no context: a thread's that has none now, and of segments that belong to no thread.

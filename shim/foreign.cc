@@ -1,5 +1,3 @@
-#include "shim/foreign.h"
-
 #include <errno.h>
 
 #include <cstdint>
@@ -11,6 +9,7 @@
 #include "shim/maps_file.h"
 #include "shim/message.h"
 #include "shim/os.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

@@ -35,8 +35,8 @@
 #include "shim/after_fork.h"
 #include "shim/block_store.h"
 #include "shim/heap.h"
-#include "shim/libc.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
+#include "shim/next_symbol.h"
 #include "shim/os.h"
 #include "shim/overflow.h"
 #include "shim/own_stack.h"
@@ -44,6 +44,7 @@
 #include "shim/spill_files.h"
 #include "shim/spill_host.h"
 #include "shim/threads.h"
+#include "shim/upcalls.h"
 
 extern "C" {
 // glibc's, for those who keep FILEs in step with fork. Recursive.

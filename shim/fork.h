@@ -8,12 +8,6 @@ namespace taskmem {
 // nothing.
 void RegisterForkHandlers();
 
-// This thread holds one of those locks: a signal handler has interrupted it there.
-bool HoldsForkLocks();
-
-// In the child of a fork that ran no handlers: threads that held a lock do not exist here.
-void FreeLocksOfOtherThreads();
-
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_FORK_H_

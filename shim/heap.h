@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shim/current_task.h"
 #include "spill/reclaim/limit_policy.h"
 
 // Hidden names of what is exported: the library calls itself by these, so that
@@ -34,13 +35,8 @@ extern int64_t g_reclaim_wait_ns;
 // From here on nothing is refused.
 extern std::atomic<bool> g_process_is_dying;
 
-// The task the calling thread works for: its slot, and the slot's generation.
-struct CurrentTask {
-  uint64_t id;
-  uint32_t slot;
-  uint32_t generation;
-};
-// Untracked where the task has ended, or the thread has no context.
+// The task the calling thread works for. Untracked where the task has ended, or the thread has no
+// context.
 CurrentTask GetCurrentTask();
 
 // Makes the slot the thread's task. The pair that is known costs nanoseconds.
@@ -49,7 +45,7 @@ bool AttachThread(const CurrentTask& task, bool keep_after_end);
 bool AttachKnown(uint64_t id);
 
 // Gives the thread a context, if it has none yet, and takes it away again.
-// `birth` tells ThreadEntered (threads.h) where the thread comes from.
+// `birth` tells ThreadEntered (upcalls.h) where the thread comes from.
 void EnterHeap(const struct ThreadBirth* birth);
 void LeaveHeap();
 const struct ThreadBirth* CurrentBirth();
@@ -64,7 +60,7 @@ void CountMappedStorage(int64_t bytes);
 // collect them: this collects for all that sleep. Takes a while.
 void CollectForAllThreads();
 
-// Every thread calls RecheckThreadName (threads.h) at its next slow path.
+// Every thread calls RecheckThreadName (upcalls.h) at its next slow path.
 void AskThreadsToCheckTheirNames();
 
 // Nothing is refused to this thread.

@@ -84,8 +84,6 @@ bool Protect(const Run& run, int protection) {
 
 }  // namespace
 
-void* NextSymbol(const char* name) { return dlsym(RTLD_NEXT, name); }
-
 void ResolveLibc() {
   const LoadedSymbols libc = LibcSymbols();
   g_libc_malloc.free = reinterpret_cast<void (*)(void*)>(libc.Find("free").code);

@@ -6,10 +6,6 @@
 
 namespace taskmem {
 
-// Finds the function after this library in the search order; resolved once, by
-// ResolveLibc or on first use, never inside malloc.
-void* NextSymbol(const char* name);
-
 // glibc's own, unwrapped; null until ResolveLibc.
 struct LibcMalloc {
   void (*free)(void*);

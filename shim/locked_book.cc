@@ -7,12 +7,13 @@
 #include "shim/book_pieces.h"
 #include "shim/heap.h"
 #include "shim/mapping_limit.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
 #include "shim/mappings_table.h"
 #include "shim/maps_file.h"
 #include "shim/residency.h"
 #include "shim/stats_segment.h"
 #include "shim/unmapping.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 

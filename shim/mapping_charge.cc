@@ -3,12 +3,14 @@
 #include <errno.h>
 
 #include "shim/callers.h"
+#include "shim/heap.h"
 #include "shim/locked_book.h"
 #include "shim/mapping_limit.h"
+#include "shim/process_task.h"
 #include "shim/profiles.h"
 #include "shim/residency.h"
 #include "shim/sites.h"
-#include "shim/threads.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 
@@ -23,7 +25,7 @@ MappingOwner OwnerOfCall(const void* caller, bool may_be_allocators, uint64_t by
   if (is_runtime) owner.may_refuse = false;
   if (may_be_allocators && IsAllocatorsOwn(library, bytes)) {
     // A managed heap has a limit of its own: no task's quota bounds it.
-    owner.task = is_runtime ? CurrentTask{UINT64_MAX, kUntrackedSlot, 0} : ProcessTask();
+    owner.task = is_runtime ? CurrentTask{UINT64_MAX, kUntrackedSlot, 0} : g_process_task;
     owner.is_allocator = true;
     owner.is_sparse = library.is_sparse;
   }

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "shim/heap.h"
+#include "shim/current_task.h"
 
 namespace taskmem {
 

@@ -1,8 +1,9 @@
-// What others ask of the book of mappings.
+#include "shim/mapping_queries.h"
+
 #include "shim/callers.h"
 #include "shim/locked_book.h"
-#include "shim/mappings.h"
 #include "shim/residency.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 

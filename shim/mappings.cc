@@ -10,6 +10,7 @@
 #include "shim/residency.h"
 #include "shim/residency_timer.h"
 #include "shim/unmapping.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

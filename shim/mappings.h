@@ -16,10 +16,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "accounting/audit/audit_layout.h"
-#include "accounting/mappings/mapping_tag.h"
-#include "shim/fold.h"
-
 namespace taskmem {
 
 // As the functions of libc, with their answers and errno. `caller` is where the call returns
@@ -37,54 +33,10 @@ void* MoveBreak(intptr_t increment, const void* caller);
 void* AttachShared(int id, const void* address, int flags, const void* caller);
 int DetachShared(const void* address);
 
-// Called by the constructor, once there are tasks. Calls before are charged to nobody's task.
-void OpenMappings(int64_t residency_interval_ns);
-
 // Memory for cached blocks, which the storage is charged for by whoever asks. nullptr: there is
 // none.
 void* MapStorage(uint64_t bytes);
 void UnmapStorage(void* start, uint64_t bytes);
-
-// For fork(): the last lock that is taken.
-void AddMappingLocks(class ForkLocks* locks);
-// In a forked child, once: what it has not inherited is no more, and shared memory is the
-// parent's. Not from inside the lock.
-void AdaptMappingsAfterFork();
-
-// The slots of `from` are given to others: what they map belongs to `to`.
-void FoldMappings(const SlotSet& from, uint32_t to);
-
-// Adds what the mappings of each slot are charged with.
-void AddMappedBytes(uint64_t* bytes_by_slot);
-
-// Whether the program mapped `address`, and who is or would be charged.
-bool OwnerOfMapping(const void* address, uint32_t* slot);
-
-struct MappedRange {
-  uint64_t start;
-  uint64_t end;
-  MappingTag tag;  // LibraryAt(tag.library) in callers.h
-};
-// Copies ranges that end above `from`, in order. Returns how many.
-uint32_t ReadMappings(uint64_t from, MappedRange* ranges, uint32_t most);
-
-// How many bytes of ranges are charged by that rule.
-uint64_t MappedBytes(ChargeRule rule);
-// Calls that could not be noted: the book is not exact any more. 0, but for a system
-// without memory.
-uint64_t LostMappingEvents();
-
-// For readers in other processes: where the ranges and the libraries are.
-void DescribeMappings(AuditLayout* layout);
-
-// Whether this thread, interrupted by a signal handler, holds the lock: nothing here that
-// takes it may be called then, but for the calls themselves.
-bool IsInsideMappings();
-// This thread is amid a call that maps or unmaps: a signal handler may ask.
-bool IsAmidMappingCall();
-
-// Runs `step` with the lock held: for residency.cc, which settles there what it has counted.
-void WithMappingsLocked(void (*step)(void*), void* argument);
 
 }  // namespace taskmem
 

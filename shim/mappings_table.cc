@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "shim/callers.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
 #include "shim/os.h"
 #include "shim/stats_segment.h"
 #include "shim/thread_stacks.h"

@@ -5,6 +5,7 @@
 
 #include "shim/heap.h"
 #include "shim/message.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

@@ -17,7 +17,4 @@ void* NewAlignedNothrow(size_t size, size_t alignment);
 
 }  // namespace taskmem
 
-// The rest of operator new, where no free list can serve it.
-extern "C" void* TaskmemNewSlow(size_t size);
-
 #endif  // TASKMEM_SHIM_OPERATOR_NEW_H_

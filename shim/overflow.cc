@@ -10,8 +10,10 @@
 #include "shim/log.h"
 #include "shim/message.h"
 #include "shim/os.h"
+#include "shim/overflow_book.h"
 #include "shim/overflow_threads.h"
 #include "shim/spill_files.h"
+#include "shim/upcalls.h"
 #include "spill/reclaim/overflow_file.h"
 
 namespace taskmem {

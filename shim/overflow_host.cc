@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "shim/overflow.h"
+#include "shim/overflow_book.h"
 #include "shim/page_map.h"
 #include "shim/stats_segment.h"
 

@@ -8,12 +8,12 @@
 #include "accounting/tasks/task_book.h"
 #include "shim/after_fork.h"
 #include "shim/heap.h"
-#include "shim/libc.h"
+#include "shim/next_symbol.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
 #include "shim/own_stack.h"
 #include "shim/stats_segment.h"
-#include "shim/threads.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

@@ -12,7 +12,7 @@
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/log.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
 #include "shim/message.h"
 #include "shim/options.h"
 #include "shim/os.h"

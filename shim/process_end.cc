@@ -5,8 +5,8 @@
 
 #include "shim/exit_audit.h"
 #include "shim/heap.h"
-#include "shim/libc.h"
 #include "shim/mappings_table.h"
+#include "shim/next_symbol.h"
 #include "shim/os.h"
 #include "shim/plugin.h"
 #include "shim/residency.h"

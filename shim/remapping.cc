@@ -3,6 +3,7 @@
 
 #include "shim/locked_book.h"
 #include "shim/mapping_charge.h"
+#include "shim/mapping_queries.h"
 #include "shim/mapping_ranges.h"
 #include "shim/mappings.h"
 #include "shim/maps_file.h"

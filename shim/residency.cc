@@ -9,14 +9,15 @@
 #include "shim/book_pieces.h"
 #include "shim/locked_book.h"
 #include "shim/mapping_limit.h"
-#include "shim/mappings.h"
+#include "shim/mapping_queries.h"
 #include "shim/mappings_table.h"
 #include "shim/maps_file.h"
 #include "shim/os.h"
 #include "shim/residency_timer.h"
 #include "shim/shared_objects.h"
-#include "shim/slack.h"
+#include "shim/slack_thread.h"
 #include "shim/stats_segment.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

@@ -31,16 +31,9 @@ void SampleResidency();
 // called is charged when it returns.
 void SampleResidencyNow();
 
-// The same as SampleResidency, where the interval has passed; or, where `is_urgent`, 0.1 ms and 4
-// t.
-void SampleResidencyIfDue(bool is_urgent);
-
 // The task ended, or its slot is folded: what is charged goes along. The mappings' lock is
 // held.
 void FoldResidency(const SlotSet& from, uint32_t to);
-
-// Of [start, end), in memory now. Bytes; holes have none.
-uint64_t ResidentBytes(uint64_t start, uint64_t end);
 
 // Charges `bytes` more, found by whoever looked itself. The mappings' lock is held.
 void AddResidency(uint32_t slot, uint64_t bytes);

@@ -7,12 +7,12 @@
 #include "accounting/base/futex.h"
 #include "shim/heap.h"
 #include "shim/locked_book.h"
-#include "shim/mappings.h"
 #include "shim/os.h"
 #include "shim/own_thread.h"
 #include "shim/residency.h"
-#include "shim/slack.h"
+#include "shim/slack_thread.h"
 #include "shim/thread_count.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

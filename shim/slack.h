@@ -30,14 +30,6 @@ bool GiveSlackBack();
 // where `at_once`. Returns how much slack is left that may be given back later, in bytes.
 uint64_t DecaySlack(bool at_once);
 
-// A thread of the program ends, or may sleep from now on: starts the thread that lets slack
-// decay, "taskmem-decay", where there is some. It ends when there is none, or when all other
-// threads but one have ended. Not in a signal handler; no lock may be held.
-void NoteSlackAtRest();
-
-// In a forked child: there is no such thread.
-void SlackAfterFork();
-
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_SLACK_H_

@@ -13,6 +13,7 @@
 #include "shim/own_thread.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
+#include "shim/upcalls.h"
 #include "spill/hooks/spill_hooks.h"
 
 namespace taskmem {
@@ -148,6 +149,8 @@ void OpenSpillHooks(const Options& options) {
 }
 
 int64_t SpillTimeoutNs() { return g_timeout_ns; }
+
+bool HasSpillHooks() { return Hooks(/*make=*/false) != nullptr; }
 
 SpillHooks* Hooks(bool make) {
   SpillHooks* const hooks = g_hooks.load(std::memory_order_acquire);

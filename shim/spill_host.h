@@ -18,32 +18,6 @@ class SpillHooks;
 // Once, by the constructor.
 void OpenSpillHooks(const Options& options);
 
-// --spill-timeout: what an allocation may wait in all for hooks of other threads.
-int64_t SpillTimeoutNs();
-
-// An allocation of this thread that finds too little.
-struct SpillNeed {
-  uint32_t slot;
-  uint32_t generation;
-  uint64_t bytes;
-  int64_t* wait_left_ns;         // how long it may wait for other threads; lowered by what it did
-  bool (*serve)(void* request);  // tries again: true where it has been served
-  void* request;
-};
-
-// Asks the consumers of the task, until the allocation is served. Returns by how much the books
-// went down, at least 1 where another thread's spill was awaited, of which they need not show
-// anything; 0 may mean that small blocks became free which have served the request. Called with
-// no lock held, amid an allocation (ThreadState::busy): afterwards the thread's pair, its heap and
-// the task may be others. Not for threads that are exempt or inside a hook.
-uint64_t SpillConsumers(const SpillNeed& need);
-
-// --soft-limit; 0: none.
-extern uint32_t g_soft_limit_percent;
-// An allocation for the task in `slot` has been served: where the task is above its soft limit
-// now, a reclaimer is told, once. Only while g_soft_limit_percent is not 0.
-void NoteSoftLimit(uint32_t slot);
-
 // nullptr: nobody has registered anything in this process (or, `make`: no memory; the caller
 // runs in a vfork child).
 SpillHooks* Hooks(bool make);

@@ -11,6 +11,7 @@
 #include "shim/own_memory.h"
 #include "shim/stats_segment.h"
 #include "shim/task_registry.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {

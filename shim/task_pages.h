@@ -11,7 +11,6 @@
 
 #include <cstdint>
 
-#include "accounting/base/mutex.h"
 #include "shim/heap.h"
 
 namespace taskmem {
@@ -33,9 +32,6 @@ int EncodeInPage(const BlockPlace& place, const void* address, uint64_t* encoded
 
 // nullptr: the task has no page of that number.
 char* DecodeInPages(uint32_t slot, uint64_t encoded);
-
-// For fork().
-Mutex& TaskPagesMutex();
 
 }  // namespace taskmem
 

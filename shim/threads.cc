@@ -15,14 +15,17 @@
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/call_filter.h"
-#include "shim/libc.h"
+#include "shim/heap.h"
+#include "shim/next_symbol.h"
 #include "shim/os.h"
 #include "shim/own_memory.h"
+#include "shim/process_task.h"
 #include "shim/profiles.h"
 #include "shim/residency_timer.h"
-#include "shim/slack.h"
+#include "shim/slack_thread.h"
 #include "shim/task_registry.h"
 #include "shim/taskmem.h"
+#include "shim/upcalls.h"
 
 namespace taskmem {
 namespace {
@@ -42,7 +45,6 @@ regex_t g_name_regex;
 // glibc's own lock in a regex_t would be left held in a forked child.
 Mutex g_match_mutex;
 __thread bool t_matching __attribute__((tls_model("initial-exec"))) = false;
-CurrentTask g_process_task = {kNoTask, kUntrackedSlot, 0};
 
 // The task that this thread began by being or by its name, and ends with.
 __thread uint64_t t_own_task __attribute__((tls_model("initial-exec"))) = kNoTask;
@@ -287,8 +289,6 @@ void StartTasks(const Options& options) {
 void AddThreadLocks(ForkLocks* locks) { locks->Add(g_match_mutex); }
 
 uint64_t DefaultQuota() { return g_options.quota_bytes; }
-
-CurrentTask ProcessTask() { return g_process_task; }
 
 void RecheckThreadName() { ThreadRenamed(); }
 

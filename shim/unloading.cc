@@ -1,7 +1,7 @@
 // dlclose under its exported name: what is remembered of a library's code ends with it.
 #include <dlfcn.h>
 
-#include "shim/libc.h"
+#include "shim/next_symbol.h"
 #include "shim/unwinder.h"
 
 namespace taskmem {

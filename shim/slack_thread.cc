@@ -1,9 +1,10 @@
-#include "shim/slack.h"
+#include "shim/slack_thread.h"
 
 #include "accounting/base/futex.h"
 #include "shim/heap.h"
 #include "shim/os.h"
 #include "shim/own_thread.h"
+#include "shim/slack.h"
 #include "shim/thread_count.h"
 
 namespace taskmem {
