@@ -4,6 +4,7 @@
 #include <new>
 
 #include "accounting/base/mutex.h"
+#include "accounting/base/round_up.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
 #include "shim/heap.h"
@@ -91,7 +92,7 @@ MemorySource StorageMemory() {
             if (whole <= kSmallBytes) {
               memory = OwnAllocate(whole);
             } else {
-              whole = (whole + kPageBytes - 1) & ~(kPageBytes - 1);
+              whole = RoundUp(whole, kPageBytes);
               memory = MapStorage(whole);
             }
             if (memory == nullptr) return nullptr;

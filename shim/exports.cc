@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
+#include "accounting/base/round_up.h"
 #include "shim/heap.h"
 #include "shim/message.h"
 #include "shim/operator_new.h"
@@ -14,8 +15,6 @@
 namespace {
 
 constexpr size_t kPage = 4096;
-
-size_t RoundUpToPage(size_t size) { return (size + kPage - 1) & ~(kPage - 1); }
 
 uint64_t ChargedBytes() {
   uint64_t bytes = 0;
@@ -43,7 +42,7 @@ void* PageAligned(size_t size) {
     errno = ENOMEM;
     return nullptr;
   }
-  return TaskmemMemalign(kPage, RoundUpToPage(size));
+  return TaskmemMemalign(kPage, taskmem::RoundUp(size));
 }
 
 }  // namespace

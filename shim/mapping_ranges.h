@@ -7,16 +7,12 @@
 
 #include <cstdint>
 
+#include "accounting/base/round_up.h"
 #include "shim/os.h"
 
 namespace taskmem {
 
 inline constexpr uint64_t kMappingPage = 4096;
-
-// 0 where it overflows, too.
-inline uint64_t RoundUp(uint64_t bytes, uint64_t unit = kMappingPage) {
-  return (bytes + unit - 1) & ~(unit - 1);
-}
 
 inline bool IsRange(uint64_t start, uint64_t bytes) {
   return start % kMappingPage == 0 && bytes != 0 && start + bytes > start;

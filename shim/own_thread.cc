@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "accounting/base/round_up.h"
 #include "accounting/tasks/task_book.h"
 #include "shim/after_fork.h"
 #include "shim/heap.h"
@@ -113,7 +114,7 @@ void OpenOwnThreads() {
   if (least_of == nullptr) return;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  g_least_bytes.store((least_of(&attributes) + 4095) & ~uint64_t{4095});
+  g_least_bytes.store(RoundUp(least_of(&attributes)));
   pthread_attr_destroy(&attributes);
 }
 

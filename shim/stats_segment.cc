@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "accounting/base/kernel_memory.h"
+#include "accounting/base/round_up.h"
 #include "shim/environment.h"
 #include "shim/message.h"
 #include "shim/os.h"
@@ -61,8 +62,6 @@ size_t UsedReclaimBytes() {
 size_t UsedThreadBytes() {
   return g_stats->thread_entries.load(std::memory_order_relaxed) * sizeof(ThreadEntry);
 }
-
-size_t RoundUp(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
 uint64_t StartTime() {
   char text[1024];

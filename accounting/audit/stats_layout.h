@@ -20,6 +20,7 @@
 
 #include "accounting/audit/audit_layout.h"
 #include "accounting/audit/exit_audit_protocol.h"
+#include "accounting/base/round_up.h"
 #include "accounting/tasks/reclaim_book.h"
 #include "accounting/tasks/task_book.h"
 
@@ -113,8 +114,7 @@ inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
 inline constexpr size_t kReclaimOffset = kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
 inline constexpr size_t kMappingsOffset = kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
-inline constexpr size_t kStatsBytes =
-    (kMappingsOffset + sizeof(MappingsTable) + 4095) / 4096 * 4096;
+inline constexpr size_t kStatsBytes = RoundUp(kMappingsOffset + sizeof(MappingsTable));
 
 static_assert(sizeof(StatsHeader) <= kThreadsOffset);
 static_assert(kTasksOffset % 4096 == 0);

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 
 // Set where this runs inside a program that is not ours, when that begins.
@@ -25,7 +27,7 @@ inline uintptr_t PlaceApart(size_t bytes) {
   constexpr uintptr_t kAlignment = uintptr_t{2} << 20;
   static std::atomic<uintptr_t> used{0};
   if (!g_maps_apart.load(std::memory_order_relaxed) || bytes >= kMost) return 0;
-  const uintptr_t rounded = (bytes + 4095) & ~uintptr_t{4095};
+  const uintptr_t rounded = RoundUp(bytes);
   const uintptr_t top = (reinterpret_cast<uintptr_t>(&used) - kDistance) & ~(kAlignment - 1);
   return top - (used.fetch_add(rounded, std::memory_order_relaxed) + rounded) % kMost;
 }

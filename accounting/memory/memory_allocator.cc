@@ -4,11 +4,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 namespace {
 
 // Spark's heap hands out whole words. Only where it does not overflow.
-constexpr int64_t RoundUpToWords(int64_t bytes) { return (bytes + 7) / 8 * 8; }
+constexpr int64_t RoundUpToWords(int64_t bytes) {
+  return static_cast<int64_t>(RoundUp(static_cast<uint64_t>(bytes), 8));
+}
 
 // A source may answer nullptr when asked for nothing.
 char* AllocateFrom(const MemorySource& source, int64_t bytes) {

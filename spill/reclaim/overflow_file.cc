@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "accounting/base/kernel_memory.h"
+#include "accounting/base/round_up.h"
 
 namespace taskmem {
 namespace {
@@ -34,8 +35,6 @@ class ErrnoKeeper {
  private:
   const int saved_;
 };
-
-size_t RoundUp(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
 // mmap and madvise by system call: the names may be interposed by whoever uses this.
 bool MapAt(uintptr_t start, size_t bytes, int protection, int flags, int fd, uint64_t offset) {

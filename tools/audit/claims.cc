@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "accounting/base/round_up.h"
 #include "accounting/tasks/task_book.h"
 
 namespace taskmem {
@@ -81,7 +82,7 @@ void Claims::AddOwnRanges(const RemoteMemory& memory, const AuditLayout& layout)
     if (range.end > RemoteMemory::kAddressEnd) continue;
     const uint64_t start = std::max(range.start, added_end);
     if (start >= range.end) continue;  // free, or being filled in
-    const uint64_t end = (range.end + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const uint64_t end = RoundUp(range.end, kPageBytes);
     Add(start, end, LedgerClass::kOwn, kUntrackedSlot, "tables");
     added_end = end;
   }

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 namespace {
 
@@ -127,7 +129,7 @@ class VmStructs {
 void AddPart(uint64_t start, uint64_t end, const char* label, std::vector<JvmPart>* parts) {
   if (start >= RemoteMemory::kAddressEnd || end > RemoteMemory::kAddressEnd) return;
   const uint64_t first = start / kPageBytes * kPageBytes;
-  const uint64_t last = (end + kPageBytes - 1) / kPageBytes * kPageBytes;
+  const uint64_t last = RoundUp(end, kPageBytes);
   if (start != 0 && first < last) parts->push_back({first, last, label});
 }
 

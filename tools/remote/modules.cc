@@ -6,10 +6,12 @@
 #include <cstring>
 #include <set>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 namespace {
 
-uint64_t PageEnd(uint64_t address) { return (address + kPageBytes - 1) / kPageBytes * kPageBytes; }
+uint64_t PageEnd(uint64_t address) { return RoundUp(address, kPageBytes); }
 
 // How much address space the module whose ELF header is at `start` takes. 0: it is none.
 uint64_t ModuleBytes(const RemoteMemory& memory, uint64_t start) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 namespace {
 
@@ -65,7 +67,7 @@ std::vector<StackRange> FindThreadStacks(const std::vector<MemoryRange>& ranges,
     if (after == ranges.begin()) continue;
     const MemoryRange& range = *std::prev(after);
     if (!range.Contains(descriptor) || !CanBeStack(range)) continue;
-    const uint64_t end = (descriptor + kDescriptorBytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const uint64_t end = RoundUp(descriptor + kDescriptorBytes, kPageBytes);
     uint64_t start = range.start;
     if (!stacks.empty()) start = std::max(start, stacks.back().end);
     if (start < std::min(end, range.end)) stacks.push_back({start, std::min(end, range.end)});
