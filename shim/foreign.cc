@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "shim/heap.h"
 #include "shim/libc.h"
 #include "shim/maps_file.h"
@@ -85,14 +86,13 @@ void ReportForeign(const char* function, const void* block) {
 }  // namespace
 
 void ForeignFree(void* block) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   if (!IsLibcBlock(block)) {
     ReportForeign("free", block);
   } else if (!g_libc_redirected && g_libc_malloc.free != nullptr) {
     g_libc_malloc.free(block);
   }
   // A block glibc made before it was redirected stays: nobody can take it back.
-  errno = saved_errno;
 }
 
 void* ForeignRealloc(void* block, size_t size) {

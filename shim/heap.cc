@@ -1,6 +1,7 @@
 // The allocator: mimalloc with its seams, contexts, pages and their books, and
 // the malloc family over them. One unit, because the fast path must be; each
 // part is a file that says what it is.
+#include "accounting/base/errno_keeper.h"
 #include "shim/mimalloc_embed.h"
 //
 #include <errno.h>

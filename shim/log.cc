@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/format_text.h"
 #include "shim/message.h"
 #include "shim/os.h"
@@ -63,7 +64,7 @@ class FileLog final : public MemoryLog {
 
   void Write(LogLevel level, const char* text) override {
     if (!Wants(level)) return;
-    const int saved_errno = errno;
+    const ErrnoKeeper keeper;
     char head[96];
     size_t used = static_cast<size_t>(FormatTime(head, sizeof(head)));
     used += static_cast<size_t>(FormatText(head + used, sizeof(head) - used, " %d.%d %s ",
@@ -71,7 +72,6 @@ class FileLog final : public MemoryLog {
                                            kLevelNames[static_cast<int>(level)]));
     if (used > sizeof(head) - 1) used = sizeof(head) - 1;
     WriteLine(head, used, text);
-    errno = saved_errno;
   }
 };
 

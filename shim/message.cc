@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/format_text.h"
 #include "shim/os.h"
 
@@ -12,7 +13,7 @@ namespace taskmem {
 void Message(const char* format, ...) {
   constexpr char kPrefix[] = "taskmem: ";
   constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   char line[512];
   __builtin_memcpy(line, kPrefix, kPrefixBytes);
   va_list arguments;
@@ -24,7 +25,6 @@ void Message(const char* format, ...) {
   if (bytes > sizeof(line) - 2) bytes = sizeof(line) - 2;
   line[bytes++] = '\n';
   os::Call(SYS_write, 2, reinterpret_cast<long>(line), static_cast<long>(bytes));
-  errno = saved_errno;
 }
 
 }  // namespace taskmem

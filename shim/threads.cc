@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/fork_locks.h"
 #include "shim/after_fork.h"
 #include "shim/block_pins.h"
@@ -225,7 +226,7 @@ StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument,
 void ThreadRenamed() {
   // While a name is matched that may allocate, and find that names are to be checked.
   if (!g_started || t_matching || t_is_taskmems) return;
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   EnsureSettledBooks();
   ExemptIfRuntimeThread();
   if (g_options.task_by == TaskBy::kThreadName) {
@@ -236,7 +237,6 @@ void ThreadRenamed() {
     const CurrentTask own = LiveTask(t_own_task);
     if (own.slot != kUntrackedSlot) RenameTask(own.slot, name);
   }
-  errno = saved_errno;
 }
 
 template <typename Function>

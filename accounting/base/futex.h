@@ -14,6 +14,8 @@
 #include <climits>
 #include <cstdint>
 
+#include "accounting/base/errno_keeper.h"
+
 namespace taskmem {
 
 // Deadlines are of the monotonic clock, in nanoseconds.
@@ -33,7 +35,7 @@ inline int64_t DeadlineIn(int64_t timeout_ns) {
 
 // Blocks while the 32-bit word is `value`, until the deadline. May return early.
 inline void FutexWait(const void* word, uint32_t value, int64_t deadline_ns = kNoDeadline) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   timespec until = {};
   const bool is_bounded = deadline_ns != kNoDeadline;
   if (is_bounded) {
@@ -42,7 +44,6 @@ inline void FutexWait(const void* word, uint32_t value, int64_t deadline_ns = kN
   }
   syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, is_bounded ? &until : nullptr, nullptr,
           FUTEX_BITSET_MATCH_ANY);
-  errno = saved_errno;
 }
 inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,
                       int64_t deadline_ns = kNoDeadline) {
@@ -52,9 +53,8 @@ inline void FutexWait(std::atomic<uint32_t>& word, uint32_t value,
 // Wakes up to `threads`. The word may be gone already: waking an address nobody waits at
 // is harmless.
 inline void FutexWake(const void* word, int threads) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
-  errno = saved_errno;
 }
 
 inline void FutexWake(std::atomic<uint32_t>& word, int threads) { FutexWake(&word, threads); }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/round_up.h"
 
 namespace taskmem {
@@ -40,10 +41,9 @@ inline void (*g_mapping_observer)(const void* start, size_t bytes, bool is_mappe
 
 // Zeroed memory, aligned to a page of the machine; nullptr: there is none.
 inline void* MapZeroed(size_t bytes) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   const long address = syscall(SYS_mmap, PlaceApart(bytes), bytes, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
-  errno = saved_errno;
   if (address == -1) return nullptr;
   auto* const mapped = reinterpret_cast<void*>(address);
   if (g_mapping_observer != nullptr) g_mapping_observer(mapped, bytes, true);
@@ -51,10 +51,9 @@ inline void* MapZeroed(size_t bytes) {
 }
 
 inline void Unmap(void* address, size_t bytes) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   if (g_mapping_observer != nullptr) g_mapping_observer(address, bytes, false);
   syscall(SYS_munmap, address, bytes);
-  errno = saved_errno;
 }
 
 }  // namespace taskmem

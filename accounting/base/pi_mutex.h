@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "accounting/base/errno_keeper.h"
+
 namespace taskmem {
 
 // Not recursive: who may have it already, as a signal handler may, asks IsHeldBy first.
@@ -61,7 +63,7 @@ class PiMutex {
   }
 
   __attribute__((noinline)) void LockSlow(uint32_t tid) {
-    const int saved_errno = errno;
+    const ErrnoKeeper keeper;
     while (Futex(FUTEX_LOCK_PI) != 0) {
       // The word names this thread: a thread that ended with the mutex had its number.
       if (errno == EDEADLK) break;
@@ -76,14 +78,12 @@ class PiMutex {
       }
       if (TryLock(tid)) break;
     }
-    errno = saved_errno;
   }
 
   __attribute__((noinline)) void UnlockSlow() {
-    const int saved_errno = errno;
+    const ErrnoKeeper keeper;
     // Refused only where the word is not this thread's any more, as in the child of a raw fork.
     if (Futex(FUTEX_UNLOCK_PI) != 0) word_.store(0, std::memory_order_release);
-    errno = saved_errno;
   }
 };
 

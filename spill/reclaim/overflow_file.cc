@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/kernel_memory.h"
 #include "accounting/base/round_up.h"
 
@@ -24,17 +25,6 @@ constexpr size_t kCopyBytes = size_t{1} << 20;
 // An address space this large is enough for any disk, and maps cost nothing.
 constexpr uint64_t kMostAddresses = uint64_t{4} << 40;
 constexpr uint64_t kFewestAddresses = uint64_t{256} << 20;
-
-class ErrnoKeeper {
- public:
-  ErrnoKeeper() : saved_(errno) {}
-  ~ErrnoKeeper() { errno = saved_; }
-  ErrnoKeeper(const ErrnoKeeper&) = delete;
-  ErrnoKeeper& operator=(const ErrnoKeeper&) = delete;
-
- private:
-  const int saved_;
-};
 
 // mmap and madvise by system call: the names may be interposed by whoever uses this.
 bool MapAt(uintptr_t start, size_t bytes, int protection, int flags, int fd, uint64_t offset) {
