@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/base/futex.h"
 #include "accounting/base/kernel_memory.h"
 
 namespace taskmem::os {
@@ -77,9 +78,7 @@ inline std::atomic<bool> g_has_clock{true};
 
 inline uint64_t MonotonicNs() {
   if (!g_has_clock.load(std::memory_order_relaxed)) return 0;
-  struct timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  return static_cast<uint64_t>(taskmem::MonotonicNs());
 }
 
 // glibc keeps a thread's id in its control block. Where that was seen at the start, no system
@@ -100,6 +99,15 @@ inline int ThreadId() {
   return static_cast<int>(Call(SYS_gettid));
 }
 inline int ProcessId() { return static_cast<int>(Call(SYS_getpid)); }
+// As if killed from outside: no handler runs, nothing is flushed.
+[[noreturn]] inline void KillThisProcess() {
+  for (;;) {
+    Call(SYS_kill, ProcessId(), SIGKILL);
+    // The first process of a container cannot kill itself.
+    Call(SYS_exit_group, 128 + SIGKILL);
+  }
+}
+
 inline void Yield() {
   if (IsSealed()) {
     __builtin_ia32_pause();

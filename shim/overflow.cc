@@ -120,10 +120,7 @@ bool IsOwnProcess() { return !IsVforkChild(); }
 
 [[noreturn]] void DieInChild() {
   Message("overflow: a forked child finds neither disk space nor memory for its copy; ending it");
-  for (;;) {
-    os::Call(SYS_kill, os::ProcessId(), SIGKILL);
-    os::Call(SYS_exit_group, 128 + SIGKILL);
-  }
+  os::KillThisProcess();
 }
 
 }  // namespace

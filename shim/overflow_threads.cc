@@ -78,10 +78,7 @@ uint64_t Look(bool everywhere) {
 [[noreturn]] void ReportThrashingAndDie(uint32_t slot) {
   ReportSizeClasses(slot);
   StatsAtExit();
-  for (;;) {
-    os::Call(SYS_kill, os::ProcessId(), SIGKILL);
-    os::Call(SYS_exit_group, 128 + SIGKILL);
-  }
+  os::KillThisProcess();
 }
 
 void NoteThrashing(uint32_t slot, uint64_t returned_bytes) {
