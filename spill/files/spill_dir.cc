@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "spill/files/kept_in_memory.h"
 #include "spill/files/left_overs.h"
 
 namespace taskmem {
@@ -253,9 +254,7 @@ DiskError SpillDir::IsInMemory(bool* in_memory) {
 
 bool SpillDir::IsInMemory(int fd) {
   struct statfs status;
-  if (fstatfs(fd, &status) != 0) return false;
-  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC ||
-         status.f_type == HUGETLBFS_MAGIC;
+  return fstatfs(fd, &status) == 0 && IsKeptInMemory(status);
 }
 
 }  // namespace taskmem

@@ -16,6 +16,7 @@
 #include "accounting/base/errno_keeper.h"
 #include "accounting/base/kernel_memory.h"
 #include "accounting/base/round_up.h"
+#include "spill/files/kept_in_memory.h"
 
 namespace taskmem {
 namespace {
@@ -44,15 +45,6 @@ uint64_t KeptFree(const struct statfs& system) {
 
 uint64_t FreeBytes(const struct statfs& system) {
   return system.f_bavail * static_cast<uint64_t>(system.f_bsize);
-}
-
-bool IsMemory(const struct statfs& system) {
-  switch (static_cast<uint32_t>(system.f_type)) {
-    case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-    case HUGETLBFS_MAGIC: return true;
-    default: return false;
-  }
 }
 
 // The addresses this process has in use, in bytes.
@@ -187,7 +179,7 @@ OverflowStatus OverflowFile::Open(OverflowFileSource& source, uint64_t limit_byt
   OverflowStatus result = OverflowStatus::kOk;
   if (fstatfs(fd, &system) != 0 || fstat(fd, &status) != 0) {
     result = OverflowStatus::kNoFile;
-  } else if (IsMemory(system)) {
+  } else if (IsKeptInMemory(system)) {
     result = OverflowStatus::kInMemory;
   } else {
     limit_bytes_ = limit_bytes != 0 ? limit_bytes : FreeBytes(system) / 2;
