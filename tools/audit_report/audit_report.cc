@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shim/taskmem.h"
+#include "tools/base/task_id.h"
 #include "tools/base/units.h"
 
 namespace taskmem {
@@ -28,9 +29,7 @@ std::string TaskText(const TaskAudit* task) {
   if (task == nullptr) return "untracked";
   std::string text = Printable(task->name, kNameColumns);
   if (task->id) {
-    const uint64_t implicit = *task->id - TASKMEM_IMPLICIT_TASK;
-    const std::string id =
-        implicit >> 32 == 0 ? fmt::format("tid {}", implicit) : fmt::to_string(*task->id);
+    const std::string id = TaskIdText(*task->id);
     text = text.empty() ? id : fmt::format("{} ({})", id, text);
   }
   if (task->has_ended) text += ", retained after end";

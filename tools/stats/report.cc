@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "shim/taskmem.h"
+#include "tools/base/task_id.h"
 #include "tools/base/units.h"
 
 namespace taskmem {
@@ -50,12 +51,7 @@ std::string Program(const ProcessStats& process) {
 std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
 std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
 
-// A task that stands for a process or a thread shows whose it is.
-std::string TaskId(const std::optional<uint64_t>& id) {
-  if (!id) return "-";
-  const uint64_t implicit = *id - TASKMEM_IMPLICIT_TASK;
-  return implicit >> 32 == 0 ? fmt::format("tid {}", implicit) : fmt::to_string(*id);
-}
+std::string TaskId(const std::optional<uint64_t>& id) { return id ? TaskIdText(*id) : "-"; }
 
 Row TaskRow(const TaskStats& task) {
   return {TaskId(task.id),
