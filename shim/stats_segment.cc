@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "accounting/base/kernel_memory.h"
+#include "accounting/base/process_stat.h"
 #include "accounting/base/round_up.h"
 #include "shim/environment.h"
 #include "shim/message.h"
@@ -66,10 +67,7 @@ size_t UsedThreadBytes() {
 uint64_t StartTime() {
   char text[1024];
   if (os::ReadFile("/proc/self/stat", text, sizeof(text)) <= 0) return 0;
-  // The command name, field 2, may hold spaces: count from its closing parenthesis.
-  const char* at = strrchr(text, ')');
-  for (int field = 2; at != nullptr && field < 22; ++field) at = strchr(at + 1, ' ');
-  return at != nullptr ? strtoull(at + 1, nullptr, 10) : 0;
+  return ProcessStatNumber(text, kStatStartTime);
 }
 
 }  // namespace

@@ -3,9 +3,8 @@
 #define TASKMEM_SHIM_THREAD_COUNT_H_
 
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 
+#include "accounting/base/process_stat.h"
 #include "shim/os.h"
 
 namespace taskmem {
@@ -14,10 +13,7 @@ namespace taskmem {
 inline uint64_t ThreadCount() {
   char text[384];
   if (os::ReadFile("/proc/self/stat", text, sizeof(text)) <= 0) return 0;
-  // "pid (name) state ppid ...": the 20th field, where a name may hold anything but its end.
-  const char* at = strrchr(text, ')');
-  for (int field = 2; at != nullptr && field < 20; ++field) at = strchr(at + 1, ' ');
-  return at != nullptr ? strtoull(at, nullptr, 10) : 0;
+  return ProcessStatNumber(text, kStatThreadCount);
 }
 
 }  // namespace taskmem

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
+
+#include "accounting/base/process_stat.h"
 
 namespace taskmem {
 
@@ -20,13 +20,7 @@ uint64_t ProcessStartTime(FileOps& ops, pid_t pid) {
   ops.Close(fd);
   if (length <= 0) return 0;
   text[length] = '\0';
-
-  // Field 2 is the name, which may have anything in it; a blank precedes every other field.
-  const char* field = strrchr(text, ')');
-  for (int number = 2; field != nullptr && number < 22; ++number) {
-    field = strchr(field + 1, ' ');
-  }
-  return field == nullptr ? 0 : strtoull(field, nullptr, 10);
+  return ProcessStatNumber(text, kStatStartTime);
 }
 
 bool IsProcessAlive(FileOps& ops, pid_t pid, uint64_t start_time) {

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <string>
 
+#include "accounting/base/process_stat.h"
+
 namespace taskmem {
 namespace {
 
@@ -69,27 +71,15 @@ uint64_t KibibytesOf(std::string_view value) {
 }  // namespace
 
 std::optional<ProcessStat> ParseStat(std::string_view text) {
-  // The command name, field 2, may hold anything: fields count from its end.
-  const size_t name_end = text.rfind(')');
-  if (name_end == std::string_view::npos) return std::nullopt;
-  text.remove_prefix(name_end + 1);
+  const std::string whole(text);
+  const char* const state = ProcessStatField(whole.c_str(), kStatState);
+  const char* const start = ProcessStatField(whole.c_str(), kStatStartTime);
+  if (state == nullptr || start == nullptr) return std::nullopt;
   ProcessStat stat;
-  constexpr int kStateField = 3;
-  constexpr int kStartField = 22;
-  for (int field = kStateField; field <= kStartField; ++field) {
-    const size_t start = text.find_first_not_of(' ');
-    if (start == std::string_view::npos) return std::nullopt;
-    text.remove_prefix(start);
-    const std::string_view word = text.substr(0, text.find_first_of(" \n"));
-    if (word.empty()) return std::nullopt;
-    if (field == kStateField) stat.state = word[0];
-    if (field == kStartField) {
-      const auto [end, error] =
-          std::from_chars(word.data(), word.data() + word.size(), stat.start_time);
-      if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
-    }
-    text.remove_prefix(word.size());
-  }
+  stat.state = *state;
+  const char* const text_end = whole.c_str() + whole.size();
+  const auto [end, error] = std::from_chars(start, text_end, stat.start_time);
+  if (error != std::errc() || (end != text_end && *end != ' ' && *end != '\n')) return std::nullopt;
   return stat;
 }
 
