@@ -1,7 +1,7 @@
 #include <errno.h>
+#include <sys/mman.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
 #include "accounting/base/errno_keeper.h"
@@ -15,33 +15,17 @@
 namespace taskmem {
 namespace {
 
-struct Mapping {
-  uintptr_t start = 0;
-  bool writable = false;
-  bool anonymous = false;
-  bool heap = false;  // "[heap]": what brk gave
-};
-
-// Parses one line of /proc/self/maps. True where it contains `address`.
-bool ParseLine(const char* line, uintptr_t address, Mapping* mapping) {
-  char* at = nullptr;
-  const uintptr_t start = strtoull(line, &at, 16);
-  const uintptr_t end = strtoull(at + 1, &at, 16);
-  if (address < start || address >= end) return false;
-  mapping->start = start;
-  mapping->writable = at[1] == 'r' && at[2] == 'w';
-  mapping->heap = strstr(at, "[heap]") != nullptr;
-  // Neither a path nor a name in brackets.
-  mapping->anonymous = strchr(at, '/') == nullptr && strchr(at, '[') == nullptr;
-  return true;
-}
-
-bool FindMapping(uintptr_t address, Mapping* mapping) {
+bool FindMapping(uintptr_t address, MapsLine* mapping, bool* is_break, bool* is_anonymous) {
   if (os::IsSealed()) return false;
   bool found = false;
-  ForEachMapsText([&](const char* line) {
-    found = ParseLine(line, address, mapping);
-    return !found;
+  ForEachMapsLine([&](const MapsLine& line) {
+    found = line.start <= address && address < line.end;
+    if (!found) return true;
+    *mapping = line;
+    *is_break = strcmp(line.name, "[heap]") == 0;
+    // Neither a path nor a name in brackets.
+    *is_anonymous = strpbrk(line.name, "/[") == nullptr;
+    return false;
   });
   return found;
 }
@@ -57,13 +41,17 @@ size_t ChunkSize(const void* block) { return static_cast<const size_t*>(block)[-
 // arenas, or is a mapped chunk by its header.
 bool IsLibcBlock(const void* block) {
   const auto address = reinterpret_cast<uintptr_t>(block);
-  Mapping mapping;
-  if (address % 16 != 0 || !FindMapping(address, &mapping) || !mapping.writable ||
+  constexpr int kReadWrite = PROT_READ | PROT_WRITE;
+  MapsLine mapping = {};
+  bool is_break = false;
+  bool is_anonymous = false;
+  if (address % 16 != 0 || !FindMapping(address, &mapping, &is_break, &is_anonymous) ||
+      (mapping.protection & kReadWrite) != kReadWrite ||
       address - mapping.start < 2 * sizeof(size_t)) {
     return false;
   }
-  if (mapping.heap) return true;
-  if (!mapping.anonymous) return false;
+  if (is_break) return true;
+  if (!is_anonymous) return false;
   const size_t size = ChunkSize(block);
   if ((size & kIsMapped) != 0) {
     const size_t before = static_cast<const size_t*>(block)[-2];

@@ -16,7 +16,8 @@ struct MapsLine {
   uint8_t protection;  // as PROT_READ, PROT_WRITE, PROT_EXEC
   uint64_t offset;     // in the object that is mapped; anonymous private memory has none
   uint64_t device;
-  uint64_t inode;  // 0: no object
+  uint64_t inode;    // 0: no object
+  const char* name;  // a path, a name in brackets, or ""; while the line is visited
 };
 
 // visit(text) for each line's text, in order of addresses, until it returns false. A name is cut
@@ -69,6 +70,8 @@ void ForEachMapsLine(Visit visit) {
     const uint64_t minor = strtoull(at + 1, &at, 16);
     parsed.device = major << 32 | minor;
     parsed.inode = strtoull(at, &at, 10);
+    while (*at == ' ') ++at;
+    parsed.name = at;
     return visit(parsed);
   });
 }
