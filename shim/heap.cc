@@ -2,6 +2,7 @@
 // the malloc family over them. One unit, because the fast path must be; each
 // part is a file that says what it is.
 #include "accounting/base/errno_keeper.h"
+#include "shim/list_by_place.h"
 #include "shim/mimalloc_embed.h"
 //
 #include <errno.h>
