@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/programs/support/ended_tasks.h"
 #include "tests/programs/support/tasks.h"
 #include "tests/support/stats_file.h"
 
@@ -63,9 +64,5 @@ int main(int argc, char** argv) {
   RequireBooksMatchPages();
   malloc_trim(0);
   RequireBooksMatchPages();
-  for (uint32_t slot = taskmem::kEndedTasksSlot; slot < stats.slots(); ++slot) {
-    const uint64_t id = stats.book(slot).task_id.load();
-    if (slot != taskmem::kEndedTasksSlot && (id < kTask || id > kTask + kTasks)) continue;
-    REQUIRE_COMPARE(stats.book(slot).charged_bytes.load(), ==, 0);
-  }
+  RequireNothingCharged(stats, kTask, kTask + kTasks + 1);
 }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/programs/support/ended_tasks.h"
 #include "tests/programs/support/tasks.h"
 #include "tests/support/stats_file.h"
 
@@ -89,9 +90,5 @@ int main(int argc, char** argv) {
   malloc_trim(0);
   RequireBooksMatchPages();
   for (uint64_t task = 0; task < tasks; ++task) End(kFirstTask + task);
-  for (uint32_t slot = taskmem::kFirstTaskSlot; slot < stats.slots(); ++slot) {
-    const uint64_t id = stats.book(slot).task_id.load();
-    if (id < kFirstTask || id >= kFirstTask + tasks) continue;
-    REQUIRE_COMPARE(stats.book(slot).charged_bytes.load(), ==, 0);
-  }
+  RequireNothingCharged(stats, kFirstTask, kFirstTask + tasks);
 }

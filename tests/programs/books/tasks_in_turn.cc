@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "tests/programs/support/ended_tasks.h"
 #include "tests/programs/support/tasks.h"
 #include "tests/support/stats_file.h"
 
@@ -77,11 +78,5 @@ int main(int argc, char** argv) {
   for (const Kept& kept : ring) free(kept.block);
   malloc_trim(0);
   RequireBooksMatchPages();
-  for (uint32_t slot = taskmem::kEndedTasksSlot; slot < stats.slots(); ++slot) {
-    if (slot == taskmem::kStorageSlot || slot == taskmem::kSpillReserveSlot) continue;
-    const uint64_t id = stats.book(slot).task_id.load();
-    if (slot != taskmem::kEndedTasksSlot && (id < kFirstTask || id > kFirstTask + requests))
-      continue;
-    REQUIRE_COMPARE(stats.book(slot).charged_bytes.load(), ==, 0);
-  }
+  RequireNothingCharged(stats, kFirstTask, kFirstTask + requests + 1);
 }
