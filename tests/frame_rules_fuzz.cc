@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "shim/frame_rules.h"
+#include "shim/sites/frame_rules.h"
 #include "tests/support/fuzz_driver.h"
 
 namespace taskmem {

@@ -39,8 +39,8 @@ TEST(Lending, ManyRefusedThreadsOfOneTaskLookAtEachOtherRarely) {
   ExpectManyRefused({{"TASKMEM_QUOTA", "1M"}});
 }
 
-// The debug library aborts where its rules (shim/borrow.h) are broken, and delays threads at
-// random where they may lose their processor.
+// The debug library aborts where its rules (shim/contexts/borrow.h) are broken, and delays threads
+// at random where they may lose their processor.
 struct Delays {
   std::string name;
   std::string value;  // of TASKMEM_DEBUG_DELAYS

@@ -34,7 +34,7 @@ struct RegionMapLayout {
 struct AuditLayout {
   uint64_t version;  // kAuditVersion once the rest is filled in
 
-  uint64_t page_map_root;  // uint64_t[]: addresses of leaves (shim/page_map.h), 0: none
+  uint64_t page_map_root;  // uint64_t[]: addresses of leaves (shim/books/page_map.h), 0: none
   uint64_t huge_map_root;  // the same for huge blocks
   uint64_t segment_map;    // uint32_t[]: not 0 where a segment begins
   uint64_t segment_shift;  // bytes of address space for each of its entries
@@ -54,7 +54,7 @@ struct AuditLayout {
   uint64_t cache_slot_bytes;
   uint64_t cache_pointer_at;
 
-  // Owners of the blocks of a shared page (shim/shared_page.h).
+  // Owners of the blocks of a shared page (shim/pages/shared_page.h).
   uint64_t owners_start_at;   // uint64_t
   uint64_t owners_block_at;   // uint32_t
   uint64_t owners_blocks_at;  // uint32_t

@@ -18,7 +18,8 @@
 namespace taskmem {
 
 // Task slots of one process. A slot is a dense small integer; block owners are
-// kept as 16-bit slot + 1, hence the limit: 0 and 65535 mean other things (shim/shared_page.h).
+// kept as 16-bit slot + 1, hence the limit: 0 and 65535 mean other things
+// (shim/pages/shared_page.h).
 inline constexpr uint32_t kMaxTaskSlots = 65534;
 inline constexpr uint32_t kUntrackedSlot = 0;
 // Ended tasks beyond a bounded number are added up here.

@@ -35,7 +35,7 @@ class Process {
     books_[kEndedTasksSlot].granted_bytes = kNoPool;
   }
 
-  // As malloc and free do it (shim/charge.h).
+  // As malloc and free do it (shim/contexts/charge.h).
   ChargeOutcome Charge(uint32_t slot, uint64_t bytes) {
     ChargeOutcome outcome = books_[slot].TryCharge(bytes);
     if (outcome != ChargeOutcome::kOverGrant) return outcome;

@@ -63,7 +63,7 @@ class Ledger {
     }
   }
 
-  // As Charge and Credit of shim/charge.h. They return how often the pools were called.
+  // As Charge and Credit of shim/contexts/charge.h. They return how often the pools were called.
   template <ChargePath kPath>
   uint64_t Charge(uint32_t slot) {
     if constexpr (kPath == ChargePath::kEveryCharge) {

@@ -13,7 +13,7 @@
 
 #include "accounting/audit/site_table.h"
 #include "accounting/mappings/mapping_tag.h"
-#include "shim/page_map.h"
+#include "shim/books/page_map.h"
 #include "tests/support/fuzz_driver.h"
 #include "tools/audit/audit.h"
 #include "tools/audit_report/audit_report.h"

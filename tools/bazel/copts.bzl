@@ -8,3 +8,18 @@ NO_RUNTIME = [
     "-fno-rtti",
     "-fno-threadsafe-statics",
 ]
+
+# What runs inside a program that is not ours: no C++ runtime, no symbols but
+# those of exports.lds.
+PRELOAD_COPTS = [
+    "-DNDEBUG",
+    "-O2",
+    "-fdata-sections",
+    "-ffunction-sections",
+    "-fno-builtin-malloc",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-ftls-model=initial-exec",
+    "-fvisibility=hidden",
+]

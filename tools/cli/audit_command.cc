@@ -4,7 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "shim/options.h"
+#include "shim/options/options.h"
 #include "tools/audit/audit.h"
 #include "tools/audit_report/audit_report.h"
 #include "tools/base/message.h"

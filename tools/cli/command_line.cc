@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "shim/options.h"
-#include "shim/version.h"
+#include "shim/base/version.h"
+#include "shim/options/options.h"
 #include "tools/base/message.h"
 
 namespace taskmem {

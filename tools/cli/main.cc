@@ -5,7 +5,7 @@
 #include <variant>
 #include <vector>
 
-#include "shim/options.h"
+#include "shim/options/options.h"
 #include "tools/base/message.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/command_line.h"

@@ -15,8 +15,8 @@
 #include <nlohmann/json.hpp>
 
 #include "accounting/audit/exit_audit_protocol.h"
-#include "shim/options.h"
-#include "shim/user_directory.h"
+#include "shim/base/user_directory.h"
+#include "shim/options/options.h"
 #include "spill/files/file_ops.h"
 #include "spill/files/left_overs.h"
 #include "tools/audit/audit_watcher.h"

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "shim/run_notice.h"
+#include "shim/base/run_notice.h"
 
 namespace taskmem {
 

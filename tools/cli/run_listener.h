@@ -1,4 +1,4 @@
-// What the program that `taskmem run` starts says about its books (shim/run_notice.h).
+// What the program that `taskmem run` starts says about its books (shim/base/run_notice.h).
 #ifndef TASKMEM_TOOLS_CLI_RUN_LISTENER_H_
 #define TASKMEM_TOOLS_CLI_RUN_LISTENER_H_
 

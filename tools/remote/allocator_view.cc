@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "accounting/tasks/task_book.h"
-#include "shim/page_map.h"
+#include "shim/books/page_map.h"
 
 namespace taskmem {
 namespace {

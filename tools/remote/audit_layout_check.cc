@@ -1,6 +1,6 @@
 #include "tools/remote/audit_layout_check.h"
 
-#include "shim/page_map.h"
+#include "shim/books/page_map.h"
 
 namespace taskmem {
 namespace {

@@ -19,7 +19,7 @@
 #include <system_error>
 
 #include "accounting/audit/stats_layout.h"
-#include "shim/user_directory.h"
+#include "shim/base/user_directory.h"
 #include "tools/base/process_info.h"
 #include "tools/stats/mapped_books.h"
 #include "tools/stats/stats_snapshot.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "accounting/audit/audit_layout.h"
-#include "shim/options.h"
+#include "shim/options/options.h"
 #include "tools/stats/stats_snapshot.h"
 
 namespace taskmem {

@@ -1,0 +1,36 @@
+#include "shim/base/loaded_symbols.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <stdio.h>
+
+namespace taskmem {
+namespace {
+
+class LoadedSymbolsTest : public testing::Test {
+ protected:
+  LoadedSymbols libc_ = LoadedSymbols::Around(reinterpret_cast<void*>(&puts));
+};
+
+TEST_F(LoadedSymbolsTest, FindsWhatTheLoaderFinds) {
+  void* const libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  ASSERT_NE(libc, nullptr);
+  for (const char* name :
+       {"malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "posix_memalign",
+        "valloc", "pvalloc", "malloc_usable_size", "pthread_create", "fclose", "fork", "qsort"}) {
+    const LoadedSymbols::Function function = libc_.Find(name);
+    EXPECT_EQ(function.code, dlsym(libc, name)) << name;
+    EXPECT_GT(function.bytes, 0u) << name;
+  }
+}
+
+TEST_F(LoadedSymbolsTest, FindsNothingElse) {
+  EXPECT_EQ(libc_.Find("").code, nullptr);
+  EXPECT_EQ(libc_.Find("no_function_of_that_name").code, nullptr);
+  EXPECT_EQ(libc_.Find("environ").code, nullptr);  // no function
+  int local = 0;
+  EXPECT_EQ(LoadedSymbols::Around(&local).Find("malloc").code, nullptr);
+}
+
+}  // namespace
+}  // namespace taskmem

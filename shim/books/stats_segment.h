@@ -1,0 +1,91 @@
+// This process's stats segment (accounting/audit/stats_layout.h): created, followed
+// over fork, and closed. The books inside are the books: nothing is copied to
+// publish them.
+//
+// Until StatsPublish the segment is private memory, so that charges made before
+// any constructor are kept. The address never changes.
+#ifndef TASKMEM_SHIM_BOOKS_STATS_SEGMENT_H_
+#define TASKMEM_SHIM_BOOKS_STATS_SEGMENT_H_
+
+#include "accounting/audit/stats_layout.h"
+#include "shim/options/options.h"
+
+namespace taskmem {
+
+extern StatsHeader* g_stats;
+extern ThreadEntry* g_thread_entries;
+extern TaskBook* g_books;
+extern ReclaimBook* g_reclaim_books;
+extern MappingsTable* g_mappings_table;
+
+// Whose the books are. A child's are made when it first needs them (after_fork.h).
+enum class Books : uint32_t {
+  kParents,   // a forked child has done nothing yet that concerns them
+  kTaking,    // they are being copied
+  kUnlisted,  // its own, in no file: nobody else sees them
+  kSettled,   // as in a process that nobody forked
+};
+
+// What a child of a fork begins without: a page that the kernel clears in every child, however
+// that was made. Until StatsOpen a page that says that all is settled.
+struct ForkPage {
+  std::atomic<Books> books;
+  std::atomic<uint32_t> has_mapping_book;  // it is adapted (locked_book.cc)
+  // The process, where fork's handlers have run in it.
+  std::atomic<uint32_t> pid;
+  // The context of the thread that forked, where they have run.
+  std::atomic<void*> context;
+};
+extern ForkPage* g_fork_page;
+
+inline bool HasOwnBooks() {
+  return g_fork_page->books.load(std::memory_order_relaxed) >= Books::kUnlisted;
+}
+
+// Maps the segment privately. Once, before anything is charged. False: no memory.
+bool StatsOpen();
+
+// Puts the segment into its file. Where that fails the books stay private and
+// one line says why.
+void StatsPublish(const Options& options);
+
+// In a forked child, before it charges anything: books of its own that start with what the
+// parent's say, in no file. Called with the state kTaking, by one thread. False: no memory.
+bool StatsAfterFork();
+
+// Puts them into a file, where the parent's were in one. No other thread may use the books
+// meanwhile. I/O.
+void StatsList();
+// They stay what they are, in no file.
+void StatsKeepUnlisted();
+// A file, whose name others may find, holds them.
+bool IsListed();
+
+// The memory belongs to another process: the calling one is a child of vfork.
+bool IsVforkChild();
+
+// What was executed, cut; read once.
+const char* StatsProgram();
+
+// A `taskmem run` waits for the file.
+bool StatsOutliveProcess();
+
+// Records what only the process itself can know, where somebody waits for it, or removes the
+// file. Does nothing in a vfork child.
+void StatsAtExit();
+
+// Makes room in the file for the first `count` slots or entries, before they are
+// used: writing into a hole of a full file system would be a SIGBUS. Does I/O.
+void StatsReserveTasks(uint32_t count);
+void StatsReserveThreads(uint32_t count);
+void StatsReserveMappings(uint32_t rows, uint32_t libraries);
+// Whether that has been done: for those who then take a lock, and find that others were faster.
+bool StatsHasRoomForTasks(uint32_t count);
+bool StatsHasRoomForThreads(uint32_t count);
+
+// Counts and lists memory mapped for the library itself. Callable before StatsOpen.
+void NoteOwnBytes(const void* start, uint64_t bytes);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_BOOKS_STATS_SEGMENT_H_

@@ -1,0 +1,153 @@
+#include "shim/mapping_book/locked_book.h"
+
+#include <new>
+
+#include "accounting/base/fork_locks.h"
+#include "shim/base/maps_file.h"
+#include "shim/books/after_fork.h"
+#include "shim/books/book_pieces.h"
+#include "shim/books/stats_segment.h"
+#include "shim/heap/heap.h"
+#include "shim/heap/upcalls.h"
+#include "shim/limit/mapping_limit.h"
+#include "shim/mapping_book/mapping_queries.h"
+#include "shim/mapping_book/mappings_table.h"
+#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/unmapping.h"
+
+namespace taskmem {
+
+__thread bool t_inside_book __attribute__((tls_model("initial-exec"))) = false;
+__thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec"))) = 0;
+constinit BookPlace g_book_place = {};
+constinit MappingNotes g_notes;
+
+namespace {
+
+using Kind = MappingEvent::Kind;
+
+constinit BookPieces g_pieces;
+std::atomic<uint64_t> g_lost_notes{0};
+
+void MakeBook() { new (g_book_place.book) MappingBook(g_pieces.Source()); }
+
+// A child of a fork that ran no handlers (a raw system call) begins here, too.
+void CheckFork() {
+  std::atomic<uint32_t>& is_ours = g_fork_page->has_mapping_book;
+  if (__builtin_expect(is_ours.load(std::memory_order_relaxed) != 0, 1)) return;
+  // A signal handler amid it: what it interrupted is finished first.
+  if (t_inside_book) return;
+  is_ours.store(1, std::memory_order_relaxed);
+  ResidencyAfterForkInChild();
+  if (!g_book_place.is_made) return;
+  const bool was_amid = !g_book_place.mutex.TryLock();
+  g_book_place.mutex.ResetAfterFork();
+  if (!was_amid) g_book_place.mutex.Unlock();
+  // Torn. What was mapped before stays charged as it was.
+  if (was_amid) MakeBook();
+  MappingsTableAfterFork();
+  UnmappingsAfterFork();
+  LengthChanges changes(ApplyLength);
+  LockedBook()->AfterFork(&changes);
+  changes.ApplyAll();
+}
+
+}  // namespace
+
+void LockedBook::SpinThenLock() {
+  constexpr int kSpins = 200;
+  for (int i = 0; i < kSpins; ++i) {
+    __builtin_ia32_pause();
+    if (g_book_place.mutex.TryLock()) return;
+  }
+  g_book_place.mutex.Lock();
+}
+
+void LockedBook::Make() {
+  MakeBook();
+  g_book_place.is_made = true;
+}
+
+void LockedBook::ApplyNotes() {
+  auto* const book = reinterpret_cast<MappingBook*>(g_book_place.book);
+  while (!g_notes.IsEmpty()) {
+    g_notes.TakeAll([book](const MappingEvent& event) {
+      LengthChanges changes(ApplyLength);
+      book->Apply(event, &changes);
+      changes.ApplyAll();
+    });
+  }
+}
+
+void ApplyLength(uint32_t slot, int64_t bytes) {
+  if (bytes > 0) ChargeMappedOverQuota(slot, static_cast<uint64_t>(bytes));
+  if (bytes < 0) CreditMapped(slot, static_cast<uint64_t>(-bytes));
+}
+
+MappingCall::MappingCall() {
+  EnterHeap(nullptr);
+  has_books_ = g_stats != nullptr;
+  if (has_books_) {
+    EnsureSettledBooks();
+    CheckFork();
+  }
+  ++t_mapping_calls;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void LeaveNote(const MappingEvent& event) {
+  if (!g_notes.Add(event)) g_lost_notes.fetch_add(1, std::memory_order_relaxed);
+}
+
+void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead) {
+  if (__builtin_expect(t_inside_book, 0)) {
+    if (ahead != 0) CreditMapped(slot, ahead);
+    LeaveNote(event);
+    return;
+  }
+  LengthChanges changes(ApplyLength);
+  LockedBook()->Apply(event, &changes);
+  if (ahead != 0) changes.Add(slot, -static_cast<int64_t>(ahead));
+  changes.ApplyAll();
+  CatchUpWithNotes();
+}
+
+void Resynchronise(uint64_t start, uint64_t end) {
+  if (t_inside_book) return;
+  const uint32_t slot = GetCurrentTask().slot;
+  uint64_t at = start;
+  ForEachMapsLine([&](const MapsLine& line) {
+    if (line.end <= start) return true;
+    if (line.start >= end) return false;
+    if (line.start > at) {
+      NoteEvent({.kind = Kind::kUnmapped, .start = at, .end = line.start}, slot, 0);
+    }
+    const uint64_t from = line.start > start ? line.start : start;
+    const uint64_t to = line.end < end ? line.end : end;
+    MappingTag tag;
+    tag.slot = slot;
+    tag.protection = line.protection;
+    NoteEvent({.kind = Kind::kProtected, .start = from, .end = to, .tag = tag}, slot, 0);
+    at = to;
+    return true;
+  });
+  if (at < end) NoteEvent({.kind = Kind::kUnmapped, .start = at, .end = end}, slot, 0);
+}
+
+void OpenMappings(int64_t residency_interval_ns) {
+  OpenResidency(residency_interval_ns);
+  CheckFork();
+}
+
+void AddMappingLocks(ForkLocks* locks) { locks->Add(g_book_place.mutex); }
+
+void AdaptMappingsAfterFork() { CheckFork(); }
+
+uint64_t LostMappingEvents() {
+  return g_lost_notes.load(std::memory_order_relaxed) + LockedBook()->lost_events();
+}
+
+bool IsInsideMappings() { return t_inside_book; }
+bool IsAmidMappingCall() { return t_mapping_calls != 0; }
+
+}  // namespace taskmem

@@ -1,0 +1,109 @@
+// The process's mapping book (accounting/mappings/mapping_book.h) under its one lock.
+//
+// The lock is not held over a system call, except where a range changes hands in it
+// (MAP_FIXED, mremap, shmdt). A signal handler that interrupts a thread inside the lock leaves a
+// note of what it did, which the next to leave or enter the lock makes up for.
+//
+// Lock order: task registry, then this, then the pools'.
+#ifndef TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_
+#define TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "accounting/base/mutex.h"
+#include "accounting/mappings/mapping_book.h"
+#include "shim/mapping_book/mapping_notes.h"
+
+namespace taskmem {
+
+// This thread is inside the lock: what it is asked for now, a signal handler asks.
+extern __thread bool t_inside_book __attribute__((tls_model("initial-exec")));
+
+// What every call touches, side by side.
+struct alignas(64) BookPlace {
+  Mutex mutex;
+  bool is_made;
+  std::atomic<uint64_t> residency_bytes;  // of the book, readable without the lock
+  alignas(MappingBook) char book[sizeof(MappingBook)];
+};
+extern BookPlace g_book_place;
+extern MappingNotes g_notes;
+
+// Holds the lock. Not for a thread that is inside already.
+class LockedBook {
+ public:
+  LockedBook() {
+    t_inside_book = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (__builtin_expect(!g_book_place.mutex.TryLock(), 0)) SpinThenLock();
+    if (__builtin_expect(!g_book_place.is_made, 0)) Make();
+    if (__builtin_expect(!g_notes.IsEmpty(), 0)) ApplyNotes();
+  }
+  ~LockedBook() {
+    if (__builtin_expect(!g_notes.IsEmpty(), 0)) ApplyNotes();
+    PublishResidency();
+    g_book_place.mutex.Unlock();
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    t_inside_book = false;
+  }
+  LockedBook(const LockedBook&) = delete;
+  LockedBook& operator=(const LockedBook&) = delete;
+
+  MappingBook* operator->() { return reinterpret_cast<MappingBook*>(g_book_place.book); }
+
+ private:
+  static void SpinThenLock();
+  static void Make();
+  static void ApplyNotes();
+  void PublishResidency() {
+    const uint64_t bytes = (*this)->bytes(ChargeRule::kResidency);
+    std::atomic<uint64_t>& published = g_book_place.residency_bytes;
+    if (published.load(std::memory_order_relaxed) != bytes) {
+      published.store(bytes, std::memory_order_relaxed);
+    }
+  }
+};
+
+// Charges, or for negative bytes credits, the task in `slot`.
+void ApplyLength(uint32_t slot, int64_t bytes);
+
+// A call that changes what is mapped, from before it looks at the books until they say what it
+// did. Where a signal handler forks amid one the child goes on with it in books of its own, which
+// are counted anew after it.
+extern __thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec")));
+
+class MappingCall {
+ public:
+  // Enters the heap, and in a forked child makes the book its own.
+  MappingCall();
+  ~MappingCall() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    --t_mapping_calls;
+  }
+  MappingCall(const MappingCall&) = delete;
+  MappingCall& operator=(const MappingCall&) = delete;
+  // False: there are no books, and there will be none for this call.
+  explicit operator bool() const { return has_books_; }
+
+ private:
+  bool has_books_;
+};
+
+// Notes `event`, for which `ahead` bytes were charged to `slot`. From inside the lock, too.
+void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead);
+
+// From inside the lock only.
+void LeaveNote(const MappingEvent& event);
+
+// After the lock was left: for a note that came after that.
+inline void CatchUpWithNotes() {
+  while (__builtin_expect(!g_notes.IsEmpty(), 0) && !t_inside_book) LockedBook locked;
+}
+
+// After a call that failed amid its work: notes what the kernel says is in [start, end).
+void Resynchronise(uint64_t start, uint64_t end);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_

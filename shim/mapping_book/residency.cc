@@ -1,0 +1,288 @@
+#include "shim/mapping_book/residency.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "accounting/tasks/task_book.h"
+#include "shim/base/maps_file.h"
+#include "shim/base/os.h"
+#include "shim/books/book_pieces.h"
+#include "shim/books/stats_segment.h"
+#include "shim/heap/upcalls.h"
+#include "shim/limit/mapping_limit.h"
+#include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_queries.h"
+#include "shim/mapping_book/mappings_table.h"
+#include "shim/mapping_book/residency_timer.h"
+#include "shim/mapping_book/shared_objects.h"
+#include "shim/own_threads/slack_thread.h"
+
+namespace taskmem {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kRestFactor = 50;
+constexpr uint64_t kUrgentNs = 100'000;
+constexpr uint64_t kUrgentRestFactor = 4;
+
+// By slot: what is charged by residency, as of the last look, and what this look has found.
+// The first changes under the mappings' lock.
+constinit std::atomic<uint64_t> g_charged[kMaxTaskSlots] = {};
+constinit uint64_t g_found[kMaxTaskSlots] = {};
+// Added since the last look.
+constinit std::atomic<uint64_t> g_unseen[kMaxTaskSlots] = {};
+
+constinit BookPieces g_pieces;
+constinit SharedObjects g_shared_objects(g_pieces.Source());
+
+uint64_t g_interval_ns = 1'000'000'000;
+std::atomic<bool> g_is_looking{false};
+std::atomic<bool> g_has_charged{false};
+std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
+std::atomic<uint64_t> g_last_cost_ns{0};
+
+void Settle(void*) {
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  bool has_charged = false;
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const uint64_t found = g_found[slot];
+    const uint64_t charged = g_charged[slot].load(std::memory_order_relaxed);
+    if (found > charged) ChargeMappedOverQuota(slot, found - charged);
+    if (found < charged) CreditMapped(slot, charged - found);
+    if (g_unseen[slot].load(std::memory_order_relaxed) != 0) {
+      g_unseen[slot].store(0, std::memory_order_relaxed);
+    }
+    if (found != charged) g_charged[slot].store(found, std::memory_order_relaxed);
+    if (found != 0) {
+      has_charged = true;
+      g_found[slot] = 0;
+    }
+  }
+  g_has_charged.store(has_charged, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool HasResidencyToSample() {
+  return MappedBytes(ChargeRule::kResidency) != 0 || g_has_charged.load(std::memory_order_relaxed);
+}
+
+void OpenResidency(int64_t interval_ns) { g_interval_ns = static_cast<uint64_t>(interval_ns); }
+int64_t ResidencyIntervalNs() { return static_cast<int64_t>(g_interval_ns); }
+
+void NoteSparse(uint32_t slot, uint64_t bytes) {
+  g_unseen[slot].fetch_add(bytes, std::memory_order_relaxed);
+}
+
+bool MayBeNearQuota(uint32_t slot) {
+  const TaskBook& book = g_books[slot];
+  const uint64_t quota = book.quota_bytes.load(std::memory_order_relaxed);
+  if (quota == kNoQuota) return false;
+  const uint64_t most = quota - quota / 8;
+  const uint64_t charged = book.charged_bytes.load(std::memory_order_relaxed);
+  return charged > most || g_unseen[slot].load(std::memory_order_relaxed) > most - charged;
+}
+
+uint64_t ResidentBytes(uint64_t start, uint64_t end) {
+  // Whoever maps may have a small stack.
+  constexpr uint64_t kPagesAtOnce = 512;
+  unsigned char in_memory[kPagesAtOnce];
+  uint64_t pages = 0;
+  for (uint64_t at = start; at < end;) {
+    const uint64_t bytes = end - at < kPagesAtOnce * kPage ? end - at : kPagesAtOnce * kPage;
+    const long result = os::Call(SYS_mincore, static_cast<long>(at), static_cast<long>(bytes),
+                                 reinterpret_cast<long>(in_memory));
+    at += bytes;
+    if (os::Failed(result)) continue;  // unmapped meanwhile
+    // Bytes of 0 and 1, the rest of each undefined; eight at a time.
+    const uint64_t count = (bytes + kPage - 1) / kPage;
+    uint64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      uint64_t eight;
+      memcpy(&eight, in_memory + i, sizeof(eight));
+      pages += static_cast<uint64_t>(__builtin_popcountll(eight & 0x0101010101010101));
+    }
+    for (; i < count; ++i) pages += in_memory[i] & 1;
+  }
+  return pages * kPage;
+}
+
+namespace {
+
+// What a look has seen that /proc/self/maps must be read for.
+struct Looked {
+  bool has_shared = false;
+  bool grows_down = false;
+};
+
+bool IsShared(const MappingTag& tag) {
+  return tag.kind == MappingClass::kSharedAnonymous || tag.kind == MappingClass::kSystemV;
+}
+
+// What tells an object from others. The inode of System V memory is its id, which may be 0 or
+// the inode of another object.
+struct ObjectName {
+  uint64_t device;
+  uint64_t inode;
+};
+ObjectName NameOf(const MapsLine& line, const MappingTag& tag) {
+  constexpr uint64_t kSystemVDevice = uint64_t{1} << 63;
+  if (tag.kind != MappingClass::kSystemV) return {line.device, line.inode};
+  return {line.device | kSystemVDevice, line.inode + 1};
+}
+
+uint64_t CountResident(uint64_t start, uint64_t bytes) {
+  return ResidentBytes(start, start + bytes);
+}
+
+// visit(range) for each range that is charged by residency and ends above `from`, until it
+// returns false.
+template <typename Visit>
+void ForEachByResidency(uint64_t from, Visit visit) {
+  constexpr uint32_t kRangesAtOnce = 8;
+  MappedRange ranges[kRangesAtOnce];
+  while (const uint32_t count = ReadMappings(from, ranges, kRangesAtOnce)) {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (ranges[i].tag.rule == ChargeRule::kResidency && !visit(ranges[i])) return;
+    }
+    from = ranges[count - 1].end;
+  }
+}
+
+Looked LookAtPrivateRanges() {
+  Looked looked;
+  ForEachByResidency(0, [&](const MappedRange& range) {
+    if (range.tag.grows_down) looked.grows_down = true;
+    if (IsShared(range.tag)) {
+      looked.has_shared = true;
+    } else {
+      g_found[range.tag.slot] += ResidentBytes(range.start, range.end);
+    }
+    return true;
+  });
+  return looked;
+}
+
+// One line: what of it is shared memory, counted once wherever it is mapped.
+void LookAtSharedLine(const MapsLine& line) {
+  ForEachByResidency(line.start, [&](const MappedRange& range) {
+    if (range.start >= line.end) return false;
+    if (!IsShared(range.tag)) return true;
+    const uint64_t start = range.start < line.start ? line.start : range.start;
+    const uint64_t end = range.end < line.end ? range.end : line.end;
+    const uint64_t offset = line.offset + (start - line.start);
+    const ObjectName name = NameOf(line, range.tag);
+    if (!g_shared_objects.Count(name.device, name.inode, offset, start, end - start, range.tag.slot,
+                                CountResident)) {
+      g_found[range.tag.slot] += ResidentBytes(start, end);
+    }
+    return true;
+  });
+}
+
+// The stack-like mapping that the line ends with may have grown below what is known.
+void LookBelow(const MapsLine& line) {
+  MappedRange range;
+  if (ReadMappings(line.start, &range, 1) == 0 || !range.tag.grows_down ||
+      range.start <= line.start || range.start >= line.end) {
+    return;
+  }
+  NoteEvent({.kind = MappingEvent::Kind::kMapped,
+             .start = line.start,
+             .end = range.start,
+             .tag = range.tag},
+            range.tag.slot, 0);
+  g_found[range.tag.slot] += ResidentBytes(line.start, range.start);
+}
+
+void LookAtMapsFile(const Looked& looked) {
+  if (looked.has_shared) g_shared_objects.Begin();
+  ForEachMapsLine([&](const MapsLine& line) {
+    // Of no device is what is private and of no file.
+    if (looked.has_shared && line.device != 0) LookAtSharedLine(line);
+    if (looked.grows_down && line.inode == 0) LookBelow(line);
+    return true;
+  });
+  if (looked.has_shared) {
+    g_shared_objects.End([](uint32_t slot, uint64_t bytes) { g_found[slot] += bytes; });
+  }
+}
+
+}  // namespace
+
+void SampleResidency() {
+  if (g_stats == nullptr || IsInsideMappings() || !HasResidencyToSample()) return;
+  if (os::IsSealed()) return;
+  if (g_is_looking.exchange(true, std::memory_order_acquire)) return;
+  const uint64_t start = os::MonotonicNs();
+  const Looked looked = LookAtPrivateRanges();
+  if (looked.has_shared || looked.grows_down) LookAtMapsFile(looked);
+  WithMappingsLocked(Settle, nullptr);
+  PublishMappings(/*with_stacks=*/false);
+  const uint64_t end = os::MonotonicNs();
+  g_last_cost_ns.store(end - start, std::memory_order_relaxed);
+  g_last_ns.store(end, std::memory_order_relaxed);
+  g_is_looking.store(false, std::memory_order_release);
+}
+
+void SampleResidencyNow() {
+  // A look takes milliseconds; a thread that a handler interrupts amid one may be this one.
+  constexpr uint64_t kMostNs = 1'000'000'000;
+  const uint64_t start = os::MonotonicNs();
+  while (g_is_looking.load(std::memory_order_relaxed) && os::MonotonicNs() - start < kMostNs) {
+    os::Yield();
+  }
+  SampleResidency();
+}
+
+void SampleResidencyIfDue(bool is_urgent) {
+  if (g_stats == nullptr || !HasResidencyToSample()) return;
+  const uint64_t rest = (is_urgent ? kUrgentRestFactor : kRestFactor) *
+                        g_last_cost_ns.load(std::memory_order_relaxed);
+  const uint64_t interval = is_urgent ? kUrgentNs : g_interval_ns;
+  const uint64_t since = os::MonotonicNs() - g_last_ns.load(std::memory_order_relaxed);
+  if (since >= (interval > rest ? interval : rest)) SampleResidency();
+}
+
+void AddResidency(uint32_t slot, uint64_t bytes) {
+  if (bytes == 0) return;
+  g_charged[slot].fetch_add(bytes, std::memory_order_relaxed);
+  g_has_charged.store(true, std::memory_order_relaxed);
+  ChargeMappedOverQuota(slot, bytes);
+}
+
+void FoldResidency(const SlotSet& from, uint32_t to) {
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    if (!from.Contains(slot)) continue;
+    const uint64_t bytes = g_charged[slot].exchange(0, std::memory_order_relaxed);
+    if (bytes == 0) continue;
+    AddResidency(to, bytes);
+    CreditMapped(slot, bytes);
+  }
+}
+
+void AddResidencyBytes(uint64_t* bytes_by_slot) {
+  if (!g_has_charged.load(std::memory_order_relaxed)) return;
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    bytes_by_slot[slot] += g_charged[slot].load(std::memory_order_relaxed);
+  }
+}
+
+void ResidencyAfterForkInChild() {
+  // Another thread may have been looking.
+  memset(g_found, 0, g_stats->task_slots.load() * sizeof(g_found[0]));
+  if (g_is_looking.load(std::memory_order_relaxed)) {
+    new (&g_pieces) BookPieces;
+    g_shared_objects.ForgetLook();
+  }
+  g_last_ns.store(0, std::memory_order_relaxed);
+  g_is_looking.store(false, std::memory_order_relaxed);
+  ResidencyTimerAfterFork();
+  SlackAfterFork();
+}
+
+}  // namespace taskmem

@@ -1,0 +1,85 @@
+#include "shim/mapping_book/residency_timer.h"
+
+#include <signal.h>
+
+#include <atomic>
+
+#include "accounting/base/futex.h"
+#include "shim/base/os.h"
+#include "shim/base/thread_count.h"
+#include "shim/heap/heap.h"
+#include "shim/heap/upcalls.h"
+#include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/residency.h"
+#include "shim/own_threads/own_thread.h"
+#include "shim/own_threads/slack_thread.h"
+
+namespace taskmem {
+namespace {
+
+// The program has started a thread, and has not been seen without one since.
+std::atomic<bool> g_has_threads{false};
+std::atomic<bool> g_is_running{false};
+std::atomic<uint32_t> g_attempts{0};
+std::atomic<uint32_t> g_never{0};  // waited for
+
+void Sample(void*) {
+  for (;;) {
+    AwaitNonZero(g_never, DeadlineIn(ResidencyIntervalNs()));
+    if (os::IsSealed() || !HasResidencyToSample() ||
+        g_process_is_dying.load(std::memory_order_relaxed))
+      break;
+    // A program whose own threads but one are gone is left alone: some calls work only without
+    // threads.
+    if (ThreadCount() <= 2) {
+      g_has_threads.store(false, std::memory_order_relaxed);
+      break;
+    }
+    SampleResidencyIfDue(/*is_urgent=*/false);
+  }
+  g_is_running.store(false, std::memory_order_release);
+}
+
+void StartSampler() {
+  if (os::IsSealed()) return;
+  if (g_is_running.exchange(true, std::memory_order_acq_rel)) return;
+  if (!StartOwnThread({"taskmem-sampler", Sample, nullptr, OwnThread::kStackBytes, true})) {
+    g_is_running.store(false, std::memory_order_release);
+  }
+}
+
+// A handler may have interrupted whatever a thread's start needs. It most often blocks its
+// signal.
+bool BlocksSignals() {
+  uint64_t blocked = 0;
+  os::Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
+  return blocked != 0;
+}
+
+}  // namespace
+
+void NoteProgramsThread() {
+  if (!g_has_threads.load(std::memory_order_relaxed)) {
+    g_has_threads.store(true, std::memory_order_relaxed);
+  }
+  if (HasResidencyToSample() && !g_is_running.load(std::memory_order_relaxed)) StartSampler();
+  NoteSlackAtRest();
+}
+
+void NoteResidencyRanges() {
+  SampleResidencyIfDue(/*is_urgent=*/false);
+  if (__builtin_expect(!g_has_threads.load(std::memory_order_relaxed), 1)) return;
+  if (g_is_running.load(std::memory_order_relaxed) || t_inside_book) return;
+  if (!HasResidencyToSample()) return;
+  // A thread that blocks signals for good is asked no more than now and then.
+  if (g_attempts.fetch_add(1, std::memory_order_relaxed) % 64 == 0 && !BlocksSignals()) {
+    StartSampler();
+  }
+}
+
+void ResidencyTimerAfterFork() {
+  g_has_threads.store(false, std::memory_order_relaxed);
+  g_is_running.store(false, std::memory_order_relaxed);
+}
+
+}  // namespace taskmem

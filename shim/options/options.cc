@@ -1,0 +1,428 @@
+#include "shim/options/options.h"
+
+#include <regex.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "shim/base/environment.h"
+
+namespace taskmem {
+namespace {
+
+template <typename T>
+struct Choice {
+  const char* name;
+  T value;
+};
+
+template <typename T, size_t kCount>
+bool ParseChoice(const char* text, const Choice<T> (&choices)[kCount], T* result) {
+  for (const Choice<T>& choice : choices) {
+    if (strcmp(text, choice.name) == 0) {
+      *result = choice.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+constexpr Choice<bool> kFlagChoices[] = {{"1", true}, {"0", false}};
+constexpr Choice<bool> kSwitchChoices[] = {{"on", true}, {"off", false}};
+
+template <size_t kBytes>
+bool CopyText(const char* text, char (&result)[kBytes]) {
+  const size_t length = strlen(text);
+  if (length >= kBytes) return false;
+  memcpy(result, text, length + 1);
+  return true;
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// Reads digits from `*text` on, which is left behind them. False where there is
+// none or the number does not fit.
+bool ParseDigits(const char** text, uint64_t* number) {
+  if (!IsDigit(**text)) return false;
+  uint64_t result = 0;
+  for (; IsDigit(**text); ++*text) {
+    if (__builtin_mul_overflow(result, uint64_t{10}, &result) ||
+        __builtin_add_overflow(result, static_cast<uint64_t>(**text - '0'), &result)) {
+      return false;
+    }
+  }
+  *number = result;
+  return true;
+}
+
+// "", "B", "K", "KB", "KiB" and so on, in either case. False for anything else.
+bool ParseUnit(const char* text, uint64_t* unit) {
+  constexpr char kUnits[] = "KMGTPE";
+  *unit = 1;
+  const char upper = static_cast<char>(*text & ~0x20);
+  const char* at = *text != '\0' ? strchr(kUnits, upper) : nullptr;
+  if (at != nullptr && *at != '\0') {
+    *unit = uint64_t{1} << (10 * (at - kUnits + 1));
+    ++text;
+    if (strcasecmp(text, "iB") == 0) return true;
+  }
+  return *text == '\0' || strcasecmp(text, "B") == 0;
+}
+
+bool IsExtendedRegex(const char* text) {
+  regex_t regex;
+  if (regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) != 0) return false;
+  regfree(&regex);
+  return true;
+}
+
+bool ParseTaskBy(const char* value, Options* options) {
+  constexpr Choice<TaskBy> kChoices[] = {{"process", TaskBy::kProcess},
+                                         {"thread", TaskBy::kThread}};
+  if (ParseChoice(value, kChoices, &options->task_by)) return true;
+  constexpr char kPrefix[] = "thread-name=";
+  constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
+  if (strncmp(value, kPrefix, kPrefixBytes) != 0) return false;
+  const char* regex = value + kPrefixBytes;
+  if (*regex == '\0' || !IsExtendedRegex(regex)) return false;
+  if (!CopyText(regex, options->thread_name_regex)) return false;
+  options->task_by = TaskBy::kThreadName;
+  return true;
+}
+
+bool ParseTaskPerRename(const char* value, Options* options) {
+  return ParseChoice(value, kFlagChoices, &options->task_per_rename);
+}
+
+bool ParseInherit(const char* value, Options* options) {
+  constexpr Choice<Inherit> kChoices[] = {
+      {"until-end", Inherit::kUntilEnd}, {"always", Inherit::kAlways}, {"never", Inherit::kNever}};
+  return ParseChoice(value, kChoices, &options->inherit);
+}
+
+bool ParseQuota(const char* value, Options* options) {
+  uint64_t bytes;
+  if (!ParseBytes(value, &bytes) || bytes == 0) return false;
+  options->quota_bytes = bytes;
+  return true;
+}
+
+bool ParseMemory(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  const bool by_container = strcmp(value, "container") == 0;
+  if (!by_container && (!ParseBytes(value, &bytes) || bytes == 0)) return false;
+  options->memory_bytes = bytes;
+  return true;
+}
+
+// "0", "0.25", ".5": at least 0 and less than 1, as Spark has it.
+bool ParseStorageFraction(const char* value, Options* options) {
+  if (strspn(value, "0123456789.") != strlen(value)) return false;
+  char* end = nullptr;
+  const double fraction = strtod(value, &end);
+  if (end == value || *end != '\0' || fraction >= 1) return false;
+  options->storage_fraction = fraction;
+  return true;
+}
+
+bool ParseShare(const char* value, Options* options) {
+  constexpr Choice<Sharing> kChoices[] = {{"none", Sharing::kNone}, {"spark", Sharing::kSpark}};
+  return ParseChoice(value, kChoices, &options->share);
+}
+
+bool ParseAtLimit(const char* value, Options* options) {
+  constexpr Choice<AtLimit> kChoices[] = {
+      {"refuse", AtLimit::kRefuse}, {"overdraw", AtLimit::kOverdraw}, {"kill", AtLimit::kKill}};
+  return ParseChoice(value, kChoices, &options->at_limit);
+}
+
+bool ParseRefuseMin(const char* value, Options* options) {
+  if (!ParseBytes(value, &options->refuse_min_bytes)) return false;
+  options->refuse_min_given = true;
+  return true;
+}
+
+bool ParseRefusalBudget(const char* value, Options* options) {
+  uint64_t count;
+  if (!ParseDigits(&value, &count) || *value != '\0') return false;
+  options->refusal_budget = count;
+  return true;
+}
+
+bool ParseAtBudget(const char* value, Options* options) {
+  constexpr Choice<AtBudget> kChoices[] = {{"overdraw", AtBudget::kOverdraw},
+                                           {"kill", AtBudget::kKill}};
+  return ParseChoice(value, kChoices, &options->at_budget);
+}
+
+// "80%", or none.
+bool ParseSoftLimit(const char* value, Options* options) {
+  uint64_t percent = 0;
+  if (strcmp(value, "none") != 0) {
+    if (!ParseDigits(&value, &percent) || strcmp(value, "%") != 0) return false;
+    if (percent == 0 || percent >= 100) return false;
+  }
+  options->soft_limit_percent = static_cast<uint32_t>(percent);
+  return true;
+}
+
+bool ParseSpillTimeout(const char* value, Options* options) {
+  return ParseDuration(value, &options->spill_timeout_ns);
+}
+
+bool ParseWait(const char* value, Options* options) {
+  return ParseDuration(value, &options->wait_ns);
+}
+
+// Absolute, because the processes of one run may stand in different folders.
+template <size_t kBytes>
+bool ParsePath(const char* value, char (&path)[kBytes]) {
+  return *value == '/' && CopyText(value, path);
+}
+
+bool ParsePlugin(const char* value, Options* options) { return CopyText(value, options->plugin); }
+
+bool ParseSpillDir(const char* value, Options* options) {
+  return ParsePath(value, options->spill_dir);
+}
+
+bool ParseSpillFsync(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->spill_fsync);
+}
+
+bool ParseSpillCompress(const char* value, Options* options) {
+  constexpr Choice<SpillCodec> kChoices[] = {{"none", SpillCodec::kNone},
+                                             {"lz4", SpillCodec::kLz4}};
+  return ParseChoice(value, kChoices, &options->spill_compress);
+}
+
+bool ParseOverflow(const char* value, Options* options) {
+  constexpr Choice<Overflow> kChoices[] = {{"1", Overflow::kOn}, {"0", Overflow::kOff}};
+  return ParseChoice(value, kChoices, &options->overflow);
+}
+
+bool ParseOverflowSize(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  // Small blocks go there by whole segments: a file without room for one would stay empty.
+  constexpr uint64_t kSegmentBytes = uint64_t{32} << 20;
+  if (strcmp(value, "half") != 0 && (!ParseBytes(value, &bytes) || bytes < kSegmentBytes)) {
+    return false;
+  }
+  options->overflow_size_bytes = bytes;
+  return true;
+}
+
+bool ParseAtThrashing(const char* value, Options* options) {
+  constexpr Choice<AtThrashing> kChoices[] = {{"continue", AtThrashing::kContinue},
+                                              {"refuse", AtThrashing::kRefuse},
+                                              {"kill", AtThrashing::kKill}};
+  return ParseChoice(value, kChoices, &options->at_thrashing);
+}
+
+bool ParseResidencyInterval(const char* value, Options* options) {
+  int64_t ns = 0;
+  constexpr int64_t kLeastNs = 1'000'000;
+  if (!ParseDuration(value, &ns) || ns < kLeastNs) return false;
+  options->residency_interval_ns = ns;
+  return true;
+}
+
+bool ParseLog(const char* value, Options* options) { return ParsePath(value, options->log_file); }
+
+bool ParseLogLevel(const char* value, Options* options) {
+  constexpr Choice<LogLevel> kChoices[] = {{"debug", LogLevel::kDebug},
+                                           {"info", LogLevel::kInfo},
+                                           {"warn", LogLevel::kWarn},
+                                           {"error", LogLevel::kError}};
+  return ParseChoice(value, kChoices, &options->log_level);
+}
+
+bool ParseProfile(const char* value, Options* options) {
+  constexpr const char* kNames[] = {"auto", "none", "java", "postgres", "sqlite3", "node"};
+  for (const char* name : kNames) {
+    if (strcmp(value, name) == 0) return CopyText(name, options->profile);
+  }
+  return false;
+}
+
+bool ParseRedirectLibc(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
+}
+
+bool ParseSites(const char* value, Options* options) {
+  return ParseChoice(value, kSwitchChoices, &options->sites);
+}
+
+bool ParseSitesInterval(const char* value, Options* options) {
+  uint64_t bytes = 0;
+  constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+  if (!ParseBytes(value, &bytes) || bytes == 0 || bytes > kMostBytes) return false;
+  options->sites_interval_bytes = bytes;
+  options->sites_interval_given = true;
+  return true;
+}
+
+bool ParseStatsDir(const char* value, Options* options) {
+  return ParsePath(value, options->stats_dir);
+}
+
+}  // namespace
+
+const OptionInfo kOptions[] = {
+    {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
+     "a size above 0 such as 64M or 1.5GiB, or none"},
+    {"memory", "TASKMEM_MEMORY", "BYTES", "container",
+     "What all tasks of a process may hold together; by default what its container, or the "
+     "machine, has, less a reserve.",
+     ParseMemory, "a size above 0 such as 512M or 16GiB, container or none"},
+    {"storage-fraction", "TASKMEM_STORAGE_FRACTION", "FRACTION", "0.5",
+     "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
+     "a number of at least 0 and less than 1"},
+    {"share", "TASKMEM_SHARE", "RULE", "none",
+     "How tasks share --memory: none, first come first served; spark, each of N active tasks gets "
+     "1/N at most.",
+     ParseShare, "none or spark"},
+    {"task-by", "TASKMEM_TASK_BY", "HOW", "process",
+     "What makes a task: the whole process, each thread, or each thread whose name matches "
+     "thread-name=REGEX.",
+     ParseTaskBy, "process, thread or thread-name=REGEX (a POSIX extended expression)"},
+    {"task-per-rename", "TASKMEM_TASK_PER_RENAME", nullptr, "0",
+     "A thread that takes another name begins another task.", ParseTaskPerRename, "1 or 0"},
+    {"inherit", "TASKMEM_INHERIT", "WHEN", "until-end",
+     "Whether a new thread works for the task of the thread that made it: until that task ends, "
+     "always, or never.",
+     ParseInherit, "until-end, always or never"},
+    {"at-limit", "TASKMEM_AT_LIMIT", "ACTION", "refuse",
+     "A request that does not fit the quota is refused (malloc returns NULL), overdraws, or kills "
+     "the process with a report.",
+     ParseAtLimit, "refuse, overdraw or kill"},
+    {"refuse-min", "TASKMEM_REFUSE_MIN", "BYTES", "256K",
+     "Smaller requests are never refused: they overdraw.", ParseRefuseMin,
+     "a size such as 4096, 256K or 1MiB, or none"},
+    {"refusal-budget", "TASKMEM_REFUSAL_BUDGET", "COUNT", "1000",
+     "How often in a row a thread may be refused before --at-budget applies.", ParseRefusalBudget,
+     "a number"},
+    {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
+     "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},
+    {"soft-limit", "TASKMEM_SOFT_LIMIT", "PERCENT", "none",
+     "Above this part of its quota a task's spill hooks are asked on taskmem's own thread, so that "
+     "allocations rarely wait for them.",
+     ParseSoftLimit, "a percentage from 1% to 99%, or none"},
+    {"spill-timeout", "TASKMEM_SPILL_TIMEOUT", "TIME", "1s",
+     "How long an allocation waits at most for spill hooks of other threads.", ParseSpillTimeout,
+     "a time such as 1s, 250ms or 0"},
+    {"wait", "TASKMEM_WAIT", "TIME", "0",
+     "How long an allocation waits at most for other tasks to give memory of --memory back, while "
+     "its task has less than 1/2N.",
+     ParseWait, "a time such as 1s, 250ms or 0"},
+    {"plugin", "TASKMEM_PLUGIN", "LIBRARY", "",
+     "A library to load into the program, which registers spill hooks for it.", ParsePlugin,
+     "the path of a shared library, of less than 256 bytes"},
+    {"spill-dir", "TASKMEM_SPILL_DIR", "PATH", "",
+     "Where evicted blocks and the overflow file go; not in a file system that lies in memory.",
+     ParseSpillDir, "an absolute path of less than 256 bytes"},
+    {"spill-fsync", "TASKMEM_SPILL_FSYNC", "SWITCH", "off",
+     "A block counts as written only when it is on the disk itself.", ParseSpillFsync, "on or off"},
+    {"spill-compress", "TASKMEM_SPILL_COMPRESS", "CODEC", "none",
+     "How evicted blocks are compressed.", ParseSpillCompress, "none or lz4"},
+    {"overflow", "TASKMEM_OVERFLOW", nullptr, "0",
+     "What a task has beyond its quota goes to a file, by default in /var/tmp/taskmem-UID, instead "
+     "of being refused. So it does wherever --spill-dir is given; TASKMEM_OVERFLOW=0 forbids it.",
+     ParseOverflow, "1 or 0"},
+    {"overflow-size", "TASKMEM_OVERFLOW_SIZE", "BYTES", "half",
+     "How large the overflow file of a process may become, at least 32M; by default half of what "
+     "is free.",
+     ParseOverflowSize,
+     "a size such as 4G, of at least 32M, since memory goes there in pieces of that; half or none"},
+    {"at-thrashing", "TASKMEM_AT_THRASHING", "ACTION", "continue",
+     "What happens when memory goes out to the overflow file and comes back all the time: it goes "
+     "on, nothing more goes there, or the process is killed with a report.",
+     ParseAtThrashing, "continue, refuse or kill"},
+    {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
+     "How often mappings that are charged by what of them is in memory are looked at.",
+     ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms"},
+    {"log", "TASKMEM_LOG", "FILE", "", "Appends what taskmem does to a file.", ParseLog,
+     "an absolute path of less than 256 bytes"},
+    {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
+     ParseLogLevel, "debug, info, warn or error"},
+    {"profile", "TASKMEM_PROFILE", "NAME", "auto",
+     "Settings for a known program; auto goes by the name of the program.", ParseProfile,
+     "auto, none, java, postgres, sqlite3 or node"},
+    {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
+     "Libraries that bind to glibc's own malloc are redirected too.", ParseRedirectLibc,
+     "on or off"},
+    {"sites", "TASKMEM_SITES", "SWITCH", "on",
+     "Allocations are sampled, so that an audit can say which code holds memory.", ParseSites,
+     "on or off"},
+    {"sites-interval", "TASKMEM_SITES_INTERVAL", "BYTES", "512K",
+     "One sample in so many allocated bytes; unless this is given, rarer where samples would cost "
+     "more than some 2.5 % of the time.",
+     ParseSitesInterval, "a size above 0 such as 64K, up to 1 TiB"},
+    {"stats-dir", "TASKMEM_STATS_DIR", "PATH", "",
+     "Where processes keep their books; empty: a folder of the user in /dev/shm.", ParseStatsDir,
+     "an absolute path of less than 256 bytes"},
+};
+const size_t kOptionCount = sizeof(kOptions) / sizeof(kOptions[0]);
+
+bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes) {
+  for (const OptionInfo& option : kOptions) {
+    const char* value = EnvironmentVariable(option.variable);
+    // Set to nothing is not set.
+    if (value == nullptr || *value == '\0') continue;
+    if (!option.parse(value, options)) {
+      snprintf(error, error_bytes, "bad value '%s' for %s: expected %s", value, option.variable,
+               option.expected);
+      return false;
+    }
+  }
+  return true;
+}
+
+bool ParseBytes(const char* text, uint64_t* bytes) {
+  if (strcmp(text, "none") == 0) {
+    *bytes = UINT64_MAX;
+    return true;
+  }
+  uint64_t whole;
+  if (!ParseDigits(&text, &whole)) return false;
+  uint64_t fraction = 0;
+  uint64_t fraction_unit = 1;
+  if (*text == '.') {
+    const char* start = ++text;
+    if (!ParseDigits(&text, &fraction) || text - start > 9) return false;
+    for (; start < text; ++start) fraction_unit *= 10;
+  }
+  uint64_t unit;
+  if (!ParseUnit(text, &unit)) return false;
+  // Half a byte is a slip of the pen.
+  if (unit == 1 && fraction_unit != 1) return false;
+  using Wide = unsigned __int128;
+  const Wide result = Wide{whole} * unit + Wide{fraction} * unit / fraction_unit;
+  if (result >= UINT64_MAX) return false;
+  *bytes = static_cast<uint64_t>(result);
+  return true;
+}
+
+bool ParseDuration(const char* text, int64_t* ns) {
+  uint64_t whole;
+  if (!ParseDigits(&text, &whole)) return false;
+  constexpr Choice<uint64_t> kUnits[] = {
+      {"ns", 1}, {"us", 1'000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}};
+  uint64_t unit = 1;
+  if (!ParseChoice(text, kUnits, &unit) && (whole != 0 || *text != '\0')) return false;
+  uint64_t result;
+  if (__builtin_mul_overflow(whole, unit, &result) || result > INT64_MAX) return false;
+  *ns = static_cast<int64_t>(result);
+  return true;
+}
+
+const char* StatsParent() {
+  struct stat shm;
+  const bool has_shm = stat("/dev/shm", &shm) == 0 && S_ISDIR(shm.st_mode);
+  return has_shm ? "/dev/shm" : "/tmp";
+}
+
+}  // namespace taskmem

@@ -1,0 +1,73 @@
+// The library's start: what happens between ld.so and the program's first line.
+//
+// Allocation works before this runs, untracked; from here on it belongs to tasks.
+#include <unistd.h>
+
+#include "accounting/base/kernel_memory.h"
+#include "shim/base/environment.h"
+#include "shim/base/message.h"
+#include "shim/base/os.h"
+#include "shim/books/pools.h"
+#include "shim/books/stats_segment.h"
+#include "shim/glibc/libc.h"
+#include "shim/heap/heap.h"
+#include "shim/mapping_book/mapping_queries.h"
+#include "shim/mappings/profiles.h"
+#include "shim/options/log.h"
+#include "shim/options/options.h"
+#include "shim/options/spill_files.h"
+#include "shim/overflow/overflow.h"
+#include "shim/own_threads/own_thread.h"
+#include "shim/process/exit_audit.h"
+#include "shim/process/fork.h"
+#include "shim/sites/sites.h"
+#include "shim/spilling/block_store.h"
+#include "shim/spilling/plugin.h"
+#include "shim/spilling/spill_host.h"
+#include "shim/tasks/call_filter.h"
+#include "shim/tasks/threads.h"
+
+namespace taskmem {
+namespace {
+
+constexpr int kBadOptionStatus = 2;
+
+__attribute__((constructor(101))) void Start() {
+  EnterHeap(nullptr);
+  if (g_stats == nullptr) return;  // no memory at all: the program will find out
+  if (IsPrivileged()) ForgetVariables();
+  OpenCallFilter();
+  Options options;
+  char error[512];
+  if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
+    Message("%s", error);
+    os::Call(SYS_exit_group, kBadOptionStatus);
+  }
+  ApplyProfile(&options);
+  g_limit_policy.at_limit = options.at_limit;
+  g_limit_policy.at_budget = options.at_budget;
+  g_limit_policy.refuse_min_bytes = options.refuse_min_bytes;
+  g_limit_policy.refusal_budget = options.refusal_budget;
+  g_reclaim_wait_ns = options.wait_ns;
+  OpenLog(options);
+  OpenSpillFiles(options);
+  OpenOwnThreads();
+  OpenSpillHooks(options);
+  ChoosePlugin(options);
+  OpenPools(options);
+  ConfigureBlockStore(options);
+  PublishAuditLayout();
+  OpenExitAudit();
+  OpenSites(options);
+  StatsPublish(options);
+  RegisterForkHandlers();
+  ResolveLibc();
+  OpenOverflow(options);
+  if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
+  StartTasks(options);
+  OpenMappings(options.residency_interval_ns);
+  g_maps_apart.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace
+}  // namespace taskmem

@@ -1,0 +1,68 @@
+// How to get from a function's frame to its caller's: the call frame information of DWARF, as
+// .eh_frame has it, for x86-64 and the registers that matter to a stack trace.
+#ifndef TASKMEM_SHIM_SITES_FRAME_RULES_H_
+#define TASKMEM_SHIM_SITES_FRAME_RULES_H_
+
+#include <cstdint>
+
+namespace taskmem {
+
+// Bytes of unwind information, which end somewhere.
+struct FrameBytes {
+  const uint8_t* at = nullptr;
+  const uint8_t* end = nullptr;
+
+  bool IsEmpty() const { return at == nullptr || at >= end; }
+};
+
+// Where the caller's value of a register is.
+struct SavedRegister {
+  enum Kind : uint8_t {
+    kSame,        // in the register still
+    kAt,          // at CFA + offset
+    kAtComputed,  // at the address that `expression` computes
+    kComputed,    // it is what `expression` computes
+    kUndefined,   // nowhere; for the return address: the outermost frame
+  };
+  Kind kind = kSame;
+  int64_t offset = 0;
+  FrameBytes expression;
+};
+
+// The canonical frame address: the stack pointer before the call.
+struct FrameRules {
+  uint64_t cfa_register = 0;  // DWARF's number
+  int64_t cfa_offset = 0;
+  FrameBytes cfa_expression;  // not empty: instead of register and offset
+  SavedRegister bp;
+  SavedRegister ip;
+  bool is_signal_frame = false;
+};
+
+// How deep rules are put aside at most.
+inline constexpr int kMostRememberedRules = 8;
+
+inline constexpr uint64_t kBpRegister = 6;
+inline constexpr uint64_t kSpRegister = 7;
+inline constexpr uint64_t kIpRegister = 16;
+
+// The rules at `ip` of a module whose mapped bytes are [module_start, module_end) and whose
+// PT_GNU_EH_FRAME segment is at `table`. False: there are none, or they are not understood.
+// `remembered` is scratch memory for kMostRememberedRules.
+bool FindFrameRules(const void* table, uint64_t module_start, uint64_t module_end, uint64_t ip,
+                    FrameRules* remembered, FrameRules* rules);
+
+// Computes a DWARF expression. read(address, &word) returns false where it cannot.
+struct ExpressionHost {
+  uint64_t ip;
+  uint64_t sp;
+  uint64_t bp;
+  bool (*read)(void* context, uint64_t address, uint64_t* word);
+  void* context;
+};
+bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool has_cfa,
+                       uint64_t cfa, uint64_t* result);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_SITES_FRAME_RULES_H_

@@ -1,0 +1,22 @@
+// Threads: where they come from, and which task that gives them.
+#ifndef TASKMEM_SHIM_TASKS_THREADS_H_
+#define TASKMEM_SHIM_TASKS_THREADS_H_
+
+#include <cstdint>
+
+#include "shim/options/options.h"
+
+namespace taskmem {
+
+// Called by the constructor, on the main thread.
+void StartTasks(const Options& options);
+
+// Around fork(): nobody is matching a name.
+void AddThreadLocks(class ForkLocks* locks);
+
+// --quota: of tasks that bring none of their own.
+uint64_t DefaultQuota();
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_TASKS_THREADS_H_
