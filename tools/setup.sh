@@ -1,5 +1,5 @@
 # Sourced by tools/taskmem and tools/test: installs what is missing, fetches
-# mimalloc, builds. Each step says so in one line, and so does each failure.
+# sources, builds. Each step says so in one line, and so does each failure.
 # Wants `root`, the checkout.
 
 readonly BUILD_PACKAGES=(
@@ -69,12 +69,15 @@ install_packages() {
   }
 }
 
-fetch_mimalloc() {
-  local folder=$root/.cache/mimalloc
-  [[ -e $folder ]] && return
-  say "fetching the source of mimalloc 2.0.9"
-  mkdir -p "$root/.cache"
-  "$root/tools/fetch_mimalloc" "$folder" </dev/null || exit 1
+fetch_sources() {
+  local package folder
+  for package in mimalloc libunwind; do
+    folder=$root/.cache/$package
+    [[ -e $folder ]] && continue
+    say "fetching the source of $package"
+    mkdir -p "$root/.cache"
+    "$root/tools/fetch_source" "$package" "$folder" </dev/null || exit 1
+  done
 }
 
 # Bazel keeps a server: it must not inherit the lock.

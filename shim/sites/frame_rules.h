@@ -1,9 +1,12 @@
 // How to get from a function's frame to its caller's: the call frame information of DWARF, as
-// .eh_frame has it, for x86-64 and the registers that matter to a stack trace.
+// .eh_frame has it, for x86-64 and the registers that matter to a stack trace. libunwind reads
+// it (libunwind_embed.h).
 #ifndef TASKMEM_SHIM_SITES_FRAME_RULES_H_
 #define TASKMEM_SHIM_SITES_FRAME_RULES_H_
 
 #include <cstdint>
+
+#include "shim/sites/libunwind_embed.h"
 
 namespace taskmem {
 
@@ -39,26 +42,35 @@ struct FrameRules {
   bool is_signal_frame = false;
 };
 
-// How deep rules are put aside at most.
-inline constexpr int kMostRememberedRules = 8;
-
 inline constexpr uint64_t kBpRegister = 6;
 inline constexpr uint64_t kSpRegister = 7;
 inline constexpr uint64_t kIpRegister = 16;
 
-// The rules at `ip` of a module whose mapped bytes are [module_start, module_end) and whose
-// PT_GNU_EH_FRAME segment is at `table`. False: there are none, or they are not understood.
-// `remembered` is scratch memory for kMostRememberedRules.
-bool FindFrameRules(const void* table, uint64_t module_start, uint64_t module_end, uint64_t ip,
-                    FrameRules* remembered, FrameRules* rules);
+// Unwind tables, and what is readable around them.
+struct FrameTables {
+  uint64_t header = 0;  // the PT_GNU_EH_FRAME segment
+  uint64_t readable_start = 0;
+  uint64_t readable_end = 0;
+};
 
-// Computes a DWARF expression. read(address, &word) returns false where it cannot.
+// Of a module of which [start, end) is loaded, with unwind tables at `header` in it: its segment
+// that has the tables.
+FrameTables TablesOfModule(uint64_t header, uint64_t start, uint64_t end);
+
+// The rules at `ip`. False: there are none, or they are not understood. `scratch` is memory for
+// the search.
+bool FindFrameRules(const FrameTables& tables, uint64_t ip, TaskmemFrameScratch* scratch,
+                    FrameRules* rules);
+
+// Computes a DWARF expression, in `scratch`. read(context, address, &word) returns false where it
+// cannot.
 struct ExpressionHost {
   uint64_t ip;
   uint64_t sp;
   uint64_t bp;
   bool (*read)(void* context, uint64_t address, uint64_t* word);
   void* context;
+  TaskmemFrameScratch* scratch;
 };
 bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool has_cfa,
                        uint64_t cfa, uint64_t* result);

@@ -3,10 +3,12 @@
 // the loader would map it.
 #include "shim/sites/frame_rules.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <libunwind.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,6 +56,7 @@ class Image {
   uint64_t start() const { return start_; }
   uint64_t end() const { return end_; }
   uint64_t table() const { return table_; }
+  const FrameTables& tables() const { return tables_; }
 
   bool Read(uint64_t address, void* to, size_t bytes) const {
     for (const Range& range : readable_) {
@@ -98,12 +101,14 @@ class Image {
                 MAP_FAILED);
       readable_.push_back({at, at + (bytes + kPage - 1) / kPage * kPage});
     }
+    tables_ = TablesOfModule(table_, start_, end_);
   }
 
   uint64_t start_ = 0;
   uint64_t end_ = 0;
   uint64_t table_ = 0;
   std::vector<Range> readable_;
+  FrameTables tables_;
 };
 
 // The linker's table: the addresses at which functions with rules begin.
@@ -284,7 +289,8 @@ bool NamesOtherRegister(const FrameRules& rules) {
 
 // Whether a step by the rules leads where libunwind's step leads.
 bool StepsAgree(const Image& image, unw_addr_space_t space, uint64_t ip, const FrameRules& rules) {
-  const ExpressionHost host = {ip, kSp, kBp, ReadStackWord, nullptr};
+  static TaskmemFrameScratch scratch;
+  const ExpressionHost host = {ip, kSp, kBp, ReadStackWord, nullptr, &scratch};
   uint64_t cfa =
       (rules.cfa_register == kBpRegister ? kBp : kSp) + static_cast<uint64_t>(rules.cfa_offset);
   if (!rules.cfa_expression.IsEmpty() &&
@@ -324,12 +330,10 @@ int CompareRow(void* argument, void* state, size_t bytes, unw_word_t start, unw_
   };
   const bool steps = is_computed(Row::kCfaRegister) || is_computed(kBpRegister);
   if (steps) ++counts->with_expressions;
-  static FrameRules remembered[kMostRememberedRules];
+  static TaskmemFrameScratch scratch;
   for (const uint64_t ip : {start, end - 1}) {
     FrameRules ours;
-    if (FindFrameRules(reinterpret_cast<const void*>(image->table()), image->start(), image->end(),
-                       ip, remembered, &ours) &&
-        AreSame(*image, ours, row)) {
+    if (FindFrameRules(image->tables(), ip, &scratch, &ours) && AreSame(*image, ours, row)) {
       if (steps && NamesOtherRegister(ours)) {
         ++counts->not_followed;
         continue;
@@ -359,10 +363,9 @@ Counts CompareAll(const Image& image) {
     ++counts.functions;
     int result = unw_init_remote(&cursor, space, &frame);
     if (result >= 0) result = unw_reg_states_iterate(&cursor, CompareRow, &comparison);
-    static FrameRules remembered[kMostRememberedRules];
+    static TaskmemFrameScratch scratch;
     FrameRules rules;
-    if (!FindFrameRules(reinterpret_cast<const void*>(image.table()), image.start(), image.end(),
-                        frame.ip, remembered, &rules) ||
+    if (!FindFrameRules(image.tables(), frame.ip, &scratch, &rules) ||
         rules.is_signal_frame != (unw_is_signal_frame(&cursor) > 0)) {
       result = -UNW_EBADFRAME;
     }
@@ -431,6 +434,32 @@ TEST_F(FrameRulesTest, AreLibunwindsInPython) {
 TEST_F(FrameRulesTest, AreLibunwindsInNode) {
   Compare(FindFile({"/usr/bin/node", "/usr/bin/nodejs", Library("libnode.so.108")}), 10'000);
 }
+// As the unwinder asks for them: of the modules as they are loaded. Some name their handler of
+// exceptions by a pointer in the module's data.
+TEST(LoadedFrameRules, AreFoundForEveryFunction) {
+  for (const void* function : {reinterpret_cast<void*>(&FindInfo), reinterpret_cast<void*>(&qsort),
+                               dlsym(RTLD_DEFAULT, "_ZSt9terminatev")}) {
+    dl_find_object module;
+    ASSERT_EQ(_dl_find_object(const_cast<void*>(function), &module), 0);
+    const FrameTables tables = TablesOfModule(reinterpret_cast<uint64_t>(module.dlfo_eh_frame),
+                                              reinterpret_cast<uint64_t>(module.dlfo_map_start),
+                                              reinterpret_cast<uint64_t>(module.dlfo_map_end));
+    const auto* const table = static_cast<const char*>(module.dlfo_eh_frame);
+    Header header;
+    memcpy(&header, table, sizeof(header));
+    ASSERT_GT(header.count, 0u);
+    for (uint32_t i = 0; i < header.count; ++i) {
+      Entry entry;
+      memcpy(&entry, table + sizeof(header) + i * sizeof(entry), sizeof(entry));
+      static TaskmemFrameScratch scratch;
+      FrameRules rules;
+      ASSERT_TRUE(
+          FindFrameRules(tables, reinterpret_cast<uint64_t>(table + entry.start), &scratch, &rules))
+          << module.dlfo_link_map->l_name << " " << i;
+    }
+  }
+}
+
 // What allocates is often called from here, and generated code calls it.
 TEST_F(FrameRulesTest, AreLibunwindsInLibgcc) { Compare(Library("libgcc_s.so.1"), 500); }
 

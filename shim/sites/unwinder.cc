@@ -162,7 +162,8 @@ bool FindSaved(const SavedRegister& saved, const ExpressionHost& host, uint64_t 
 
 Step MoveByRules(const FrameRules& rules, UnwindScratch* scratch, StackPlace* place) {
   if (rules.ip.kind == SavedRegister::kUndefined) return Step::kOutermost;
-  const ExpressionHost host = {place->ip, place->sp, place->bp, ReadStack, scratch};
+  const ExpressionHost host = {place->ip, place->sp, place->bp,
+                               ReadStack, scratch,   &scratch->search};
   uint64_t cfa = 0;
   if (!rules.cfa_expression.IsEmpty()) {
     if (!ComputeExpression(rules.cfa_expression, host, false, 0, &cfa)) return Step::kFailed;
@@ -198,27 +199,38 @@ Step MoveBySimpleRule(const SimpleRule& rule, UnwindScratch* scratch, StackPlace
   return Step::kMoved;
 }
 
-// From a frame to its caller's. `code` is an address in the instruction that calls.
-Step Move(uint64_t code, uint64_t generation, UnwindScratch* scratch, StackPlace* place,
-          bool* was_signal) {
-  *was_signal = false;
-  SimpleRule simple;
-  if (FindCached(code, generation, &simple)) return MoveBySimpleRule(simple, scratch, place);
+// By what the tables say of `code`; remembers it where it is simple.
+__attribute__((noinline)) Step MoveByTables(uint64_t code, uint64_t generation,
+                                            UnwindScratch* scratch, StackPlace* place,
+                                            bool* was_signal) {
   struct dl_find_object module;
   if (_dl_find_object(reinterpret_cast<void*>(code), &module) != 0) return Step::kUnknownCode;
-  if (module.dlfo_eh_frame == nullptr) return Step::kFailed;
-  FrameRules rules;
-  if (!FindFrameRules(module.dlfo_eh_frame, reinterpret_cast<uint64_t>(module.dlfo_map_start),
-                      reinterpret_cast<uint64_t>(module.dlfo_map_end), code, scratch->remembered,
-                      &rules)) {
-    return Step::kFailed;
-  }
+  void* const header = module.dlfo_eh_frame;
+  if (header == nullptr) return Step::kFailed;
+  // Of a module with gaps a segment is found; the tables may be in another.
+  const bool is_apart = header < module.dlfo_map_start || header >= module.dlfo_map_end;
+  if (is_apart && _dl_find_object(header, &module) != 0) return Step::kFailed;
+  const FrameTables tables = TablesOfModule(reinterpret_cast<uint64_t>(header),
+                                            reinterpret_cast<uint64_t>(module.dlfo_map_start),
+                                            reinterpret_cast<uint64_t>(module.dlfo_map_end));
+  const FrameRules& rules = scratch->rules;
+  if (!FindFrameRules(tables, code, &scratch->search, &scratch->rules)) return Step::kFailed;
   *was_signal = rules.is_signal_frame;
+  SimpleRule simple;
   if (Simplify(rules, &simple)) {
     Cache(code, generation, simple);
     return MoveBySimpleRule(simple, scratch, place);
   }
   return MoveByRules(rules, scratch, place);
+}
+
+// From a frame to its caller's. `code` is an address in the instruction that calls.
+inline Step Move(uint64_t code, uint64_t generation, UnwindScratch* scratch, StackPlace* place,
+                 bool* was_signal) {
+  *was_signal = false;
+  SimpleRule simple;
+  if (FindCached(code, generation, &simple)) return MoveBySimpleRule(simple, scratch, place);
+  return MoveByTables(code, generation, scratch, place, was_signal);
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ struct UnwindScratch {
   uint64_t window_bytes;
   uint64_t window[512];
   // Of the frame that is looked at.
-  FrameRules remembered[kMostRememberedRules];
+  FrameRules rules;
+  TaskmemFrameScratch search;
 };
 
 // Says where the calling thread's own stack ends, so that it is read without system calls.

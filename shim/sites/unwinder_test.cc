@@ -1,11 +1,19 @@
 #include "shim/sites/unwinder.h"
 
 #include <gtest/gtest.h>
+#include <link.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -13,6 +21,16 @@
 #include <vector>
 
 #include "accounting/audit/site_table.h"
+
+// What allocates is counted; sanitizers have a malloc of their own.
+std::atomic<uint64_t> g_allocations{0};
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern "C" void* __libc_malloc(size_t bytes);
+extern "C" void* malloc(size_t bytes) {
+  g_allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(bytes);
+}
+#endif
 
 namespace taskmem {
 namespace {
@@ -208,6 +226,79 @@ TEST(Unwinder, ReadsTheThreadsOwnStackItself) {
     PrepareToUnwind(uint64_t{1} << 46, 0, scratch.get());
     EXPECT_EQ(scratch->readable_start, scratch->stack_top);
   }).join();
+}
+
+// From here on this process ends at any system call but these.
+void ForbidSystemCalls(const std::vector<long>& allowed) {
+  std::vector<sock_filter> program = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+  for (const long number : allowed) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+  const sock_fprog filter = {static_cast<unsigned short>(program.size()), program.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) {
+    _exit(2);
+  }
+}
+
+// In a child, while another thread of its parent held the loader's locks: forgets all rules and
+// unwinds twice. Its wait status.
+int UnwindInside(uint64_t stack_top, const std::vector<long>& allowed) {
+  std::atomic<bool> holds{false};
+  std::atomic<bool> is_done{false};
+  std::atomic<bool>* flags[] = {&holds, &is_done};
+  std::thread holder([&flags] {
+    dl_iterate_phdr(
+        [](dl_phdr_info*, size_t, void* argument) {
+          auto** const both = static_cast<std::atomic<bool>**>(argument);
+          *both[0] = true;
+          while (!*both[1]) std::this_thread::yield();
+          return 1;
+        },
+        flags);
+  });
+  while (!holds) std::this_thread::yield();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    static UnwindScratch scratch;
+    static uint64_t frames[kMaxFrames];
+    static uint32_t flags_of[2];
+    static uint32_t counts[2];
+    PrepareToUnwind(stack_top, 0, &scratch);
+    ForgetRules();
+    ForbidSystemCalls(allowed);
+    const uint64_t allocations = g_allocations;
+    for (int i = 0; i < 2; ++i) {
+      counts[i] = Unwind(HereOnStack(), &scratch, frames, kMaxFrames, &flags_of[i]);
+    }
+    const bool is_right = counts[0] > 1 && counts[0] == counts[1] && flags_of[0] == kSiteWhole &&
+                          g_allocations == allocations;
+    syscall(SYS_exit_group, is_right ? 0 : 1);
+  }
+  is_done = true;
+  holder.join();
+  int status = -1;
+  waitpid(pid, &status, 0);
+  return status;
+}
+
+// No lock of the loader's, no allocation, no system call: neither the first time nor later.
+TEST(Unwinder, AsksNobodyOnTheThreadsOwnStack) {
+  int status = -1;
+  std::thread([&status] {
+    const auto top = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
+    status = UnwindInside(top, {SYS_exit_group});
+  }).join();
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Unwinder, AsksTheKernelForOtherStacksOnly) {
+  EXPECT_EQ(UnwindInside(0, {SYS_exit_group, SYS_getpid, SYS_process_vm_readv}), 0);
+  const int status = UnwindInside(0, {SYS_exit_group});
+  EXPECT_TRUE(WIFSIGNALED(status)) << "the filter works";
 }
 
 TEST(Unwinder, KnowsItsWayTheSecondTime) {

@@ -23,3 +23,10 @@ PRELOAD_COPTS = [
     "-ftls-model=initial-exec",
     "-fvisibility=hidden",
 ]
+
+# The same where it is C.
+PRELOAD_C_COPTS = [
+    option
+    for option in PRELOAD_COPTS
+    if option not in ["-fno-rtti", "-fno-threadsafe-statics"]
+] + ["-std=gnu11"]

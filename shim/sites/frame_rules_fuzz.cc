@@ -107,10 +107,11 @@ bool ReadWord(void* reads, uint64_t address, uint64_t* word) {
 constexpr uint64_t kMostReads = 100'000;
 
 void Compute(FrameBytes expression) {
+  static TaskmemFrameScratch scratch;
   for (const bool has_cfa : {false, true}) {
     uint64_t reads = 0;
     uint64_t result = 0;
-    const ExpressionHost host = {0x401000, 0x7ffe0008, 0x7ffe0108, ReadWord, &reads};
+    const ExpressionHost host = {0x401000, 0x7ffe0008, 0x7ffe0108, ReadWord, &reads, &scratch};
     ComputeExpression(expression, host, has_cfa, 0x7ffe0100, &result);
     FUZZ_CHECK(reads < kMostReads);
   }
@@ -121,10 +122,11 @@ bool LiesIn(FrameBytes bytes, const uint8_t* start, const uint8_t* end) {
 }
 
 void FindAndCompute(const uint8_t* start, const uint8_t* end, uint64_t ip, bool is_whole) {
-  static FrameRules remembered[kMostRememberedRules];
+  static TaskmemFrameScratch scratch;
+  const FrameTables tables = {reinterpret_cast<uint64_t>(start), reinterpret_cast<uint64_t>(start),
+                              reinterpret_cast<uint64_t>(end)};
   FrameRules rules;
-  const bool found = FindFrameRules(start, reinterpret_cast<uint64_t>(start),
-                                    reinterpret_cast<uint64_t>(end), ip, remembered, &rules);
+  const bool found = FindFrameRules(tables, ip, &scratch, &rules);
   FUZZ_CHECK(found || !is_whole);
   if (!found) return;
   for (const FrameBytes expression :
