@@ -21,6 +21,12 @@ TASKMEM_CONTRACT_TESTS(
 // glibc's own malloc waits for itself there.
 TEST(ForkInHandlers, AmidMalloc) { ExpectSuccess({"fork_in_handler", "malloc"}); }
 
+TEST(ForkInHandlers, AmidCollecting) { ExpectSuccess({"fork_in_handler", "collect"}); }
+
+TEST(ForkInHandlers, AmidBeginningsAndEndsOfThreads) {
+  ExpectSuccess({"fork_in_handler", "begin"});
+}
+
 TEST(ForkInHandlers, OnSeveralThreads) { ExpectSuccess({"fork_in_handler", "threads"}); }
 
 // The last numbers are the most system calls of a child that does nothing, and of its parent.

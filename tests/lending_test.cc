@@ -69,5 +69,15 @@ INSTANTIATE_TEST_SUITE_P(, LendingWithDelays,
                                            Delays{"heap_put_back", "200:1000:5:put"}),
                          [](const auto& info) { return info.param.name; });
 
+// The child goes on with what its handler interrupted: the locks are its own.
+TEST(ForkInHandlersWithDelays, KeepsToTheRules) {
+  for (const char* work : {"collect", "begin", "threads"}) {
+    const Result result =
+        RunProgram({"fork_in_handler", work}, {{"LD_PRELOAD", Runfile("shim/libtaskmem_debug.so")},
+                                               {"TASKMEM_DEBUG_DELAYS", "50:300:7"}});
+    EXPECT_TRUE(result.Succeeded()) << work << ": " << result.Describe();
+  }
+}
+
 }  // namespace
 }  // namespace taskmem::test

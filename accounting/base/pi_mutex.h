@@ -42,9 +42,11 @@ class PiMutex {
     if (!TryLock(tid)) LockSlow(tid);
   }
 
-  void Unlock(uint32_t tid) {
-    uint32_t expected = tid;
-    if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release,
+  // By the holder, whatever its number is now.
+  void Unlock() {
+    uint32_t seen = word_.load(std::memory_order_relaxed);
+    if ((seen & ~static_cast<uint32_t>(FUTEX_TID_MASK)) != 0 ||
+        !word_.compare_exchange_strong(seen, 0, std::memory_order_release,
                                        std::memory_order_relaxed)) {
       UnlockSlow();
     }

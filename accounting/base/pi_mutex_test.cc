@@ -26,7 +26,7 @@ TEST(PiMutex, SaysWhoHoldsIt) {
     EXPECT_FALSE(mutex.IsHeldBy(Self()));
     EXPECT_FALSE(mutex.TryLock(Self()));
   }).join();
-  mutex.Unlock(Self());
+  mutex.Unlock();
   EXPECT_FALSE(mutex.IsHeld());
 }
 
@@ -43,7 +43,7 @@ TEST(PiMutex, ProtectsWhatThreadsShare) {
         errno = 123;
         mutex.Lock(self);
         ++count;
-        mutex.Unlock(self);
+        mutex.Unlock();
         EXPECT_EQ(errno, 123);
       }
     });
@@ -62,11 +62,11 @@ TEST(PiMutex, WakesEveryWaiterInTurn) {
     threads.emplace_back([&] {
       mutex.Lock(Self());
       ++count;
-      mutex.Unlock(Self());
+      mutex.Unlock();
     });
   }
   EXPECT_EQ(count, 0);
-  mutex.Unlock(Self());
+  mutex.Unlock();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(count, 3);
 }
@@ -77,7 +77,7 @@ TEST(PiMutex, OfAThreadThatEndedWithItIsTakenOver) {
   EXPECT_TRUE(mutex.IsHeld());
   mutex.Lock(Self());
   EXPECT_TRUE(mutex.IsHeldBy(Self()));
-  mutex.Unlock(Self());
+  mutex.Unlock();
   EXPECT_TRUE(mutex.TryLock(Self()));
 }
 
@@ -94,7 +94,7 @@ TEST(PiMutex, WaitersOfAThreadThatEndsWithItGoOn) {
   std::thread([&] {
     waiter = 1;
     mutex.Lock(Self());
-    mutex.Unlock(Self());
+    mutex.Unlock();
   }).join();
   holder.join();
   EXPECT_TRUE(mutex.TryLock(Self()));
@@ -107,16 +107,16 @@ TEST(PiMutex, IsResetInAForkChild) {
   if (child == 0) {
     mutex.ResetAfterFork(0);
     mutex.Lock(Self());
-    mutex.Unlock(Self());
+    mutex.Unlock();
     mutex.ResetAfterFork(Self());
     if (!mutex.IsHeldBy(Self())) _exit(2);
-    mutex.Unlock(Self());
+    mutex.Unlock();
     _exit(mutex.IsHeld() ? 1 : 0);
   }
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
-  mutex.Unlock(Self());
+  mutex.Unlock();
 }
 
 }  // namespace

@@ -117,17 +117,13 @@ class InsideAllocator {
 // A context for a while, as a collector has it.
 class ContextLock {
  public:
-  explicit ContextLock(Context* context)
-      : context_(context), tid_(static_cast<uint32_t>(os::ThreadId())) {
-    context_->lock.Lock(tid_);
-  }
-  ~ContextLock() { context_->lock.Unlock(tid_); }
+  explicit ContextLock(Context* context) : context_(context) { context_->lock.Lock(); }
+  ~ContextLock() { context_->lock.Unlock(); }
   ContextLock(const ContextLock&) = delete;
   ContextLock& operator=(const ContextLock&) = delete;
 
  private:
   Context* const context_;
-  const uint32_t tid_;
 };
 
 }  // namespace taskmem

@@ -14,9 +14,9 @@
 #include <atomic>
 
 #include "accounting/audit/sample_clock.h"
-#include "accounting/base/pi_mutex.h"
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
+#include "shim/contexts/context_mutex.h"
 #include "shim/contexts/mimalloc_embed.h"
 #include "shim/contexts/runs.h"
 #include "spill/reclaim/limit_policy.h"
@@ -122,7 +122,7 @@ struct Context {
   std::atomic<bool> unwatched;
 
   // borrow.h.
-  PiMutex lock;
+  ContextMutex lock;
   bool is_lent;     // under the lock
   Pair* lent_pair;  // while it is lent: its thread's current one
 };
@@ -228,8 +228,8 @@ void Park(Context* context);
 // Its thread is no more: the context is as if it were parked, but not on the list. Under its lock.
 void BuryThread(Context* context);
 
-// The thread has ended. False where that cannot be told.
-bool IsGone(int tid);
+// The thread with that number, whose context this was, has ended. False where that cannot be told.
+bool IsGone(const Context* context, int tid);
 
 // In a forked child: the contexts of threads that do not exist here are left alone.
 void ContextsAfterFork();

@@ -23,8 +23,11 @@
 // Elsewhere it may have interrupted its own thread inside one of our locks: that lock is left
 // alone (ForkLocks). Because that is out of order, such a thread has precedence: another that
 // forks and does not get a lock gives back what it has, and lets it go first. Two such threads
-// may want each other's: they wait with a bound, and then the child finds what that lock guards
-// as it is, half changed at the worst.
+// may want each other's: what a lock guards is made whole by the code that was interrupted in it,
+// which goes on when its handler's fork has returned, and that waits for the other's. No order
+// helps; signals that are blocked around each lock would, at two system calls a time. So they
+// wait with a bound, and then the child finds what that lock guards as it is, half changed at the
+// worst.
 //
 // Without threads nobody else holds a lock, and nothing is taken.
 #include "shim/process/fork.h"

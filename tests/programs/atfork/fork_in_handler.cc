@@ -1,6 +1,8 @@
 // fork() in a signal handler, wherever that interrupts its thread: amid malloc and free, mmap and
-// munmap, fork itself, or all of these on several threads. Parent and child go on with what was
+// munmap, fork itself, or all of these on several threads; amid collecting what other threads have
+// left or keep; amid the beginning and end of a thread. Parent and child go on with what was
 // interrupted. The argument says what; the signals come from a child that sends them one by one.
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -72,6 +74,44 @@ void Fork(unsigned) {
   }
 }
 
+void ChangeSignal(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  pthread_sigmask(how, &set, nullptr);
+}
+
+// The contexts of threads that have ended are collected, and those of threads that sleep.
+void Collect(unsigned) { malloc_trim(0); }
+
+// Each leaves a context.
+void* End(void* are_there) {
+  free(malloc(100'000));
+  pthread_barrier_wait(static_cast<pthread_barrier_t*>(are_there));
+  return nullptr;
+}
+
+void* Sleep(void*) {
+  free(malloc(100'000));
+  for (;;) pause();
+}
+
+void* AllocateOnce(void* seed) {
+  ChangeSignal(SIG_UNBLOCK);
+  Allocate(static_cast<unsigned>(reinterpret_cast<uintptr_t>(seed)));
+  ChangeSignal(SIG_BLOCK);
+  // Who forks here has one thread in the child, which must not be waited for.
+  if (t_is_child) _exit(7);
+  return nullptr;
+}
+
+// Threads begin and end, and signals come only to these.
+void Begin(unsigned seed) {
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, nullptr, AllocateOnce, reinterpret_cast<void*>(seed)) == 0);
+  pthread_join(thread, nullptr);
+}
+
 using Work = void (*)(unsigned);
 
 [[noreturn]] void EndChild(Work work) {
@@ -89,13 +129,6 @@ void Repeat(Work work, unsigned seed) {
     work(seed + i);
     if (t_is_child) EndChild(work);
   }
-}
-
-void ChangeSignal(int how) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGUSR1);
-  pthread_sigmask(how, &set, nullptr);
 }
 
 void* Thread(void* argument) {
@@ -129,6 +162,27 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "malloc") == 0) Repeat(Allocate, 1);
   if (strcmp(argv[1], "mmap") == 0) Repeat(Map, 1);
   if (strcmp(argv[1], "fork") == 0) Repeat(Fork, 1);
+  if (strcmp(argv[1], "collect") == 0) {
+    ChangeSignal(SIG_BLOCK);
+    pthread_barrier_t are_there;
+    pthread_barrier_init(&are_there, nullptr, 17);
+    pthread_t threads[16];
+    for (pthread_t& thread : threads) {
+      REQUIRE(pthread_create(&thread, nullptr, End, &are_there) == 0);
+    }
+    pthread_barrier_wait(&are_there);
+    for (pthread_t thread : threads) pthread_join(thread, nullptr);
+    for (int i = 0; i < 4; ++i) {
+      pthread_t sleeper;
+      REQUIRE(pthread_create(&sleeper, nullptr, Sleep, nullptr) == 0);
+    }
+    ChangeSignal(SIG_UNBLOCK);
+    Repeat(Collect, 1);
+  }
+  if (strcmp(argv[1], "begin") == 0) {
+    ChangeSignal(SIG_BLOCK);
+    Repeat(Begin, 1);
+  }
   if (strcmp(argv[1], "threads") == 0) {
     // Whoever waits for threads must not be a child without them.
     ChangeSignal(SIG_BLOCK);
