@@ -19,6 +19,10 @@ TEST(Mappings, AreShownInTheStatsSegment) { ExpectSuccess({"map_shown"}, OwnTask
 
 TEST(Mappings, MayBeMadeInSignalHandlers) { ExpectSuccess({"map_handlers"}, OwnTasks()); }
 
+TEST(Mappings, MayBeMadeInManySignalHandlersWhileTheirThreadWaits) {
+  ExpectSuccess({"map_handlers", "slow"}, OwnTasks());
+}
+
 TEST(Mappings, OfForkedChildrenAreTheirOwn) { ExpectSuccess({"map_forks"}, OwnTasks()); }
 
 TEST(Mappings, ByResidencyAreLookedAtInTimeAndSharedOnesOnce) {

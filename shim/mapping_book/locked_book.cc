@@ -4,6 +4,7 @@
 
 #include "accounting/base/fork_locks.h"
 #include "shim/base/maps_file.h"
+#include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/book_pieces.h"
 #include "shim/books/stats_segment.h"
@@ -17,7 +18,6 @@
 
 namespace taskmem {
 
-__thread bool t_inside_book __attribute__((tls_model("initial-exec"))) = false;
 __thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec"))) = 0;
 constinit BookPlace g_book_place = {};
 constinit MappingNotes g_notes;
@@ -29,6 +29,12 @@ using Kind = MappingEvent::Kind;
 constinit BookPieces g_pieces;
 std::atomic<uint64_t> g_lost_notes{0};
 
+void* MapNotes(size_t bytes) {
+  void* const notes = os::MapApart(bytes, MAP_NORESERVE);
+  if (notes != nullptr) NoteOwnBytes(notes, bytes);
+  return notes;
+}
+
 void MakeBook() { new (g_book_place.book) MappingBook(g_pieces.Source()); }
 
 // A child of a fork that ran no handlers (a raw system call) begins here, too.
@@ -36,7 +42,7 @@ void CheckFork() {
   std::atomic<uint32_t>& is_ours = g_fork_page->has_mapping_book;
   if (__builtin_expect(is_ours.load(std::memory_order_relaxed) != 0, 1)) return;
   // A signal handler amid it: what it interrupted is finished first.
-  if (t_inside_book) return;
+  if (HoldsBook()) return;
   is_ours.store(1, std::memory_order_relaxed);
   ResidencyAfterForkInChild();
   if (!g_book_place.is_made) return;
@@ -69,6 +75,7 @@ void LockedBook::Make() {
 }
 
 void LockedBook::ApplyNotes() {
+  TASKMEM_DCHECK(HoldsBook());
   auto* const book = reinterpret_cast<MappingBook*>(g_book_place.book);
   while (!g_notes.IsEmpty()) {
     g_notes.TakeAll([book](const MappingEvent& event) {
@@ -96,11 +103,12 @@ MappingCall::MappingCall() {
 }
 
 void LeaveNote(const MappingEvent& event) {
-  if (!g_notes.Add(event)) g_lost_notes.fetch_add(1, std::memory_order_relaxed);
+  TASKMEM_DCHECK(HoldsBook());
+  if (!g_notes.Add(event, MapNotes)) g_lost_notes.fetch_add(1, std::memory_order_relaxed);
 }
 
 void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead) {
-  if (__builtin_expect(t_inside_book, 0)) {
+  if (__builtin_expect(HoldsBook(), 0)) {
     if (ahead != 0) CreditMapped(slot, ahead);
     LeaveNote(event);
     return;
@@ -113,7 +121,7 @@ void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead) {
 }
 
 void Resynchronise(uint64_t start, uint64_t end) {
-  if (t_inside_book) return;
+  if (HoldsBook()) return;
   const uint32_t slot = GetCurrentTask().slot;
   uint64_t at = start;
   ForEachMapsLine([&](const MapsLine& line) {
@@ -147,7 +155,7 @@ uint64_t LostMappingEvents() {
   return g_lost_notes.load(std::memory_order_relaxed) + LockedBook()->lost_events();
 }
 
-bool IsInsideMappings() { return t_inside_book; }
+bool IsInsideMappings() { return HoldsBook(); }
 bool IsAmidMappingCall() { return t_mapping_calls != 0; }
 
 }  // namespace taskmem

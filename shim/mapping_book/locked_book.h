@@ -1,8 +1,18 @@
 // The process's mapping book (accounting/mappings/mapping_book.h) under its one lock.
 //
 // The lock is not held over a system call, except where a range changes hands in it
-// (MAP_FIXED, mremap, shmdt). A signal handler that interrupts a thread inside the lock leaves a
-// note of what it did, which the next to leave or enter the lock makes up for.
+// (MAP_FIXED, mremap, shmdt).
+//
+// A signal handler maps and unmaps where its thread is
+//   outside the lock     it waits its turn like anybody, also where its thread waits: what the
+//                        thread was about to enter it enters after
+//   the lock's holder    it leaves a note of what the kernel did. Its thread goes on only after
+//                        it: so notes are left by the holder alone, in the order of the calls
+// Whoever enters or leaves the lock applies the notes that are there, oldest first, before anything
+// of its own. So what a thread does later, by call or note, is entered later: a call of its own
+// enters the lock, and finds no note of its own that is older.
+// A note that is left when its thread has looked for the last time waits for CatchUpWithNotes, or
+// for any other thread.
 //
 // Lock order: task registry, then this, then the pools'.
 #ifndef TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_
@@ -13,12 +23,10 @@
 
 #include "accounting/base/mutex.h"
 #include "accounting/mappings/mapping_book.h"
+#include "shim/base/debug.h"
 #include "shim/mapping_book/mapping_notes.h"
 
 namespace taskmem {
-
-// This thread is inside the lock: what it is asked for now, a signal handler asks.
-extern __thread bool t_inside_book __attribute__((tls_model("initial-exec")));
 
 // What every call touches, side by side.
 struct alignas(64) BookPlace {
@@ -30,12 +38,14 @@ struct alignas(64) BookPlace {
 extern BookPlace g_book_place;
 extern MappingNotes g_notes;
 
+// This thread holds the lock: what it is asked for now, a signal handler asks.
+inline bool HoldsBook() { return g_book_place.mutex.IsHeldByThisThread(); }
+
 // Holds the lock. Not for a thread that is inside already.
 class LockedBook {
  public:
   LockedBook() {
-    t_inside_book = true;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    TASKMEM_DCHECK(!HoldsBook());
     if (__builtin_expect(!g_book_place.mutex.TryLock(), 0)) SpinThenLock();
     if (__builtin_expect(!g_book_place.is_made, 0)) Make();
     if (__builtin_expect(!g_notes.IsEmpty(), 0)) ApplyNotes();
@@ -44,8 +54,6 @@ class LockedBook {
     if (__builtin_expect(!g_notes.IsEmpty(), 0)) ApplyNotes();
     PublishResidency();
     g_book_place.mutex.Unlock();
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    t_inside_book = false;
   }
   LockedBook(const LockedBook&) = delete;
   LockedBook& operator=(const LockedBook&) = delete;
@@ -98,7 +106,7 @@ void LeaveNote(const MappingEvent& event);
 
 // After the lock was left: for a note that came after that.
 inline void CatchUpWithNotes() {
-  while (__builtin_expect(!g_notes.IsEmpty(), 0) && !t_inside_book) LockedBook locked;
+  while (__builtin_expect(!g_notes.IsEmpty(), 0) && !HoldsBook()) LockedBook locked;
 }
 
 // After a call that failed amid its work: notes what the kernel says is in [start, end).

@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 #include <thread>
 #include <vector>
 
 namespace taskmem {
 namespace {
+
+void* NoMemory(size_t) { return nullptr; }
+void* Memory(size_t bytes) { return calloc(1, bytes); }
 
 std::vector<uint64_t> Take(MappingNotes& notes) {
   std::vector<uint64_t> starts;
@@ -18,20 +22,31 @@ std::vector<uint64_t> Take(MappingNotes& notes) {
 TEST(MappingNotes, ComeOutInTheirOrder) {
   MappingNotes notes;
   EXPECT_TRUE(notes.IsEmpty());
-  for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(notes.Add({.start = i}));
+  for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(notes.Add({.start = i}, NoMemory));
   EXPECT_FALSE(notes.IsEmpty());
   EXPECT_EQ(Take(notes), (std::vector<uint64_t>{1, 2, 3}));
   EXPECT_TRUE(notes.IsEmpty());
   EXPECT_EQ(Take(notes), std::vector<uint64_t>{});
 }
 
-TEST(MappingNotes, AreLostWhenThereAreTooMany) {
+TEST(MappingNotes, MayBeAnyNumber) {
+  constexpr uint64_t kMany = 10'000;
+  static MappingNotes notes;
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t i = 0; i < kMany; ++i) EXPECT_TRUE(notes.Add({.start = i}, Memory));
+    const std::vector<uint64_t> starts = Take(notes);
+    ASSERT_EQ(starts.size(), kMany);
+    for (uint64_t i = 0; i < kMany; ++i) EXPECT_EQ(starts[i], i);
+  }
+}
+
+TEST(MappingNotes, AreLostWithoutMemory) {
   MappingNotes notes;
   uint64_t added = 0;
-  while (notes.Add({.start = added})) ++added;
+  while (notes.Add({.start = added}, NoMemory)) ++added;
   EXPECT_GE(added, 64u);
   EXPECT_EQ(Take(notes).size(), added);
-  EXPECT_TRUE(notes.Add({.start = 7}));
+  EXPECT_TRUE(notes.Add({.start = 7}, NoMemory));
   EXPECT_EQ(Take(notes), std::vector<uint64_t>{7});
 }
 
@@ -43,7 +58,7 @@ TEST(MappingNotes, OfManyThreadsAllComeOut) {
   for (uint64_t t = 0; t < 3; ++t) {
     threads.emplace_back([t, &running] {
       for (uint64_t i = 0; i < kEach; ++i) {
-        while (!notes.Add({.start = t * kEach + i})) std::this_thread::yield();
+        while (!notes.Add({.start = t * kEach + i}, NoMemory)) std::this_thread::yield();
       }
       --running;
     });

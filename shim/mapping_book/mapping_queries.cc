@@ -25,6 +25,8 @@ void AddMappedBytes(uint64_t* bytes_by_slot) {
 
 bool OwnerOfMapping(const void* address, uint32_t* slot) {
   const auto at = reinterpret_cast<uint64_t>(address);
+  // A handler may have interrupted this thread there, and asks.
+  if (HoldsBook()) return false;
   LockedBook book;
   Region region;
   if (!book->FindFrom(at, &region) || region.start > at) return false;

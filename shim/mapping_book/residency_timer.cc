@@ -69,7 +69,7 @@ void NoteProgramsThread() {
 void NoteResidencyRanges() {
   SampleResidencyIfDue(/*is_urgent=*/false);
   if (__builtin_expect(!g_has_threads.load(std::memory_order_relaxed), 1)) return;
-  if (g_is_running.load(std::memory_order_relaxed) || t_inside_book) return;
+  if (g_is_running.load(std::memory_order_relaxed) || HoldsBook()) return;
   if (!HasResidencyToSample()) return;
   // A thread that blocks signals for good is asked no more than now and then.
   if (g_attempts.fetch_add(1, std::memory_order_relaxed) % 64 == 0 && !BlocksSignals()) {

@@ -15,7 +15,7 @@ struct alignas(64) Unmapping {
   static constexpr uint32_t kMostParts = 8;
 
   std::atomic<bool> is_used;
-  const bool* thread;  // its t_inside_book: the same in a child that it forks
+  const void* thread;  // its control block: the same in a child that it forks
   uint64_t start;
   uint64_t end;
   uint32_t parts;
@@ -35,7 +35,7 @@ Unmapping* FreeUnmapping() {
 
 long UnmapNoted(uint64_t start, uint64_t end, long call, long a, long b) {
   const MappingEvent event = {.kind = MappingEvent::Kind::kUnmapped, .start = start, .end = end};
-  if (__builtin_expect(t_inside_book, 0)) {
+  if (__builtin_expect(HoldsBook(), 0)) {
     LeaveNote(event);
     return os::Call(call, a, b);
   }
@@ -49,7 +49,7 @@ long UnmapNoted(uint64_t start, uint64_t end, long call, long a, long b) {
       unmapping->parts =
           book->TakeFew(start, end, unmapping->part, Unmapping::kMostParts, &changes);
       if (unmapping->parts <= Unmapping::kMostParts) {
-        unmapping->thread = &t_inside_book;
+        unmapping->thread = __builtin_thread_pointer();
         unmapping->start = start;
         unmapping->end = end;
         unmapping->is_used.store(true, std::memory_order_release);
@@ -80,7 +80,7 @@ long UnmapNoted(uint64_t start, uint64_t end, long call, long a, long b) {
 void UnmappingsAfterFork() {
   for (Unmapping& unmapping : g_unmappings) {
     // A signal handler of the thread that unmaps has forked: it goes on in the child.
-    if (!unmapping.is_used.load() || unmapping.thread == &t_inside_book) continue;
+    if (!unmapping.is_used.load() || unmapping.thread == __builtin_thread_pointer()) continue;
     // The parent's thread had not credited them yet, or the books are counted anew.
     LengthChanges ignored([](uint32_t, int64_t) {});
     LockedBook()->PutBack(unmapping.part, unmapping.parts, &ignored);

@@ -40,7 +40,7 @@ bool ChargeAhead(const MappingOwner& owner, uint64_t bytes, uint64_t request_byt
   }
   if (TryChargeMapped(slot, bytes, request_bytes)) return true;
   // A handler inside the lock makes no room.
-  if (t_inside_book) {
+  if (HoldsBook()) {
     ChargeMappedOverQuota(slot, bytes);
     return true;
   }
@@ -58,7 +58,7 @@ bool HasRoomForSparse(const MappingOwner& owner, uint64_t request_bytes) {
 }
 
 uint32_t SiteOfCall(const MappingOwner& owner, uint64_t bytes) {
-  return owner.is_runtime || t_inside_book ? 0 : SampleMapping(bytes);
+  return owner.is_runtime || HoldsBook() ? 0 : SampleMapping(bytes);
 }
 
 void CreditBack(const MappingOwner& owner, uint64_t bytes) {

@@ -50,7 +50,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   tag.grows_down = (flags & MAP_GROWSDOWN) != 0;
   tag.rule = tag.RuleWhenMapped();
   uint64_t ahead = tag.rule == ChargeRule::kLength ? bytes : 0;
-  if (ahead != 0 && replaces && !t_inside_book) {
+  if (ahead != 0 && replaces && !HoldsBook()) {
     LockedBook book;
     ahead -= book->ChargedLength(wanted, wanted + bytes, tag.slot);
   }
@@ -59,7 +59,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   if (tag.rule != ChargeRule::kShown) tag.site = SiteOfCall(owner, bytes);
   MappingEvent event = {.kind = Kind::kMapped, .tag = tag};
   long result;
-  if (replaces && !t_inside_book) {
+  if (replaces && !HoldsBook()) {
     LengthChanges changes(ApplyLength);
     {
       LockedBook book;
@@ -114,7 +114,7 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   if (!call) return Answer(protect());
   const MappingOwner owner = OwnerOfCall(nullptr, false, bytes);
   uint64_t ahead = 0;
-  if ((protection & PROT_WRITE) != 0 && !t_inside_book) {
+  if ((protection & PROT_WRITE) != 0 && !HoldsBook()) {
     LockedBook book;
     ahead = book->LengthToBecomeWritable(start, start + bytes);
   }
@@ -151,7 +151,7 @@ int AdviseMemory(void* address, size_t length, int advice) {
                         .start = start,
                         .end = start + bytes};
   event.tag.leaves_at_fork = advice == MADV_DONTFORK;
-  if (inherits || t_inside_book) {
+  if (inherits || HoldsBook()) {
     NoteEvent(event, 0, 0);
     return Answer(result);
   }

@@ -64,7 +64,7 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   const uint64_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
   const MappingOwner owner = OwnerOfCall(nullptr, false, more);
   uint64_t ahead = 0;
-  if (more != 0 && old_bytes != 0 && !t_inside_book) {
+  if (more != 0 && old_bytes != 0 && !HoldsBook()) {
     LockedBook book;
     ahead = book->LengthToGrow(start + old_bytes, more);
   }
@@ -76,7 +76,7 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
     event.to_start = static_cast<uint64_t>(result);
     event.to_end = event.to_start + new_bytes;
   };
-  if (t_inside_book) {
+  if (HoldsBook()) {
     const long result = remap();
     CreditBack(owner, ahead);
     if (!os::Failed(result)) {

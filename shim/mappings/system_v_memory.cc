@@ -51,7 +51,7 @@ void* AttachShared(int id, const void* address, int flags, const void* caller) {
 int DetachShared(const void* address) {
   const auto start = reinterpret_cast<uint64_t>(address);
   const auto argument = static_cast<long>(start);
-  if (t_inside_book) return Answer(os::Call(SYS_shmdt, argument));
+  if (HoldsBook()) return Answer(os::Call(SYS_shmdt, argument));
   const MappingCall call;
   if (!call) return Answer(os::Call(SYS_shmdt, argument));
   uint64_t end = start;
