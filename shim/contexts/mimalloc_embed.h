@@ -60,7 +60,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 void NoteSegment(const mi_segment_t* segment, bool taken);
 void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
 void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
-void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t huge_alignment);
+void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t alignment);
 uintptr_t OsRandom();
 // What was freed in a page, before a block of it is freed that waited for its thread.
 void CollectFreed(mi_page_t* page);

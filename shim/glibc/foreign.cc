@@ -8,6 +8,7 @@
 #include "shim/base/maps_file.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
+#include "shim/base/small_space.h"
 #include "shim/glibc/libc.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
@@ -74,6 +75,7 @@ void ReportForeign(const char* function, const void* block) {
 }  // namespace
 
 void ForeignFree(void* block) {
+  if (g_libc_heap != nullptr) return g_libc_heap->free(block);
   const ErrnoKeeper keeper;
   if (!IsLibcBlock(block)) {
     ReportForeign("free", block);
@@ -84,6 +86,7 @@ void ForeignFree(void* block) {
 }
 
 void* ForeignRealloc(void* block, size_t size) {
+  if (g_libc_heap != nullptr) return g_libc_heap->realloc(block, size);
   if (!IsLibcBlock(block)) {
     ReportForeign("realloc", block);
     errno = ENOMEM;
@@ -101,7 +104,10 @@ void* ForeignRealloc(void* block, size_t size) {
   return moved;
 }
 
-size_t ForeignUsableSize(void* block) { return IsLibcBlock(block) ? LibcUsableSize(block) : 0; }
+size_t ForeignUsableSize(void* block) {
+  if (g_libc_heap != nullptr) return g_libc_heap->usable_size(block);
+  return IsLibcBlock(block) ? LibcUsableSize(block) : 0;
+}
 
 void ReportDoubleFree(const void* block) {
   Message("free(%p): this block is free already; ignored", block);

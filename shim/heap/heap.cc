@@ -20,6 +20,7 @@
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/base/own_ranges.h"
+#include "shim/base/small_space.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/fold.h"
 #include "shim/books/overflow_book.h"
@@ -69,7 +70,7 @@ void PurgeContext(Context* context, bool force);
 void PurgeOwnIfDue(Context* context);
 bool g_counts_fast = false;
 void LookAtProcessor();
-void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t huge_alignment);
+void* AllocateAtLimit(Context* context, size_t size, bool zero, size_t alignment);
 void* AllocateIfLetThrough(Context* context, size_t size);
 }  // namespace
 

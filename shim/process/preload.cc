@@ -3,10 +3,13 @@
 // Allocation works before this runs, untracked; from here on it belongs to tasks.
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "accounting/base/kernel_memory.h"
 #include "shim/base/environment.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
+#include "shim/base/small_space.h"
 #include "shim/books/pools.h"
 #include "shim/books/stats_segment.h"
 #include "shim/glibc/libc.h"
@@ -32,8 +35,21 @@ namespace {
 
 constexpr int kBadOptionStatus = 2;
 
+// Once, and not again by the programs that this one starts.
+void SaySpaceIsSmall() {
+  constexpr char kSaid[] = "TASKMEM_SAID_SPACE_IS_SMALL";
+  if (getenv(kSaid) != nullptr) return;
+  setenv(kSaid, "1", 0);
+  Message("less than %llu MiB of address space are left (ulimit -v): no books, no limits",
+          static_cast<unsigned long long>(kLeastAddressSpace >> 20));
+}
+
 __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
+  if (g_libc_heap != nullptr) {
+    IsPrivileged() ? ForgetVariables() : SaySpaceIsSmall();
+    return;
+  }
   if (g_stats == nullptr) return;  // no memory at all: the program will find out
   if (IsPrivileged()) ForgetVariables();
   OpenCallFilter();
