@@ -114,6 +114,12 @@ TEST_F(AuditTest, FindsALeakOfSmallBlocksAmongOthers) {
   }
 }
 
+// Of what has grown it is the one that allocated it first.
+TEST_F(AuditTest, FindsTheSiteOfABlockThatHasMoved) {
+  const Json audit = RunAudited({"moved"});
+  EXPECT_NEAR(SiteBytes(audit, leak_), 60 * kMiB, 0.1 * kMiB) << audit["sites"].dump(1);
+}
+
 TEST_F(AuditTest, CountsTheStacksOfThreads) {
   const Json audit = RunAudited({"stacks"});
   const double bytes = audit["classes"]["thread_stacks"].get<double>();

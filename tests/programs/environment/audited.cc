@@ -3,6 +3,7 @@
 //   raw            100 MiB by a system call that nobody sees, beside 10 MiB by mmap
 //   leak BYTES     50 MiB in blocks of that size, through three functions, by a thread that
 //                  never registered; among 5 GiB of short-lived blocks of others where small
+//   moved          20 MiB through three functions, which grow to 60 MiB at other addresses
 //   stacks         8 threads with 256 KiB of stack in use
 //   retained       a task ends and leaves 8 MiB behind
 //   generated      20 MiB through a function of no module
@@ -133,6 +134,19 @@ void Leak(size_t bytes) {
   }).join();
 }
 
+void Moved() {
+  constexpr size_t kFirst = 20 << 20;
+  auto* const first = static_cast<char*>(LeakFirst(kFirst));
+  // Nothing can grow over this.
+  void* const behind = mmap(first + (32 << 20) - (1 << 16), 4096, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  auto* const now = static_cast<char*>(realloc(first, 3 * kFirst));
+  REQUIRE(now != nullptr && now != first);
+  memset(now, 1, 3 * kFirst);
+  g_kept[g_kept_count++] = now;
+  g_kept[g_kept_count++] = behind;
+}
+
 void UseStack(std::atomic<int>* used) {
   char block[256 << 10];
   memset(block, 1, sizeof(block));
@@ -246,6 +260,7 @@ int main(int argc, char** argv) {
   const std::string how = argv[1];
   if (how == "raw") Raw();
   if (how == "leak") Leak(static_cast<size_t>(atol(argv[2])));
+  if (how == "moved") Moved();
   if (how == "stacks") Stacks();
   if (how == "retained") Retained();
   if (how == "generated") Generated();

@@ -2,8 +2,11 @@
 // offset, and decoded again; different addresses have different words. What is no live block
 // of a live task has none.
 #include <malloc.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
+#include <atomic>
 #include <map>
 #include <thread>
 #include <vector>
@@ -188,6 +191,95 @@ void NoBlock() {
   free(small);
 }
 
+// A block that goes elsewhere as it grows is encoded where it is now, and not where it was.
+void MovedBlock() {
+  Begin(kTask);
+  Attach(kTask);
+  Block block = {static_cast<char*>(malloc(20 * kMiB)), 20 * kMiB};
+  REQUIRE(block.start != nullptr);
+  int moves = 0;
+  for (int i = 0; i < 30 && moves < 3; ++i) {
+    std::map<uint64_t, char*> seen;
+    RequireRoundTrip(block, kTask, &seen);
+    char* const before = block.start;
+    block.size += 10 * kMiB;
+    // Whoever has the addresses behind it, it cannot stay.
+    void* const behind = mmap(before + block.size - 10 * kMiB, 64 * kMiB, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    block.start = static_cast<char*>(realloc(before, block.size));
+    REQUIRE(block.start != nullptr);
+    if (block.start != before) {
+      ++moves;
+      REQUIRE_COMPARE(EncodeError(before), ==, ENOENT);
+    }
+    if (behind != MAP_FAILED) munmap(behind, 64 * kMiB);
+    std::map<uint64_t, char*> seen_now;
+    RequireRoundTrip(block, kTask, &seen_now);
+  }
+  REQUIRE_COMPARE(moves, >=, 1);
+  free(block.start);
+  REQUIRE_COMPARE(EncodeError(block.start), ==, ENOENT);
+  Detach();
+  End(kTask);
+}
+
+// While a block moves another thread asks for its old and new addresses, and so does a signal
+// handler: it is the task's, or nobody's.
+std::atomic<char*> g_moving{nullptr};
+
+void AskForMoving() {
+  char* const address = g_moving.load();
+  uint64_t owner = 0;
+  const int error = taskmem_owner_of(address, &owner);
+  REQUIRE(error == ENOENT || (error == 0 && (owner == kTask || owner == TASKMEM_UNTRACKED)));
+  uint64_t encoded = 0;
+  const int encode_error = taskmem_encode(address, &encoded);
+  REQUIRE(encode_error == 0 || encode_error == ENOENT || encode_error == ENOSPC);
+}
+
+void AskInHandler(int) {
+  const int saved_errno = errno;
+  uint64_t owner = 0;
+  taskmem_owner_of(g_moving.load(), &owner);
+  errno = saved_errno;
+}
+
+void MovingBlock() {
+  Begin(kTask);
+  Attach(kTask);
+  std::atomic<bool> is_done{false};
+  g_moving = static_cast<char*>(malloc(20 * kMiB));
+  std::thread asks([&] {
+    Detach();
+    while (!is_done) AskForMoving();
+  });
+  struct sigaction action = {};
+  action.sa_handler = AskInHandler;
+  action.sa_flags = SA_RESTART;
+  REQUIRE(sigaction(SIGALRM, &action, nullptr) == 0);
+  const itimerval often = {{0, 200}, {0, 200}};
+  REQUIRE(setitimer(ITIMER_REAL, &often, nullptr) == 0);
+  for (int i = 0; i < 300; ++i) {
+    char* const before = g_moving;
+    memset(before, i, kMiB);
+    void* const behind = mmap(before + (64 + i) * kMiB, 64 * kMiB, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    char* const after = static_cast<char*>(realloc(before, (i % 7 * 40 + 20) * kMiB));
+    REQUIRE(after != nullptr && after[kMiB - 1] == static_cast<char>(i));
+    g_moving = after;
+    if (behind != MAP_FAILED) munmap(behind, 64 * kMiB);
+  }
+  const itimerval never = {};
+  REQUIRE(setitimer(ITIMER_REAL, &never, nullptr) == 0);
+  is_done = true;
+  asks.join();
+  free(g_moving);
+  Detach();
+  malloc_trim(0);
+  RequireBooksMatchPages();
+  End(kTask);
+}
+
 // A task of its own has page 0, whoever had it before.
 void WordsAreEachTasksOwn() {
   uint64_t words[3];
@@ -215,5 +307,7 @@ int main() {
   AnyBlock(true);
   AnyBlock(false);
   NoBlock();
+  MovedBlock();
+  MovingBlock();
   WordsAreEachTasksOwn();
 }
