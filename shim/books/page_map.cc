@@ -19,7 +19,12 @@ std::atomic<uint64_t>* PageMap::FindOrMake(Root* roots, uint64_t number) {
   Leaf leaf = root.load(std::memory_order_acquire);
   if (__builtin_expect(leaf == nullptr, 0)) {
     constexpr size_t kLeafBytes = kLeafEntries * sizeof(*leaf);
-    auto* made = static_cast<Leaf>(os::MapApart(kLeafBytes, MAP_NORESERVE));
+    // The first, which most processes need no other beside, lies with the other tables: memory that
+    // lies apart has page tables of its own, which each fork copies.
+    static std::atomic<uint64_t> first_leaf[kLeafEntries];
+    static std::atomic<bool> has_first{false};
+    const bool is_first = !has_first.exchange(true, std::memory_order_relaxed);
+    auto* made = is_first ? first_leaf : static_cast<Leaf>(os::MapApart(kLeafBytes, MAP_NORESERVE));
     if (made == nullptr) return nullptr;
     // First, so that nobody finds entries in a leaf that ForEach does not.
     if (roots == root_) {
@@ -28,7 +33,9 @@ std::atomic<uint64_t>* PageMap::FindOrMake(Root* roots, uint64_t number) {
     }
     if (root.compare_exchange_strong(leaf, made, std::memory_order_acq_rel)) {
       leaf = made;
-      NoteOwnBytes(made, kLeafBytes);
+      if (!is_first) NoteOwnBytes(made, kLeafBytes);
+    } else if (is_first) {
+      has_first.store(false, std::memory_order_relaxed);
     } else {
       os::Unmap(made, kLeafBytes);
     }

@@ -274,8 +274,8 @@ void AddResidencyBytes(uint64_t* bytes_by_slot) {
 
 void ResidencyAfterForkInChild() {
   // Another thread may have been looking.
-  memset(g_found, 0, g_stats->task_slots.load() * sizeof(g_found[0]));
   if (g_is_looking.load(std::memory_order_relaxed)) {
+    memset(g_found, 0, g_stats->task_slots.load() * sizeof(g_found[0]));
     new (&g_pieces) BookPieces;
     g_shared_objects.ForgetLook();
   }
