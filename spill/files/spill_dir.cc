@@ -147,13 +147,8 @@ DiskError SpillDir::OpenDirectory(int* fd, uint64_t* generation) {
     if (!is_settled) {
       home = Home();
       error = MakeHome(base, &home, fd);
-      if (error) {
-        is_settled = true;
-      } else if (Publish(visit.home.generation, &home)) {
-        is_settled = true;
-      } else {
-        DestroyHome(base, *fd, home);
-      }
+      is_settled = error || Publish(visit.home.generation, &home);
+      if (!is_settled) DestroyHome(base, *fd, home);
     }
     ops_->Close(base);
     if (is_settled) {
