@@ -53,7 +53,7 @@ struct Window {
   uint64_t returned_bytes;
   std::atomic<bool> is_thrashing;
 };
-constinit Window g_windows[kMaxTaskSlots];
+constinit Window g_windows[kMaxTaskSlots] = {};
 
 void Wake(std::atomic<uint32_t>& calls) {
   calls.fetch_add(1, std::memory_order_release);

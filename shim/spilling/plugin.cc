@@ -18,7 +18,7 @@ char g_path[sizeof(Options::plugin)];
 void PathToOpen(char* path, size_t path_bytes) {
   const bool is_beside =
       strchr(g_path, '/') == nullptr &&
-      os::Call(SYS_faccessat, AT_FDCWD, reinterpret_cast<long>(g_path), /*R_OK=*/4) == 0;
+      os::Call(SYS_faccessat, AT_FDCWD, reinterpret_cast<long>(g_path), /*mode, R_OK=*/4) == 0;
   snprintf(path, path_bytes, "%s%s", is_beside ? "./" : "", g_path);
 }
 
