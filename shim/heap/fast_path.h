@@ -56,13 +56,14 @@ __attribute__((always_inline)) inline uint32_t MediumBin(size_t size) {
 }
 
 // A block of a medium size from the first page of its class that the pair has, or nullptr. What was
-// freed there serves at once where no other task has a part in the page.
+// freed there serves at once where no other task has a part in the page. A handler that interrupted
+// the allocator is left to it.
 __attribute__((always_inline)) inline void* PopMedium(size_t size) {
   if (__builtin_expect(size > MI_MEDIUM_OBJ_SIZE_MAX, 0)) return nullptr;
   ThreadState& t = t_thread;
   const Pair* const pair = t.pair;
   mi_heap_t* const heap = _mi_heap_default;
-  if (__builtin_expect(pair == nullptr || heap != pair->heap || !t.streak.IsEmpty(), 0)) {
+  if (__builtin_expect(pair == nullptr || heap != pair->heap || t.busy || !t.streak.IsEmpty(), 0)) {
     return nullptr;
   }
   const uint32_t bin = MediumBin(size);
@@ -70,17 +71,16 @@ __attribute__((always_inline)) inline void* PopMedium(size_t size) {
   mi_page_t* const page = heap->pages[bin].first;
   if (__builtin_expect(page == nullptr, 0)) return nullptr;
   mi_block_t* block = page->free;
-  if (block == nullptr) {
-    block = page->local_free;
-    if (block == nullptr || IsShared(page)) return nullptr;
-  }
+  if (block == nullptr && (page->local_free == nullptr || IsShared(page))) return nullptr;
   if (__builtin_expect(g_sites_on, 1) &&
       __builtin_expect(t.context->clock.Count(page->xblock_size), 0)) {
     return nullptr;
   }
   TASKMEM_DCHECK(!t.context->is_lent);
-  if (page->free == nullptr) {
-    page->local_free = nullptr;
+  if (block == nullptr) {
+    // By one instruction: a handler may free.
+    block = __atomic_exchange_n(&page->local_free, nullptr, __ATOMIC_RELAXED);
+    if (__builtin_expect(block == nullptr, 0)) return nullptr;
     page->is_zero = false;
   }
   page->free = reinterpret_cast<mi_block_t*>(block->next);
