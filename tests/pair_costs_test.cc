@@ -16,9 +16,9 @@ TEST_P(Instructions, StayWithinTheirBudget) {
 INSTANTIATE_TEST_SUITE_P(, Instructions,
                          ::testing::Values(std::pair("large", "3000"), std::pair("larger", "5500"),
                                            std::pair("huge", "4000"), std::pair("calloc", "165"),
-                                           std::pair("medium", "300"),
+                                           std::pair("medium", "450"),
                                            std::pair("aligned_64", "180"),
-                                           std::pair("aligned_4096", "300")),
+                                           std::pair("aligned_4096", "450")),
                          [](const auto& info) { return info.param.first; });
 
 TEST(Growing, InStepsMovesLittle) { ExpectSuccess({"pair_costs", "steps"}); }
