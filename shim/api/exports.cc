@@ -28,11 +28,9 @@ int PosixMemalign(void** result, size_t alignment, size_t size) {
   if (alignment % sizeof(void*) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0) {
     return EINVAL;
   }
-  const int saved_errno = errno;
+  // Which leaves errno alone unless it fails: then, as with glibc, it says why as well.
   void* block = TaskmemMemalign(alignment, size);
-  // glibc leaves it in errno as well, where programs look for it.
   if (block == nullptr) return ENOMEM;
-  errno = saved_errno;
   *result = block;
   return 0;
 }
