@@ -12,11 +12,9 @@ std::vector<std::string> FuzzSeeds() {
   return {"name",
           "n\xc3\xa4me \xe2\x80\xa6 \xf0\x9f\x98\x80",
           "\x1b[31m",
-          "\xc2\x9b"
-          "31m\x9b",
+          "\xc2\x9b[31m\x9b",
           "\xed\xa0\x80",
-          "\xe2\x80\xae"
-          "abc",
+          "\xe2\x80\xae text",
           "\xf4\x90\x80\x80",
           "\xc0\xaf"};
 }
