@@ -15,6 +15,7 @@ INSTANTIATE_TEST_SUITE_P(, LargeRealloc,
                          ::testing::Values(std::vector<std::string>{"realloc_large", "quota"},
                                            std::vector<std::string>{"realloc_large", "appends"},
                                            std::vector<std::string>{"realloc_large", "hooks"},
+                                           std::vector<std::string>{"realloc_large", "reused"},
                                            std::vector<std::string>{"realloc_large", "returned"}),
                          [](const auto& info) { return info.param[1]; });
 

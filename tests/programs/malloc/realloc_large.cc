@@ -7,10 +7,12 @@
 //   realloc_large quota            at a quota growth needs the difference, and no more
 //   realloc_large hooks            a spill hook makes room for a growth
 //   realloc_large appends          appending moves a block rarely, at every size
+//   realloc_large reused           buffers that grow use memory again without page faults
 //   realloc_large returned         what shrinks is given back: to the task, and to the system
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "tests/programs/support/tasks.h"
@@ -294,6 +296,48 @@ void Appends() {
   free(block);
 }
 
+uint64_t PageFaults() {
+  struct rusage usage;
+  REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+  return static_cast<uint64_t>(usage.ru_minflt);
+}
+
+// Grown by doubling and written to as far as it goes.
+void* GrownTo(size_t size) {
+  void* block = nullptr;
+  for (size_t filled = 64 << 10; filled < 2 * size; filled *= 2) {
+    const size_t bytes = filled < size ? filled : size;
+    block = realloc(block, bytes);
+    REQUIRE(block != nullptr);
+    Touch(block, bytes);
+  }
+  return block;
+}
+
+// Memory that decays meanwhile is faulted in anew, about once a second.
+void Reused() {
+  constexpr int kLive = 8;
+  constexpr int kRounds = 400;
+  void* live[kLive] = {};
+  const auto run = [&live](int rounds) {
+    uint64_t pages = 0;
+    for (int i = 0; i < rounds; ++i) {
+      void*& block = live[i * 5 % kLive];
+      free(block);
+      const size_t size = (300 << 10) + (i * 37 % 16) * (100 << 10);
+      block = GrownTo(size);
+      pages += size / kPage;
+    }
+    return pages;
+  };
+  run(kRounds);
+  const uint64_t before = PageFaults();
+  const uint64_t pages = run(kRounds);
+  REQUIRE_COMPARE(PageFaults() - before, <, pages / 10);
+  for (void* block : live) free(block);
+  RequireBooksMatchPages();
+}
+
 // Of 96 MiB, all of it touched.
 void Returned() {
   Begin(kTask);
@@ -346,6 +390,8 @@ int main(int argc, char** argv) {
     Hooks();
   } else if (strcmp(mode, "appends") == 0) {
     Appends();
+  } else if (strcmp(mode, "reused") == 0) {
+    Reused();
   } else if (strcmp(mode, "returned") == 0) {
     Returned();
   } else {
