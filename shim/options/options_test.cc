@@ -84,6 +84,7 @@ TEST(Options, DefaultsOfTheTableAreThoseOfTheStruct) {
 
 TEST(Options, StoresValues) {
   Options options;
+  EXPECT_TRUE(Find("task-by").parse("thread-name=(a{1,30}|[({]{3}[^]+]{9,}b+)*\\{{2}", &options));
   EXPECT_TRUE(Find("task-by").parse("thread-name=^work(er)?-[0-9]+$", &options));
   EXPECT_EQ(options.task_by, TaskBy::kThreadName);
   EXPECT_STREQ(options.thread_name_regex, "^work(er)?-[0-9]+$");
@@ -164,6 +165,11 @@ TEST(Options, BadValuesChangeNothing) {
       {"task-by", "core"},
       {"task-by", "thread-name="},
       {"task-by", "thread-name=("},
+      // Gigabytes, if they were compiled.
+      {"task-by", "thread-name=((a{1,99}){1,99}){1,99}"},
+      {"task-by", "thread-name=a{1,32767}"},
+      {"task-by", "thread-name=((((((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+"},
+      {"task-by", "thread-name=((((((a{,99}){,99}){9}){9}"},
       {"task-by", "thread-name=" + long_text},
       {"task-per-rename", "yes"},
       {"inherit", "sometimes"},

@@ -9,5 +9,6 @@ def fuzz_test(name, deps):
         name = name,
         size = "small",
         srcs = [name + ".cc"],
+        tags = ["fuzz"],
         deps = deps + ["//tests/support:fuzz_driver"],
     )
