@@ -22,6 +22,7 @@ TASKMEM_CONTRACT_TESTS(MallocContract, ({
                                            {.name = "sized_free"},
                                            {.name = "tuning_calls", .writes_errors = true},
                                            {.name = "usable_size"},
+                                           {.name = "whole_segment"},
                                        }));
 
 // Blocks of one page with several owners, and all of them samples.

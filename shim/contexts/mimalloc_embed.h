@@ -144,7 +144,10 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #define _mi_arena_alloc_aligned taskmem::TakeSegmentMemory
 #define _mi_arena_free taskmem::ReleaseSegmentMemory
 #define _mi_segment_cache_push taskmem::CacheSegment
-#define _mi_segment_cache_pop taskmem::UncacheSegment
+// Not for a huge segment, even where it has the size of others: it is committed as a whole, and
+// cached memory may be waiting to be given back in parts.
+#define _mi_segment_cache_pop(...) \
+  (required > 0 ? nullptr : taskmem::UncacheSegment(__VA_ARGS__))
 #define _mi_segment_map_allocated_at(segment) taskmem::NoteSegment(segment, true)
 #define _mi_segment_map_freed_at(segment) taskmem::NoteSegment(segment, false)
 #include "segment.c"
