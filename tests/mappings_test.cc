@@ -34,6 +34,16 @@ TEST(Mappings, OfSystemVAreToldFromOtherObjects) { ExpectSuccess({"map_system_v"
 
 TEST(Mappings, MayBeAMillion) { ExpectSuccess({"map_million"}, OwnTasks()); }
 
+class LibcsOwn : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(LibcsOwn, MappingCallsAreOurs) {
+  ExpectSuccess({"libc_mapping_calls", ProgramPath("libc_mapping_calls_library.so"), GetParam()},
+                OwnTasks());
+}
+
+INSTANTIATE_TEST_SUITE_P(, LibcsOwn, ::testing::Values("deepbind", "next", "handle", "ours"),
+                         [](const auto& info) { return info.param; });
+
 class MapOfTheKernel : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(MapOfTheKernel, IsTheLibrarysMap) {

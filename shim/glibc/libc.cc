@@ -1,14 +1,13 @@
 #include "shim/glibc/libc.h"
 
 #include <dlfcn.h>
-#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstring>
 
+#include "shim/code/code_patch.h"
 #include "shim/base/loaded_symbols.h"
 #include "shim/base/message.h"
-#include "shim/base/os.h"
 #include "shim/heap/heap.h"
 
 extern "C" int posix_memalign(void**, size_t, size_t) noexcept;
@@ -25,61 +24,12 @@ bool g_libc_redirected = false;
 
 namespace {
 
-struct Entry {
-  const char* name;
-  void* target;
-  unsigned char* code = nullptr;
-};
-
-// jmp *0(%rip), and the address.
-constexpr unsigned char kJump[] = {0xff, 0x25, 0, 0, 0, 0};
-constexpr size_t kJumpBytes = sizeof(kJump) + sizeof(void*);
+// Where libc's own image lies; nothing until ResolveLibc.
+uintptr_t g_libc_start = 0;
+uintptr_t g_libc_end = 0;
 
 LoadedSymbols LibcSymbols() {
   return LoadedSymbols::Around(reinterpret_cast<void*>(&_IO_list_lock));
-}
-
-// Finds the function and makes sure that a jump fits into it.
-bool FindCode(const LoadedSymbols& libc, Entry& entry) {
-  const LoadedSymbols::Function function = libc.Find(entry.name);
-  if (function.bytes < kJumpBytes) return false;
-  entry.code = function.code;
-  return true;
-}
-
-// A run of pages with entries. They lie close together: one run, most often.
-struct Run {
-  uintptr_t start;
-  uintptr_t end;
-};
-
-template <size_t kEntries>
-size_t FindRuns(const Entry (&entries)[kEntries], Run (&runs)[kEntries]) {
-  constexpr uintptr_t kPageBytes = 4096;
-  constexpr uintptr_t kGapBytes = 4 * kPageBytes;
-  size_t count = 0;
-  for (const Entry& entry : entries) {
-    const auto code = reinterpret_cast<uintptr_t>(entry.code);
-    Run run = {code & ~(kPageBytes - 1), (code + kJumpBytes + kPageBytes - 1) & ~(kPageBytes - 1)};
-    // What it touches joins it.
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if (runs[i].start <= run.end + kGapBytes && run.start <= runs[i].end + kGapBytes) {
-        if (runs[i].start < run.start) run.start = runs[i].start;
-        if (runs[i].end > run.end) run.end = runs[i].end;
-      } else {
-        runs[kept++] = runs[i];
-      }
-    }
-    runs[kept] = run;
-    count = kept + 1;
-  }
-  return count;
-}
-
-bool Protect(const Run& run, int protection) {
-  return !os::Failed(os::Call(SYS_mprotect, static_cast<long>(run.start),
-                              static_cast<long>(run.end - run.start), protection));
 }
 
 }  // namespace
@@ -89,52 +39,57 @@ void ResolveLibc() {
   g_libc_malloc.free = reinterpret_cast<void (*)(void*)>(libc.Find("free").code);
   g_libc_malloc.usable_size =
       reinterpret_cast<size_t (*)(void*)>(libc.Find("malloc_usable_size").code);
+  dl_find_object found;
+  if (_dl_find_object(reinterpret_cast<void*>(&_IO_list_lock), &found) == 0) {
+    g_libc_start = reinterpret_cast<uintptr_t>(found.dlfo_map_start);
+    g_libc_end = reinterpret_cast<uintptr_t>(found.dlfo_map_end);
+  }
 }
 
 bool RedirectLibc() {
-  Entry entries[] = {
-      {"malloc", reinterpret_cast<void*>(TaskmemMalloc)},
-      {"free", reinterpret_cast<void*>(TaskmemFree)},
-      {"calloc", reinterpret_cast<void*>(TaskmemCalloc)},
-      {"realloc", reinterpret_cast<void*>(TaskmemRealloc)},
-      {"memalign", reinterpret_cast<void*>(TaskmemMemalign)},
-      {"aligned_alloc", reinterpret_cast<void*>(TaskmemMemalign)},
-      {"posix_memalign", reinterpret_cast<void*>(posix_memalign)},
-      {"valloc", reinterpret_cast<void*>(valloc)},
-      {"pvalloc", reinterpret_cast<void*>(pvalloc)},
-      {"malloc_usable_size", reinterpret_cast<void*>(TaskmemUsableSize)},
+  static const LibcRedirect kCalls[] = {
+      {"malloc", reinterpret_cast<const void*>(TaskmemMalloc)},
+      {"free", reinterpret_cast<const void*>(TaskmemFree)},
+      {"calloc", reinterpret_cast<const void*>(TaskmemCalloc)},
+      {"realloc", reinterpret_cast<const void*>(TaskmemRealloc)},
+      {"memalign", reinterpret_cast<const void*>(TaskmemMemalign)},
+      {"aligned_alloc", reinterpret_cast<const void*>(TaskmemMemalign)},
+      {"posix_memalign", reinterpret_cast<const void*>(posix_memalign)},
+      {"valloc", reinterpret_cast<const void*>(valloc)},
+      {"pvalloc", reinterpret_cast<const void*>(pvalloc)},
+      {"malloc_usable_size", reinterpret_cast<const void*>(TaskmemUsableSize)},
   };
-  const LoadedSymbols libc = LibcSymbols();
-  for (Entry& entry : entries) {
-    if (!FindCode(libc, entry)) {
-      Message("glibc's %s cannot be redirected: libraries that bind to it keep glibc's heap",
-              entry.name);
-      return false;
-    }
+  if (!RedirectLibcCalls(kCalls, sizeof(kCalls) / sizeof(kCalls[0]), "malloc", "glibc's heap")) {
+    return false;
   }
-  Run runs[sizeof(entries) / sizeof(entries[0])];
-  const size_t count = FindRuns(entries, runs);
-  const auto close = [&] {
-    for (size_t i = 0; i < count; ++i) Protect(runs[i], PROT_READ | PROT_EXEC);
-  };
+  g_libc_redirected = true;
+  return true;
+}
+
+bool RedirectLibcCalls(const LibcRedirect* calls, size_t count, const char* what,
+                       const char* kept) {
+  const LoadedSymbols libc = LibcSymbols();
+  CodePatch patches[kMostPatches];
   for (size_t i = 0; i < count; ++i) {
-    if (!Protect(runs[i], PROT_READ | PROT_WRITE | PROT_EXEC)) {
-      close();
-      Message(
-          "glibc's text cannot be made writable: libraries that bind to its malloc keep "
-          "glibc's heap");
+    const LoadedSymbols::Function function = libc.Find(calls[i].name);
+    if (function.bytes < kFarJumpBytes) {
+      Message("glibc's %s cannot be redirected: libraries that bind to it keep %s", calls[i].name,
+              kept);
       return false;
     }
+    patches[i] = {function.code, calls[i].target};
   }
   // Until the last jump stands, blocks of glibc's heap may still be made; there
   // is one thread, and it is here.
-  for (const Entry& entry : entries) {
-    memcpy(entry.code, kJump, sizeof(kJump));
-    memcpy(entry.code + sizeof(kJump), &entry.target, sizeof(entry.target));
-  }
-  close();
-  g_libc_redirected = true;
-  return true;
+  if (WriteFarJumps(patches, count, CodeUse::kRunning)) return true;
+  Message("glibc's text cannot be made writable: libraries that bind to its %s keep %s", what,
+          kept);
+  return false;
+}
+
+bool IsLibcCode(const void* address) {
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return g_libc_start <= at && at < g_libc_end;
 }
 
 }  // namespace taskmem

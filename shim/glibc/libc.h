@@ -23,6 +23,17 @@ void ResolveLibc();
 // after one line, where glibc's text cannot be changed.
 bool RedirectLibc();
 
+// The same for other functions of glibc's: at most kMostPatches (code_patch.h). What the line says:
+// libraries that bind to its `what` keep `kept`.
+struct LibcRedirect {
+  const char* name;
+  const void* target;
+};
+bool RedirectLibcCalls(const LibcRedirect* calls, size_t count, const char* what, const char* kept);
+
+// Whether glibc itself calls, by the address that it returns to. False until ResolveLibc.
+bool IsLibcCode(const void* address);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_GLIBC_LIBC_H_

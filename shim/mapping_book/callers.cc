@@ -3,13 +3,13 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
-#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstring>
 
 #include "accounting/mappings/mapping_tag.h"
+#include "shim/code/mapped_file.h"
 #include "shim/base/os.h"
 
 namespace taskmem {
@@ -52,44 +52,6 @@ bool EndsWith(const char* text, size_t length, const char* suffix) {
   return length >= suffix_length &&
          memcmp(text + length - suffix_length, suffix, suffix_length) == 0;
 }
-
-// The whole of a file, read-only; unmapped at the end.
-class MappedFile {
- public:
-  explicit MappedFile(const char* path) {
-    if (os::IsSealed()) return;
-    const long fd =
-        os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
-    if (os::Failed(fd)) return;
-    struct stat status = {};
-    if (os::Call(SYS_newfstatat, fd, reinterpret_cast<long>(""), reinterpret_cast<long>(&status),
-                 AT_EMPTY_PATH) == 0 &&
-        S_ISREG(status.st_mode) && status.st_size > 0) {
-      const long start = os::Call(SYS_mmap, 0, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-      if (!os::Failed(start)) {
-        start_ = reinterpret_cast<const char*>(start);
-        bytes_ = static_cast<size_t>(status.st_size);
-      }
-    }
-    os::Call(SYS_close, fd);
-  }
-  ~MappedFile() {
-    if (start_ != nullptr) os::Unmap(const_cast<char*>(start_), bytes_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-
-  // `count` objects at `offset`, or nullptr where the file ends before.
-  template <typename T>
-  const T* At(uint64_t offset, uint64_t count) const {
-    if (offset > bytes_ || count > (bytes_ - offset) / sizeof(T)) return nullptr;
-    return reinterpret_cast<const T*>(start_ + offset);
-  }
-
- private:
-  const char* start_ = nullptr;
-  size_t bytes_ = 0;
-};
 
 // The allocator whose functions the symbols of one table define.
 Allocator FindInTable(const MappedFile& file, const Elf64_Shdr& table, const Elf64_Shdr& names) {

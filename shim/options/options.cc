@@ -420,7 +420,7 @@ const OptionInfo kOptions[] = {
      "Settings for a known program; auto goes by the name of the program.", ParseProfile,
      "auto, none, java, postgres, sqlite3 or node"},
     {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
-     "Libraries that bind to glibc's own malloc are redirected too.", ParseRedirectLibc,
+     "Libraries that bind to glibc's own malloc and mmap are redirected too.", ParseRedirectLibc,
      "on or off"},
     {"sites", "TASKMEM_SITES", "SWITCH", "on",
      "Allocations are sampled, so that an audit can say which code holds memory.", ParseSites,

@@ -15,6 +15,7 @@
 #include "shim/glibc/libc.h"
 #include "shim/heap/heap.h"
 #include "shim/mapping_book/mapping_queries.h"
+#include "shim/mappings/libc_calls.h"
 #include "shim/mappings/profiles.h"
 #include "shim/options/log.h"
 #include "shim/options/options.h"
@@ -79,7 +80,10 @@ __attribute__((constructor(101))) void Start() {
   RegisterForkHandlers();
   ResolveLibc();
   OpenOverflow(options);
-  if (options.redirect_libc && RedirectLibc()) g_stats->libc_redirected.store(1);
+  if (options.redirect_libc) {
+    if (RedirectLibc()) g_stats->libc_redirected.store(1);
+    RedirectLibcMappings();
+  }
   StartTasks(options);
   OpenMappings(options.residency_interval_ns);
   g_maps_apart.store(true, std::memory_order_relaxed);

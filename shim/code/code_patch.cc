@@ -1,0 +1,130 @@
+#include "shim/code/code_patch.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "shim/base/os.h"
+
+namespace taskmem {
+namespace {
+
+// jmp *0(%rip), and the address.
+constexpr unsigned char kJump[] = {0xff, 0x25, 0, 0, 0, 0};
+static_assert(sizeof(kJump) + sizeof(void*) == kFarJumpBytes);
+
+// A run of pages with entries. They lie close together: one run, most often.
+struct Run {
+  uintptr_t start;
+  uintptr_t end;
+};
+
+size_t FindRuns(const CodePatch* patches, size_t patch_count, size_t bytes,
+                Run (&runs)[kMostPatches]) {
+  constexpr uintptr_t kPageBytes = 4096;
+  constexpr uintptr_t kGapBytes = 16 * kPageBytes;
+  size_t count = 0;
+  for (size_t n = 0; n < patch_count; ++n) {
+    const auto code = reinterpret_cast<uintptr_t>(patches[n].code);
+    Run run = {code & ~(kPageBytes - 1), (code + bytes + kPageBytes - 1) & ~(kPageBytes - 1)};
+    // What it touches joins it.
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (runs[i].start <= run.end + kGapBytes && run.start <= runs[i].end + kGapBytes) {
+        if (runs[i].start < run.start) run.start = runs[i].start;
+        if (runs[i].end > run.end) run.end = runs[i].end;
+      } else {
+        runs[kept++] = runs[i];
+      }
+    }
+    runs[kept] = run;
+    count = kept + 1;
+  }
+  return count;
+}
+
+bool Protect(const Run& run, int protection) {
+  return !os::Failed(os::Call(SYS_mprotect, static_cast<long>(run.start),
+                              static_cast<long>(run.end - run.start), protection));
+}
+
+// Has write(i) change the code of each patch, `bytes` of it.
+template <typename Write>
+bool WriteJumps(const CodePatch* patches, size_t count, size_t bytes, CodeUse use, Write write) {
+  if (count > kMostPatches) return false;
+  Run runs[kMostPatches];
+  const size_t run_count = FindRuns(patches, count, bytes, runs);
+  const int open = PROT_READ | PROT_WRITE | (use == CodeUse::kRunning ? PROT_EXEC : 0);
+  size_t opened = 0;
+  while (opened < run_count && Protect(runs[opened], open)) ++opened;
+  const bool is_open = opened == run_count;
+  for (size_t i = 0; is_open && i < count; ++i) write(i);
+  // The first that could not be opened may have been changed in part.
+  for (size_t i = 0; i < run_count && i <= opened; ++i) Protect(runs[i], PROT_READ | PROT_EXEC);
+  return is_open;
+}
+
+void WriteFarJump(unsigned char* code, const void* target) {
+  memcpy(code, kJump, sizeof(kJump));
+  memcpy(code + sizeof(kJump), &target, sizeof(target));
+}
+
+// Pages that a jump of 32 bits reaches from all of [start, end). 0: there are none free.
+uintptr_t MapNear(uintptr_t start, uintptr_t end, size_t bytes) {
+  constexpr uintptr_t kStep = uintptr_t{1} << 20;
+  constexpr uintptr_t kReach = (uintptr_t{1} << 31) - (uintptr_t{1} << 24);
+  const auto try_at = [&](uintptr_t at) {
+    const uintptr_t low = at < start ? at : start;
+    const uintptr_t high = at + bytes > end ? at + bytes : end;
+    if (at < kStep || high - low > kReach) return false;
+    const long got =
+        os::Call(SYS_mmap, static_cast<long>(at), static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (os::Failed(got)) return false;
+    if (static_cast<uintptr_t>(got) == at) return true;
+    os::Unmap(reinterpret_cast<void*>(got), bytes);  // a kernel before 4.17
+    return false;
+  };
+  const uintptr_t below = (start & ~(kStep - 1)) - kStep;
+  const uintptr_t above = (end + kStep - 1) & ~(kStep - 1);
+  for (uintptr_t i = 0; i < kReach / kStep; ++i) {
+    if (try_at(above + i * kStep)) return above + i * kStep;
+    if (below > i * kStep && try_at(below - i * kStep)) return below - i * kStep;
+  }
+  return 0;
+}
+
+}  // namespace
+
+bool WriteFarJumps(const CodePatch* patches, size_t count, CodeUse use) {
+  return WriteJumps(patches, count, kFarJumpBytes, use,
+                    [&](size_t i) { WriteFarJump(patches[i].code, patches[i].target); });
+}
+
+bool WriteNearJumps(const CodePatch* patches, size_t count, CodeUse use, uintptr_t start,
+                    uintptr_t end) {
+  constexpr size_t kSlotBytes = 16;
+  static_assert(kMostPatches * kSlotBytes <= 4096);
+  constexpr size_t kIslandBytes = 4096;
+  if (count > kMostPatches) return false;
+  const uintptr_t island = MapNear(start, end, kIslandBytes);
+  if (island == 0) return false;
+  const auto slot = [&](size_t i) { return island + i * kSlotBytes; };
+  for (size_t i = 0; i < count; ++i) {
+    WriteFarJump(reinterpret_cast<unsigned char*>(slot(i)), patches[i].target);
+  }
+  const bool is_written =
+      Protect({island, island + kIslandBytes}, PROT_READ | PROT_EXEC) &&
+      WriteJumps(patches, count, kNearJumpBytes, use, [&](size_t i) {
+        unsigned char* const code = patches[i].code;
+        const auto distance = static_cast<int32_t>(
+            static_cast<intptr_t>(slot(i)) -
+            static_cast<intptr_t>(reinterpret_cast<uintptr_t>(code) + kNearJumpBytes));
+        code[0] = 0xe9;
+        memcpy(code + 1, &distance, sizeof(distance));
+      });
+  if (!is_written) os::Unmap(reinterpret_cast<void*>(island), kIslandBytes);
+  return is_written;
+}
+
+}  // namespace taskmem
