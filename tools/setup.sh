@@ -49,8 +49,17 @@ stop_bazel_server() {
   (cd "$root" && bazel shutdown </dev/null >/dev/null 2>&1 9>&-) || true
 }
 
+# One whose JDK was replaced under it can start no compiler any more.
+stop_outdated_bazel_server() {
+  local base program
+  base=$(readlink "$root/bazel-out") || return 0
+  program=$(readlink "/proc/$(cat "${base%/execroot/*}/server/server.pid.txt" 2>/dev/null)/exe") || return 0
+  [[ $program != *" (deleted)" ]] || stop_bazel_server
+}
+
 install_packages() {
   local missing log=$root/out/install.log
+  stop_outdated_bazel_server
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
   if ((EUID != 0)) && ! command -v sudo >/dev/null; then

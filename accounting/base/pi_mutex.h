@@ -80,10 +80,13 @@ class PiMutex {
       }
       if (TryLock(tid)) break;
     }
+    // The kernel wrote the word: what its holder released (UnlockSlow) is acquired here.
+    static_cast<void>(word_.load(std::memory_order_acquire));
   }
 
   __attribute__((noinline)) void UnlockSlow() {
     const ErrnoKeeper keeper;
+    word_.fetch_or(0, std::memory_order_release);
     // Refused only where the word is not this thread's any more, as in the child of a raw fork.
     if (Futex(FUTEX_UNLOCK_PI) != 0) word_.store(0, std::memory_order_release);
   }

@@ -1,15 +1,16 @@
 #include "shim/base/loaded_symbols.h"
 
 #include <dlfcn.h>
+#include <gnu/libc-version.h>
 #include <gtest/gtest.h>
-#include <stdio.h>
 
 namespace taskmem {
 namespace {
 
 class LoadedSymbolsTest : public testing::Test {
  protected:
-  LoadedSymbols libc_ = LoadedSymbols::Around(reinterpret_cast<void*>(&puts));
+  // A function that no sanitizer has, too.
+  LoadedSymbols libc_ = LoadedSymbols::Around(reinterpret_cast<void*>(&gnu_get_libc_version));
 };
 
 TEST_F(LoadedSymbolsTest, FindsWhatTheLoaderFinds) {

@@ -52,6 +52,7 @@ void EndSpillConsumers(uint32_t, uint32_t) {}
 // There is no allocator that could have slack.
 int64_t CountedSlack() { return 0; }
 void NoteMemoryIsNear() {}
+bool GiveSlackBack() { return false; }
 
 namespace {
 

@@ -11,6 +11,9 @@
 // As if an allocator had been linked into this program under a prefix of its own.
 extern "C" __attribute__((used, noinline)) void _linked_in_mi_heap_malloc_zero() {}
 
+// What an allocator that is loaded here keeps for good.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libtcmalloc"; }
+
 namespace taskmem {
 namespace {
 

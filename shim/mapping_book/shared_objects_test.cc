@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace taskmem {
 namespace {
@@ -26,7 +28,13 @@ class Objects : public ::testing::Test {
     return pages;
   }
 
-  SharedObjects objects_{SystemMemory()};
+  // The objects are the process's, and never give memory back.
+  std::vector<std::unique_ptr<char[]>> taken_;
+  SharedObjects objects_{{[](size_t bytes, void* taken) {
+                            auto& all = *static_cast<decltype(taken_)*>(taken);
+                            return static_cast<void*>(all.emplace_back(new char[bytes]()).get());
+                          },
+                          [](void*, void*) {}, &taken_}};
 };
 
 using Pages = std::map<uint32_t, uint64_t>;

@@ -145,7 +145,15 @@ TEST(HookCallTest, AThreadMayEndInside) {
   EXPECT_FALSE(thread.has_returned);
 }
 
+// AddressSanitizer takes the stack of a thread that is cancelled for one that still runs.
+#ifdef __SANITIZE_ADDRESS__
+#define SKIP_WHERE_CANCELLATION_IS_UNKNOWN() GTEST_SKIP()
+#else
+#define SKIP_WHERE_CANCELLATION_IS_UNKNOWN() ((void)0)
+#endif
+
 TEST(HookCallTest, CancellationWaitsForTheHooksEnd) {
+  SKIP_WHERE_CANCELLATION_IS_UNKNOWN();
   EndingThread thread = {[](void*, uint64_t, uint64_t) -> uint64_t {
     pthread_cancel(pthread_self());
     pthread_testcancel();
@@ -161,6 +169,7 @@ TEST(HookCallTest, CancellationWaitsForTheHooksEnd) {
 }
 
 TEST(HookCallTest, AHookThatAllowsItsCancellationIsCleanedUpAfter) {
+  SKIP_WHERE_CANCELLATION_IS_UNKNOWN();
   EndingThread thread = {[](void*, uint64_t, uint64_t) -> uint64_t {
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, nullptr);
     pthread_cancel(pthread_self());

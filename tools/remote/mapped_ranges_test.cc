@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "accounting/mappings/mapping_book.h"
 
@@ -21,8 +23,11 @@ struct TestLibrary {
 class MappedRangesTest : public ::testing::Test {
  protected:
   MappedRangesTest()
-      : book_({[](size_t bytes, void*) { return calloc(1, bytes); }, [](void*, void*) {},
-               nullptr}) {  // readers may still look at it
+      : book_({[](size_t bytes, void* taken) {
+                 auto& all = *static_cast<std::vector<std::unique_ptr<char[]>>*>(taken);
+                 return static_cast<void*>(all.emplace_back(new char[bytes]()).get());
+               },
+               [](void*, void*) {}, &taken_}) {
     book_.Describe(&layout_.mappings);
     layout_.libraries = reinterpret_cast<uint64_t>(libraries_);
     layout_.library_count = reinterpret_cast<uint64_t>(&library_count_);
@@ -47,6 +52,7 @@ class MappedRangesTest : public ::testing::Test {
 
   MappedRanges Read() { return ReadMappedRanges(RemoteMemory(getpid()), layout_); }
 
+  std::vector<std::unique_ptr<char[]>> taken_;  // readers may still look at what was given back
   MappingBook book_;
   AuditLayout layout_ = {};
   TestLibrary libraries_[2] = {{"unknown", Allocator::kNone},
