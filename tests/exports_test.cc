@@ -36,6 +36,7 @@ const std::set<std::string>& Expected() {
       "_ZdaPvSt11align_val_tRKSt9nothrow_t",
       // threads and their names
       "pthread_create", "thrd_create", "pthread_setname_np", "prctl", "syscall",
+      "JVM_SetNativeThreadName",
       // mappings
       "mmap", "mmap64", "munmap", "mremap", "mprotect", "pkey_mprotect", "madvise", "brk", "sbrk",
       "shmat", "shmdt",

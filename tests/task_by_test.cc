@@ -15,6 +15,47 @@ TEST(TaskBy, Rename) {
                 {{"TASKMEM_TASK_BY", kByName}, {"TASKMEM_TASK_PER_RENAME", "1"}});
 }
 
+TEST(TaskBy, None) {
+  ExpectSuccess({"task_by", "none"}, {{"TASKMEM_TASK_BY", "none"}, {"TASKMEM_QUOTA", "8M"}});
+}
+
+TEST(TaskBy, Number) {
+  ExpectSuccess({"task_by", "number"}, {{"TASKMEM_TASK_BY", "thread-name=^(worker|[0-9]+)"}});
+}
+
+TEST(TaskBy, SaysThatNoNameMatched) {
+  const Result result =
+      RunProgram({"task_by", "unmatched"}, {{"TASKMEM_TASK_BY", "thread-name=^nobody$"}});
+  EXPECT_TRUE(result.Succeeded());
+  EXPECT_EQ(result.err,
+            "taskmem: no thread had a name that matches thread-name=^nobody$; names were "
+            "'task_by', 'some thread', 'other?thread'\n");
+  // One that did is enough.
+  ExpectSuccess({"task_by", "unmatched"}, {{"TASKMEM_TASK_BY", "thread-name=other"}});
+  // A program without threads is no place for a pattern of threads.
+  ExpectSuccess({"alignment_matrix"}, {{"TASKMEM_TASK_BY", "thread-name=^nobody$"}});
+}
+
+// A real JVM, which cuts what the system sees at 15 bytes.
+TEST(TaskBy, WholeNameOfAJavaThread) {
+  const std::string java = FindInPath("java");
+  if (java.empty()) GTEST_SKIP() << "no java";
+  for (const char* per_rename : {"0", "1"}) {
+    TemporaryFolder stats;
+    Command command;
+    command.arguments = {java, "-Xint", "-XX:+UseSerialGC", Runfile("tests/real/ThreadNames.java")};
+    command.environment = {{"TASKMEM_TASK_BY", "thread-name=TID ([0-9]+)"},
+                           {"TASKMEM_TASK_PER_RENAME", per_rename},
+                           {"TASKMEM_QUOTA", "64M"},
+                           {"TASKMEM_STATS_DIR", stats.path()}};
+    const Result result = RunCommand(command);
+    EXPECT_TRUE(result.Succeeded()) << result.Describe();
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(result.out,
+              "task 11: refused\ntask 12: refused\nhelper of 12: refused\nidle: 80 MiB\n");
+  }
+}
+
 class Inherit : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Inherit, TaskOfTheCreator) {

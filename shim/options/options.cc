@@ -147,8 +147,8 @@ bool IsExtendedRegex(const char* text) {
 }
 
 bool ParseTaskBy(const char* value, Options* options) {
-  constexpr Choice<TaskBy> kChoices[] = {{"process", TaskBy::kProcess},
-                                         {"thread", TaskBy::kThread}};
+  constexpr Choice<TaskBy> kChoices[] = {
+      {"process", TaskBy::kProcess}, {"thread", TaskBy::kThread}, {"none", TaskBy::kNone}};
   if (ParseChoice(value, kChoices, &options->task_by)) return true;
   constexpr char kPrefix[] = "thread-name=";
   constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
@@ -354,11 +354,14 @@ const OptionInfo kOptions[] = {
      "1/N at most.",
      ParseShare, "none or spark"},
     {"task-by", "TASKMEM_TASK_BY", "HOW", "process",
-     "What makes a task: the whole process, each thread, or each thread whose name matches "
-     "thread-name=REGEX.",
-     ParseTaskBy, "process, thread or thread-name=REGEX (a POSIX extended expression)"},
+     "What makes a task: the whole process, each thread, each thread whose name matches "
+     "thread-name=REGEX, or none but the program itself, by the API.",
+     ParseTaskBy,
+     "process, thread, none or thread-name=REGEX (a POSIX extended expression, of less than 256 "
+     "bytes and of modest repetitions)"},
     {"task-per-rename", "TASKMEM_TASK_PER_RENAME", nullptr, "0",
-     "A thread that takes another name begins another task.", ParseTaskPerRename, "1 or 0"},
+     "A thread that takes another name begins another task, and ends the one it had by its name.",
+     ParseTaskPerRename, "1 or 0"},
     {"inherit", "TASKMEM_INHERIT", "WHEN", "until-end",
      "Whether a new thread works for the task of the thread that made it: until that task ends, "
      "always, or never.",

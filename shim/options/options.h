@@ -15,7 +15,7 @@
 
 namespace taskmem {
 
-enum class TaskBy : uint8_t { kProcess, kThread, kThreadName };
+enum class TaskBy : uint8_t { kProcess, kThread, kThreadName, kNone };
 enum class Inherit : uint8_t { kUntilEnd, kAlways, kNever };
 enum class Overflow : uint8_t { kWhereSpillDir, kOn, kOff };
 enum class AtThrashing : uint8_t { kContinue, kRefuse, kKill };

@@ -35,7 +35,8 @@ std::vector<std::string> FuzzSeeds() {
   for (size_t i = 0; i < kOptionCount; ++i) {
     for (const char* value :
          {kOptions[i].default_value, "none", "80%", "1.5GiB", "18446744073709551615", "250ms",
-          "/data/spill", "thread-name=task ([0-9]+)[.]{1,3}", "thread-name=((a{1,99}){9}+)+", "0.25", "half"}) {
+          "/data/spill", "thread-name=task ([0-9]+)[.]{1,3}", "thread-name=((a{1,99}){9}+)+",
+          "0.25", "half"}) {
       seeds.push_back(std::string(1, static_cast<char>(i)) + value);
     }
   }

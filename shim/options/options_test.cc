@@ -85,6 +85,8 @@ TEST(Options, DefaultsOfTheTableAreThoseOfTheStruct) {
 TEST(Options, StoresValues) {
   Options options;
   EXPECT_TRUE(Find("task-by").parse("thread-name=(a{1,30}|[({]{3}[^]+]{9,}b+)*\\{{2}", &options));
+  EXPECT_TRUE(Find("task-by").parse("none", &options));
+  EXPECT_EQ(options.task_by, TaskBy::kNone);
   EXPECT_TRUE(Find("task-by").parse("thread-name=^work(er)?-[0-9]+$", &options));
   EXPECT_EQ(options.task_by, TaskBy::kThreadName);
   EXPECT_STREQ(options.thread_name_regex, "^work(er)?-[0-9]+$");

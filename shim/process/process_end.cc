@@ -12,6 +12,7 @@
 #include "shim/options/spill_files.h"
 #include "shim/process/exit_audit.h"
 #include "shim/spilling/plugin.h"
+#include "shim/tasks/thread_names.h"
 
 namespace taskmem {
 namespace {
@@ -50,6 +51,7 @@ void CloseBooks() {
   // As after SIGKILL: readers find the books of a process that is gone.
   if (os::IsSealed()) return;
   if (g_stats == nullptr || !HasOwnBooks() || IsVforkChild()) return;
+  SayIfNoNameMatched();
   // Somebody waits to read what it says at the end.
   if (IsListed() && (StatsOutliveProcess() || HasExitAuditor())) {
     SampleResidency();

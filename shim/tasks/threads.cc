@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <regex.h>
 #include <sys/prctl.h>
 #include <threads.h>
 
@@ -27,6 +26,7 @@
 #include "shim/spilling/block_pins.h"
 #include "shim/taskmem.h"
 #include "shim/tasks/call_filter.h"
+#include "shim/tasks/thread_names.h"
 
 namespace taskmem {
 namespace {
@@ -42,13 +42,19 @@ uint64_t ImplicitId(int process_or_thread) {
 Options g_options;
 bool g_started = false;
 size_t g_default_stack_bytes = 0;
-regex_t g_name_regex;
-// glibc's own lock in a regex_t would be left held in a forked child.
-Mutex g_match_mutex;
-__thread bool t_matching __attribute__((tls_model("initial-exec"))) = false;
 
 // The task that this thread began by being or by its name, and ends with.
 __thread uint64_t t_own_task __attribute__((tls_model("initial-exec"))) = kNoTask;
+
+// --task-by thread-name: the task that this thread was born with.
+__thread CurrentTask t_born_for
+    __attribute__((tls_model("initial-exec"))) = {kNoTask, kUntrackedSlot, 0};
+// The task that this thread's name has given it.
+__thread uint64_t t_named_task __attribute__((tls_model("initial-exec"))) = kNoTask;
+// The name that was looked at last, as the system has it, and what is meant by the next
+// (WholeNameScope).
+__thread char t_seen_name[kNameBytes] __attribute__((tls_model("initial-exec"))) = {};
+__thread const char* t_whole_name __attribute__((tls_model("initial-exec"))) = nullptr;
 
 // The library's own: no name makes it work for a task.
 __thread bool t_is_taskmems __attribute__((tls_model("initial-exec"))) = false;
@@ -78,66 +84,53 @@ void EndOwnTask() {
   t_own_task = kNoTask;
 }
 
-// A task named by digits has that number for its id, any other a hash of it.
-uint64_t IdOfName(const char* name) {
-  char* end = nullptr;
-  if (name[0] >= '0' && name[0] <= '9') {
-    const uint64_t number = strtoull(name, &end, 10);
-    if (*end == '\0') return number;
+// A task of its own for one rename: another live one may have its id already.
+CurrentTask BeginForRename(const NamedTask& named) {
+  constexpr int kTries = 16;
+  CurrentTask task = Begin(named.id, named.name, false);
+  for (int i = 0; i < kTries && task.slot == kUntrackedSlot; ++i) {
+    task = Begin(NewTaskNumber(), named.name, false);
   }
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char* at = name; *at != '\0'; ++at) {
-    hash = (hash ^ static_cast<unsigned char>(*at)) * 0x100000001b3;
-  }
-  return hash;
+  return task;
 }
 
-// The task a thread name stands for. False: the name does not match.
-bool TaskNameOf(const char* thread_name, char* task_name) {
-  regmatch_t groups[2];
-  t_matching = true;
-  g_match_mutex.Lock();
-  const int error = regexec(&g_name_regex, thread_name, 2, groups, 0);
-  g_match_mutex.Unlock();
-  t_matching = false;
-  if (error != 0) return false;
-  const regmatch_t& group = groups[g_name_regex.re_nsub > 0 && groups[1].rm_so >= 0 ? 1 : 0];
-  const auto length = static_cast<size_t>(group.rm_eo - group.rm_so);
-  memcpy(task_name, thread_name + group.rm_so, length);
-  task_name[length] = '\0';
-  return true;
+CurrentTask FindOrBegin(const NamedTask& named) {
+  CurrentTask task = LiveTask(named.id);
+  if (task.slot == kUntrackedSlot) task = Begin(named.id, named.name, false);
+  if (task.slot == kUntrackedSlot) task = LiveTask(named.id);  // begun by another meanwhile
+  return task;
 }
 
-// A task of its own for one rename: another live one may have its name already.
-CurrentTask BeginForRename(const char* task_name) {
-  constexpr uint64_t kTries = 4096;
-  const uint64_t id = IdOfName(task_name);
-  for (uint64_t i = 0; i < kTries; ++i) {
-    const CurrentTask task = Begin(id + i, task_name, false);
-    if (task.slot != kUntrackedSlot) return task;
-  }
-  return Untracked();
+// To its creator's task, as --inherit has it.
+void AttachAsBorn() { AttachThread(t_born_for, g_options.inherit == Inherit::kAlways); }
+
+// Whether the thread works for the task its name gave it, or has, until that ended.
+bool WorksForItsName() {
+  if (t_named_task == kNoTask) return false;
+  const CurrentTask task = GetCurrentTask();
+  return task.id == t_named_task ||
+         (task.slot == kUntrackedSlot && FindTask(t_named_task) == kUntrackedSlot);
 }
 
 void AttachByName() {
-  char thread_name[kNameBytes] = {};
-  char task_name[kNameBytes] = {};
-  prctl(PR_GET_NAME, thread_name, 0, 0, 0);
+  prctl(PR_GET_NAME, t_seen_name, 0, 0, 0);
+  NamedTask named;
+  const bool matches = FindNamedTask(t_whole_name != nullptr ? t_whole_name : t_seen_name, &named);
+  const bool worked_for_name = WorksForItsName();
   EndOwnTask();
-  if (!TaskNameOf(thread_name, task_name)) {
-    AttachThread(Untracked(), false);
+  if (!matches) {
+    t_named_task = kNoTask;
+    if (worked_for_name) AttachAsBorn();
     return;
   }
-  CurrentTask task = Untracked();
+  CurrentTask task;
   if (g_options.task_per_rename) {
-    task = BeginForRename(task_name);
+    task = BeginForRename(named);
     t_own_task = task.id;
   } else {
-    const uint64_t id = IdOfName(task_name);
-    task = LiveTask(id);
-    if (task.slot == kUntrackedSlot) task = Begin(id, task_name, false);
-    if (task.slot == kUntrackedSlot) task = LiveTask(id);  // begun by another meanwhile
+    task = FindOrBegin(named);
   }
+  t_named_task = task.id;
   AttachThread(task, false);
 }
 
@@ -153,7 +146,11 @@ void AttachByOptions() {
   switch (g_options.task_by) {
     case TaskBy::kProcess: AttachThread(g_process_task, false); break;
     case TaskBy::kThread: AttachAsThread(); break;
-    case TaskBy::kThreadName: AttachByName(); break;
+    case TaskBy::kNone: AttachThread(Untracked(), false); break;
+    case TaskBy::kThreadName:
+      AttachThread(Untracked(), false);
+      AttachByName();
+      break;
   }
 }
 
@@ -225,7 +222,7 @@ StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument,
 
 void ThreadRenamed() {
   // While a name is matched that may allocate, and find that names are to be checked.
-  if (!g_started || t_matching || t_is_taskmems) return;
+  if (!g_started || IsMatchingName() || t_is_taskmems) return;
   const ErrnoKeeper keeper;
   EnsureSettledBooks();
   ExemptIfRuntimeThread();
@@ -262,7 +259,8 @@ void ThreadEntered() {
     AttachByOptions();
     return;
   }
-  AttachThread(birth->task, g_options.inherit == Inherit::kAlways);
+  t_born_for = birth->task;
+  AttachAsBorn();
 }
 
 void StartTasks(const Options& options) {
@@ -273,8 +271,7 @@ void StartTasks(const Options& options) {
     pthread_attr_destroy(&defaults);
   }
   if (options.task_by == TaskBy::kThreadName) {
-    // Checked when the options were parsed.
-    regcomp(&g_name_regex, options.thread_name_regex, REG_EXTENDED);
+    OpenThreadNames(g_options.thread_name_regex);
   }
   if (options.task_by == TaskBy::kProcess) {
     char name[kNameBytes] = {};
@@ -286,11 +283,25 @@ void StartTasks(const Options& options) {
   AttachByOptions();
 }
 
-void AddThreadLocks(ForkLocks* locks) { locks->Add(g_match_mutex); }
+void AddThreadLocks(ForkLocks* locks) { locks->Add(ThreadNamesMutex()); }
 
 uint64_t DefaultQuota() { return g_options.quota_bytes; }
 
-void RecheckThreadName() { ThreadRenamed(); }
+bool LooksAtNames() { return g_started && g_options.task_by == TaskBy::kThreadName; }
+
+WholeNameScope::WholeNameScope(const char* name) { t_whole_name = name; }
+WholeNameScope::~WholeNameScope() { t_whole_name = nullptr; }
+
+void RecheckThreadName() {
+  if (LooksAtNames() && !IsMatchingName()) {
+    // It may be another's that has changed, and this one's be known in full.
+    const ErrnoKeeper keeper;
+    char name[kNameBytes] = {};
+    prctl(PR_GET_NAME, name, 0, 0, 0);
+    if (strcmp(name, t_seen_name) == 0) return;
+  }
+  ThreadRenamed();
+}
 
 }  // namespace taskmem
 

@@ -14,6 +14,18 @@ void StartTasks(const Options& options);
 // Around fork(): nobody is matching a name.
 void AddThreadLocks(class ForkLocks* locks);
 
+// --task-by thread-name.
+bool LooksAtNames();
+
+// While it lives, whoever renames this thread means `name`, of which the system gets less.
+class WholeNameScope {
+ public:
+  explicit WholeNameScope(const char* name);
+  ~WholeNameScope();
+  WholeNameScope(const WholeNameScope&) = delete;
+  WholeNameScope& operator=(const WholeNameScope&) = delete;
+};
+
 // --quota: of tasks that bring none of their own.
 uint64_t DefaultQuota();
 
