@@ -17,7 +17,7 @@
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/contexts/context_mutex.h"
-#include "shim/contexts/mimalloc_embed.h"
+#include "shim/mimalloc/types.h"
 #include "shim/contexts/runs.h"
 #include "spill/reclaim/limit_policy.h"
 
@@ -184,8 +184,6 @@ inline bool OwnsItsContext(const ThreadState& t) {
   return t.id.load(std::memory_order_relaxed) == t.own_number;
 }
 
-inline mi_heap_t* EmptyHeap() { return const_cast<mi_heap_t*>(&_mi_heap_empty); }
-
 // The current thread's context, made or adopted, with the task its birth gives
 // it. nullptr: no memory, or the thread has ended (allocate with an orphan).
 Context* EnterThread();
@@ -235,9 +233,5 @@ bool IsGone(const Context* context, int tid);
 void ContextsAfterFork();
 
 }  // namespace taskmem
-
-static inline mi_threadid_t _mi_thread_id() noexcept {
-  return reinterpret_cast<mi_threadid_t>(taskmem::t_thread.context);
-}
 
 #endif  // TASKMEM_SHIM_CONTEXTS_CONTEXT_H_

@@ -17,7 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "shim/contexts/mimalloc_embed.h"
+#include "shim/mimalloc/types.h"
 
 namespace taskmem {
 

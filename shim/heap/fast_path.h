@@ -15,6 +15,7 @@
 #include "shim/books/page_map.h"
 #include "shim/contexts/context.h"
 #include "shim/contexts/runs.h"
+#include "shim/mimalloc/hot.h"
 #include "shim/pages/shared_page.h"
 #include "shim/sites/sites.h"
 
@@ -46,13 +47,6 @@ __attribute__((always_inline)) inline void* PopSmall(size_t size) {
   page->free = reinterpret_cast<mi_block_t*>(block->next);
   ++page->used;
   return block;
-}
-
-// The size class of a medium size, above MI_SMALL_SIZE_MAX: _mi_bin, inlined.
-__attribute__((always_inline)) inline uint32_t MediumBin(size_t size) {
-  const size_t words = (size + 7) / 8 - 1;
-  const auto highest = static_cast<uint32_t>(63 - __builtin_clzl(words));
-  return (highest << 2) + (static_cast<uint32_t>(words >> (highest - 2)) & 3) - 3;
 }
 
 // A block of a medium size from the first page of its class that the pair has, or nullptr. What was
@@ -148,7 +142,7 @@ last:
   // None: it was freed before. One: a page that is retired already, the only one of its class,
   // stays so for another while.
   if (left != 0 || page->retire_expire == 0) return false;
-  page->retire_expire = MI_RETIRE_CYCLES;
+  page->retire_expire = kRetireCycles;
   goto push;
 }
 

@@ -1,17 +1,17 @@
 // The allocator: mimalloc with its seams, contexts, pages and their books, and
 // the malloc family over them. One unit, because the fast path must be; each
 // part is a file that says what it is.
-#include "accounting/base/errno_keeper.h"
-#include "shim/contexts/list_by_place.h"
-#include "shim/contexts/mimalloc_embed.h"
-//
+#include "shim/heap/heap.h"
+
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/platform/x86.h>
 #include <sys/uio.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/fork_locks.h"
 #include "accounting/base/format_text.h"
 #include "accounting/base/size_text.h"
@@ -31,12 +31,15 @@
 #include "shim/contexts/charge.h"
 #include "shim/contexts/context.h"
 #include "shim/contexts/contexts_of.h"
+#include "shim/contexts/list_by_place.h"
 #include "shim/contexts/pthread_stacks.h"
 #include "shim/contexts/runs.h"
 #include "shim/heap/fast_path.h"
-#include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/limit/mapping_limit.h"
+#include "shim/mimalloc/embed.h"
+#include "shim/mimalloc/hot.h"
+#include "shim/mimalloc/seams.h"
 #include "shim/options/log.h"
 #include "shim/pages/shared_page.h"
 #include "shim/sites/sites.h"

@@ -18,7 +18,7 @@
 
 #include "shim/books/page_map.h"
 #include "shim/contexts/charge.h"
-#include "shim/contexts/mimalloc_embed.h"
+#include "shim/mimalloc/types.h"
 
 namespace taskmem {
 

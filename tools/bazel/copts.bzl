@@ -24,7 +24,10 @@ PRELOAD_COPTS = [
     "-fvisibility=hidden",
 ]
 
-# The same where it is C.
+# The allocator. GCC's own loops for memset and memcpy are slower than libc's.
+HEAP_COPTS = PRELOAD_COPTS + ["-mstringop-strategy=libcall"]
+
+# Code of the preload library that is C.
 PRELOAD_C_COPTS = [
     option
     for option in PRELOAD_COPTS

@@ -1,5 +1,6 @@
-// mimalloc 2.0.9, embedded: its sources, unchanged, in one unit with seams.
-// Included once, by heap.cc, before everything that reaches into it.
+// mimalloc 2.0.9, embedded: its sources, unchanged, in one unit with seams (seams.h), and the names
+// of its static functions (embed.h). The only unit of C++17: before C++20 std::atomic has a trivial
+// constructor, so that mimalloc's tables stay zero pages instead of being touched in every process.
 //
 //   identity   what mimalloc takes for the thread id is the address of our
 //              thread context, so that heaps outlive their threads
@@ -12,66 +13,22 @@
 //   pages      every page given back passes ReleasePage, which credits it
 //   generic    every allocation a free list cannot serve enters MallocGeneric
 //   no keys    mimalloc's own thread-end key and exit handler are never made
-#ifndef TASKMEM_SHIM_CONTEXTS_MIMALLOC_EMBED_H_
-#define TASKMEM_SHIM_CONTEXTS_MIMALLOC_EMBED_H_
-
-// A huge block is freed at once by whichever thread frees it.
-#define MI_HUGE_PAGE_ABANDON 1
-#define MI_DEBUG 0
+#include "shim/mimalloc/embed.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <new>
 
 #include "shim/base/debug.h"
 #include "shim/base/os.h"
+#include "shim/mimalloc/seams.h"
+#include "shim/mimalloc/types.h"
 
-// clang-format off
-#include "mimalloc.h"
-
-#define _mi_thread_id UnusedMimallocThreadId
-#include "mimalloc-internal.h"
-#undef _mi_thread_id
-// clang-format on
-
-// How many slices of a page behind its first lead back to it. All must of which blocks begin
-// there: of medium pages. Those of a block that is aligned within a large page are set by
-// AlignWithin (aligned.inc).
-#undef MI_MAX_SLICE_OFFSET
-#define MI_MAX_SLICE_OFFSET (MI_MEDIUM_PAGE_SIZE / MI_SEGMENT_SLICE_SIZE - 1)
-
-static inline mi_threadid_t _mi_thread_id() noexcept;
+static inline mi_threadid_t _mi_thread_id() noexcept { return taskmem::IdOfThreadsContext(); }
 
 namespace taskmem {
-// An arena and a memory id of no arena of mimalloc's own; a heap of the one is served by
-// memory of the other alone, and ordinary heaps by none of it.
-inline constexpr mi_arena_id_t kOverflowArena = 0x7f;
-inline constexpr size_t kOverflowMemory = 0xff;
-// The memory id of a mapping that is a huge segment and nothing else.
-inline constexpr size_t kHugeMemory = 0x7e;
-void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
-                        bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
-                        size_t* memory_id, mi_os_tld_t* tld);
-void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t align_offset,
-                          size_t memory_id, bool all_committed, mi_stats_t* stats);
-void NoteSegment(const mi_segment_t* segment, bool taken);
-void ReleasePage(mi_page_t* page, bool force, mi_segments_tld_t* tld);
-void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block);
-void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t alignment);
-uintptr_t OsRandom();
-// What was freed in a page, before a block of it is freed that waited for its thread.
-void CollectFreed(mi_page_t* page);
-// The cache of free segments, which knows what of them is slack (purge.inc).
-bool CacheSegment(void* start, size_t size, size_t memory_id, const mi_commit_mask_t* commit_mask,
-                  const mi_commit_mask_t* decommit_mask, bool is_large, bool is_pinned,
-                  mi_os_tld_t* tld);
-void* UncacheSegment(size_t size, mi_commit_mask_t* commit_mask, mi_commit_mask_t* decommit_mask,
-                     bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
-                     size_t* memory_id, mi_os_tld_t* tld);
-void NoteCachedPurged(const mi_commit_mask_t* decommit_mask);
+namespace {
 
 // mimalloc's own mappings are not the program's.
 inline long Answer(long result) {
@@ -89,6 +46,8 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
   return static_cast<int>(Answer(
       os::Call(number, reinterpret_cast<long>(address), static_cast<long>(length), argument)));
 }
+
+}  // namespace
 }  // namespace taskmem
 
 #pragma GCC diagnostic push
@@ -211,10 +170,107 @@ char** g_no_environment = nullptr;
 
 #pragma GCC diagnostic pop
 
-// Where malloc looks first: a heap of the thread's (thread, task) pair, or the
-// constant empty heap, which has nothing and sends every request to MallocGeneric.
-// Another thread may store the empty heap here (context.h).
+// Where malloc looks first: a heap of the thread's (thread, task) pair, or the constant empty heap,
+// which has nothing and sends every request to MallocGeneric. Another thread may store the empty
+// heap here (shim/contexts/borrow.h).
 __attribute__((tls_model("initial-exec"))) __thread mi_heap_t* _mi_heap_default =
     const_cast<mi_heap_t*>(&_mi_heap_empty);
 
-#endif  // TASKMEM_SHIM_CONTEXTS_MIMALLOC_EMBED_H_
+namespace taskmem {
+
+static_assert(kRetireCycles == MI_RETIRE_CYCLES);
+
+void StartMimalloc() {
+  _mi_process_is_initialized = true;
+  _mi_heap_main.cookie = 1;  // else it would be made to look used, with random numbers
+  _mi_os_init();
+}
+
+void InitTld(mi_tld_t* tld, mi_heap_t* backing) {
+  memcpy(static_cast<void*>(tld), &tld_empty, sizeof(*tld));
+  tld->heap_backing = backing;
+  tld->heaps = backing;
+  tld->segments.stats = &tld->stats;
+  tld->segments.os = &tld->os;
+  tld->os.stats = &tld->stats;
+}
+
+void InitUnownedSegments(mi_segments_tld_t* segments, mi_os_tld_t* os) {
+  *os = {0, &_mi_stats_main};
+  memcpy(static_cast<void*>(segments), &tld_empty.segments, sizeof(*segments));
+  segments->stats = &_mi_stats_main;
+  segments->os = os;
+}
+
+void CountThread() { mi_atomic_increment_relaxed(&thread_count); }
+void UncountThread() { mi_atomic_decrement_relaxed(&thread_count); }
+
+void QueuePage(mi_heap_t* heap, mi_page_queue_t* queue, mi_page_t* page) {
+  mi_page_queue_push(heap, queue, page);
+}
+
+void UnqueuePage(mi_page_queue_t* queue, mi_page_t* page) { mi_page_queue_remove(queue, page); }
+
+void MoveToFullQueue(mi_page_queue_t* queue, mi_page_t* page) {
+  mi_page_queue_enqueue_from(&mi_page_heap(page)->pages[MI_BIN_FULL], queue, page);
+}
+
+void SetPageFull(mi_page_queue_t* queue, mi_page_t* page) { mi_page_to_full(page, queue); }
+
+mi_page_queue_t* QueueOf(mi_page_t* page) { return mi_page_queue_of(page); }
+
+void UpdateDirectEntries(mi_heap_t* heap, const mi_page_queue_t* queue) {
+  mi_heap_queue_first_update(heap, queue);
+}
+
+void AbsorbPages(mi_heap_t* heap, mi_heap_t* from) { mi_heap_absorb(heap, from); }
+
+void CollectFreedByOthers(mi_page_t* page) { _mi_page_thread_free_collect(page); }
+
+void FreeBlockOfPage(mi_page_t* page, mi_block_t* block) { _mi_free_block(page, true, block); }
+
+const mi_slice_t* SlicesEnd(const mi_segment_t* segment) { return mi_segment_slices_end(segment); }
+
+void RemoveSpan(mi_slice_t* span, mi_segments_tld_t* tld) {
+  mi_segment_span_remove_from_queue(span, tld);
+}
+
+void FreeSpan(mi_segment_t* segment, size_t slice, size_t slices, mi_segments_tld_t* tld) {
+  mi_segment_span_free(segment, slice, slices, /*allow_decommit=*/false, tld);
+}
+
+void FreeAndJoin(mi_slice_t* slice, mi_segments_tld_t* tld) {
+  mi_segment_span_free_coalesce(slice, tld);
+}
+
+bool CommitSlices(mi_segment_t* segment, mi_slice_t* first, size_t slices, mi_stats_t* stats) {
+  return mi_segment_ensure_committed(segment, mi_slice_start(first), slices * MI_SEGMENT_SLICE_SIZE,
+                                     stats);
+}
+
+void DecommitFree(mi_segment_t* segment, bool force, mi_stats_t* stats) {
+  mi_segment_delayed_decommit(segment, force, stats);
+}
+
+void PurgeCachedSegments(bool force) {
+  mi_os_tld_t no_context = {0, &_mi_stats_main};
+  mi_segment_cache_purge(/*visit_all=*/true, force, &no_context);
+}
+
+void* TakeCachedSegment(bool large, mi_commit_mask_t* decommit_mask, size_t* memory_id,
+                        bool* is_pinned) {
+  mi_os_tld_t no_context = {0, &_mi_stats_main};
+  mi_commit_mask_t commit_mask;
+  bool is_zero = false;
+  *is_pinned = false;
+  *memory_id = 0;
+  return mi_segment_cache_pop_ex(/*all_suitable=*/true, MI_SEGMENT_SIZE, &commit_mask,
+                                 decommit_mask, &large, is_pinned, &is_zero, _mi_arena_id_none(),
+                                 memory_id, &no_context);
+}
+
+SegmentCachePlace PlaceOfSegmentCache() {
+  return {cache, MI_CACHE_MAX, sizeof(mi_cache_slot_t), offsetof(mi_cache_slot_t, p)};
+}
+
+}  // namespace taskmem
