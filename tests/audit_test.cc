@@ -134,7 +134,7 @@ TEST_F(AuditTest, SaysWhatAnEndedTaskLeftBehind) {
                                  [](const Json& site) { return site["task_name"] == "leaver"; });
   ASSERT_NE(site, audit["sites"].end());
   EXPECT_EQ((*site)["task_ended"], true);
-  EXPECT_EQ((*site)["task"], 1'000'000'000);
+  EXPECT_EQ((*site)["task_id"], 1'000'000'000);
   EXPECT_EQ((*site)["bytes"], 8 << 20);
   const auto task = std::find_if(audit["tasks"].begin(), audit["tasks"].end(),
                                  [](const Json& task) { return task["name"] == "leaver"; });

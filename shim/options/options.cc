@@ -3,6 +3,7 @@
 #include <regex.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -245,10 +246,20 @@ bool ParseWait(const char* value, Options* options) {
   return ParseDuration(value, &options->wait_ns);
 }
 
-// Absolute, because the processes of one run may stand in different folders.
+// A relative path is taken from where the process starts. The command makes paths absolute, as the
+// processes of one run may stand in different folders.
 template <size_t kBytes>
 bool ParsePath(const char* value, char (&path)[kBytes]) {
-  return *value == '/' && CopyText(value, path);
+  if (*value == '/') return CopyText(value, path);
+  char folder[kBytes];
+  if (*value == '\0' || getcwd(folder, sizeof(folder)) == nullptr) return false;
+  const size_t used = strlen(folder);
+  const size_t more = strlen(value);
+  if (used + 1 + more >= kBytes) return false;
+  memcpy(path, folder, used);
+  path[used] = '/';
+  memcpy(path + used + 1, value, more + 1);
+  return true;
 }
 
 bool ParsePlugin(const char* value, Options* options) { return CopyText(value, options->plugin); }
@@ -337,104 +348,117 @@ bool ParseStatsDir(const char* value, Options* options) {
   return ParsePath(value, options->stats_dir);
 }
 
+// Headings of `run --help`.
+constexpr char kTasks[] = "Tasks";
+constexpr char kQuotas[] = "Quotas and pools";
+constexpr char kAtTheLimit[] = "At the limit";
+constexpr char kSpill[] = "Spill and overflow";
+constexpr char kAudit[] = "Audit";
+constexpr char kOutput[] = "Output";
+constexpr char kProgram[] = "The program";
+
 }  // namespace
 
 const OptionInfo kOptions[] = {
-    {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
-     "a size above 0 such as 64M or 1.5GiB, or none"},
-    {"memory", "TASKMEM_MEMORY", "BYTES", "container",
-     "What all tasks of a process may hold together; by default what its container, or the "
-     "machine, has, less a reserve.",
-     ParseMemory, "a size above 0 such as 512M or 16GiB, container or none"},
-    {"storage-fraction", "TASKMEM_STORAGE_FRACTION", "FRACTION", "0.5",
-     "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
-     "a number of at least 0 and less than 1"},
-    {"share", "TASKMEM_SHARE", "RULE", "none",
-     "How tasks share --memory: none, first come first served; spark, each of N active tasks gets "
-     "1/N at most.",
-     ParseShare, "none or spark"},
     {"task-by", "TASKMEM_TASK_BY", "HOW", "process",
      "What makes a task: the whole process, each thread, each thread whose name matches "
      "thread-name=REGEX, or none but the program itself, by the API.",
      ParseTaskBy,
      "process, thread, none or thread-name=REGEX (a POSIX extended expression, of less than 256 "
-     "bytes and of modest repetitions)"},
+     "bytes and of modest repetitions)",
+     kTasks},
     {"task-per-rename", "TASKMEM_TASK_PER_RENAME", nullptr, "0",
      "A thread that takes another name begins another task, and ends the one it had by its name.",
-     ParseTaskPerRename, "1 or 0"},
+     ParseTaskPerRename, "1 or 0", kTasks},
     {"inherit", "TASKMEM_INHERIT", "WHEN", "until-end",
      "Whether a new thread works for the task of the thread that made it: until that task ends, "
      "always, or never.",
-     ParseInherit, "until-end, always or never"},
+     ParseInherit, "until-end, always or never", kTasks},
+    {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
+     "a size above 0 such as 64M or 1.5GiB, or none", kQuotas},
+    {"memory", "TASKMEM_MEMORY", "BYTES", "container",
+     "What all tasks of a process may hold together; by default what its container, or the "
+     "machine, has, less a reserve.",
+     ParseMemory, "a size above 0 such as 512M or 16GiB, container or none", kQuotas},
+    {"storage-fraction", "TASKMEM_STORAGE_FRACTION", "FRACTION", "0.5",
+     "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
+     "a number of at least 0 and less than 1", kQuotas},
+    {"share", "TASKMEM_SHARE", "RULE", "none",
+     "How tasks share --memory: none, first come first served; spark, each of N active tasks gets "
+     "1/N at most.",
+     ParseShare, "none or spark", kQuotas},
+    {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
+     "How often mappings that are charged by what of them is in memory are looked at.",
+     ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms", kQuotas},
     {"at-limit", "TASKMEM_AT_LIMIT", "ACTION", "refuse",
      "A request that does not fit the quota is refused (malloc returns NULL), overdraws, or kills "
      "the process with a report.",
-     ParseAtLimit, "refuse, overdraw or kill"},
+     ParseAtLimit, "refuse, overdraw or kill", kAtTheLimit},
     {"refuse-min", "TASKMEM_REFUSE_MIN", "BYTES", "256K",
      "Smaller requests are never refused: they overdraw.", ParseRefuseMin,
-     "a size such as 4096, 256K or 1MiB, or none"},
+     "a size such as 4096, 256K or 1MiB, or none", kAtTheLimit},
     {"refusal-budget", "TASKMEM_REFUSAL_BUDGET", "COUNT", "1000",
      "How often in a row a thread may be refused before --at-budget applies.", ParseRefusalBudget,
-     "a number"},
+     "a number", kAtTheLimit},
     {"at-budget", "TASKMEM_AT_BUDGET", "ACTION", "overdraw",
-     "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill"},
+     "What happens when the refusal budget is used up.", ParseAtBudget, "overdraw or kill",
+     kAtTheLimit},
     {"soft-limit", "TASKMEM_SOFT_LIMIT", "PERCENT", "none",
      "Above this part of its quota a task's spill hooks are asked on taskmem's own thread, so that "
      "allocations rarely wait for them.",
-     ParseSoftLimit, "a percentage from 1% to 99%, or none"},
+     ParseSoftLimit, "a percentage from 1% to 99%, or none", kAtTheLimit},
     {"spill-timeout", "TASKMEM_SPILL_TIMEOUT", "TIME", "1s",
      "How long an allocation waits at most for spill hooks of other threads.", ParseSpillTimeout,
-     "a time such as 1s, 250ms or 0"},
+     "a time such as 1s, 250ms or 0", kAtTheLimit},
     {"wait", "TASKMEM_WAIT", "TIME", "0",
      "How long an allocation waits at most for other tasks to give memory of --memory back, while "
      "its task has less than 1/2N.",
-     ParseWait, "a time such as 1s, 250ms or 0"},
+     ParseWait, "a time such as 1s, 250ms or 0", kAtTheLimit},
     {"plugin", "TASKMEM_PLUGIN", "LIBRARY", "",
      "A library to load into the program, which registers spill hooks for it.", ParsePlugin,
-     "the path of a shared library, of less than 256 bytes"},
+     "the path of a shared library, of less than 256 bytes", kAtTheLimit},
     {"spill-dir", "TASKMEM_SPILL_DIR", "PATH", "",
      "Where evicted blocks and the overflow file go; not in a file system that lies in memory.",
-     ParseSpillDir, "an absolute path of less than 256 bytes"},
+     ParseSpillDir, "a path of less than 256 bytes", kSpill},
     {"spill-fsync", "TASKMEM_SPILL_FSYNC", "SWITCH", "off",
-     "A block counts as written only when it is on the disk itself.", ParseSpillFsync, "on or off"},
+     "A block counts as written only when it is on the disk itself.", ParseSpillFsync, "on or off",
+     kSpill},
     {"spill-compress", "TASKMEM_SPILL_COMPRESS", "CODEC", "none",
-     "How evicted blocks are compressed.", ParseSpillCompress, "none or lz4"},
+     "How evicted blocks are compressed.", ParseSpillCompress, "none or lz4", kSpill},
     {"overflow", "TASKMEM_OVERFLOW", nullptr, "0",
      "What a task has beyond its quota goes to a file, by default in /var/tmp/taskmem-UID, instead "
      "of being refused. So it does wherever --spill-dir is given; TASKMEM_OVERFLOW=0 forbids it.",
-     ParseOverflow, "1 or 0"},
+     ParseOverflow, "1 or 0", kSpill},
     {"overflow-size", "TASKMEM_OVERFLOW_SIZE", "BYTES", "half",
      "How large the overflow file of a process may become, at least 32M; by default half of what "
      "is free.",
      ParseOverflowSize,
-     "a size such as 4G, of at least 32M, since memory goes there in pieces of that; half or none"},
+     "a size such as 4G, of at least 32M, since memory goes there in pieces of that; half or none",
+     kSpill},
     {"at-thrashing", "TASKMEM_AT_THRASHING", "ACTION", "continue",
      "What happens when memory goes out to the overflow file and comes back all the time: it goes "
      "on, nothing more goes there, or the process is killed with a report.",
-     ParseAtThrashing, "continue, refuse or kill"},
-    {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
-     "How often mappings that are charged by what of them is in memory are looked at.",
-     ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms"},
-    {"log", "TASKMEM_LOG", "FILE", "", "Appends what taskmem does to a file.", ParseLog,
-     "an absolute path of less than 256 bytes"},
-    {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
-     ParseLogLevel, "debug, info, warn or error"},
-    {"profile", "TASKMEM_PROFILE", "NAME", "auto",
-     "Settings for a known program; auto goes by the name of the program.", ParseProfile,
-     "auto, none, java, postgres, sqlite3 or node"},
-    {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
-     "Libraries that bind to glibc's own malloc and mmap are redirected too.", ParseRedirectLibc,
-     "on or off"},
+     ParseAtThrashing, "continue, refuse or kill", kSpill},
     {"sites", "TASKMEM_SITES", "SWITCH", "on",
      "Allocations are sampled, so that an audit can say which code holds memory.", ParseSites,
-     "on or off"},
+     "on or off", kAudit},
     {"sites-interval", "TASKMEM_SITES_INTERVAL", "BYTES", "512K",
      "One sample in so many allocated bytes; unless this is given, rarer where samples would cost "
      "more than some 2.5 % of the time.",
-     ParseSitesInterval, "a size above 0 such as 64K, up to 1 TiB"},
+     ParseSitesInterval, "a size above 0 such as 64K, up to 1 TiB", kAudit},
+    {"log", "TASKMEM_LOG", "FILE", "", "Appends what taskmem does to a file.", ParseLog,
+     "a path of less than 256 bytes", kOutput},
+    {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
+     ParseLogLevel, "debug, info, warn or error", kOutput},
     {"stats-dir", "TASKMEM_STATS_DIR", "PATH", "",
      "Where processes keep their books; empty: a folder of the user in /dev/shm.", ParseStatsDir,
-     "an absolute path of less than 256 bytes"},
+     "a path of less than 256 bytes", kOutput},
+    {"profile", "TASKMEM_PROFILE", "NAME", "auto",
+     "Settings for a known program; auto goes by the name of the program.", ParseProfile,
+     "auto, none, java, postgres, sqlite3 or node", kProgram},
+    {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
+     "Libraries that bind to glibc's own malloc and mmap are redirected too.", ParseRedirectLibc,
+     "on or off", kProgram},
 };
 const size_t kOptionCount = sizeof(kOptions) / sizeof(kOptions[0]);
 

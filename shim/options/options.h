@@ -66,9 +66,10 @@ struct OptionInfo {
   // Stores `value`; false where it is not one. `options` is unchanged then.
   bool (*parse)(const char* value, Options* options);
   const char* expected;  // completes "expected ..." in the complaint
+  const char* group;     // the heading of `run --help` it stands under
 };
 
-// The table, in the order in which help prints it.
+// The table, in the order in which help prints it. Options of a group follow each other.
 extern const OptionInfo kOptions[];
 extern const size_t kOptionCount;
 

@@ -4,8 +4,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 
 namespace taskmem {
@@ -214,7 +216,7 @@ TEST(Options, BadValuesChangeNothing) {
       {"spill-timeout", "99999999999999s"},
       {"wait", "forever"},
       {"plugin", long_text},
-      {"spill-dir", "relative"},
+      {"spill-dir", ""},
       {"spill-fsync", "1"},
       {"spill-compress", "zip"},
       {"overflow", "yes"},
@@ -222,11 +224,11 @@ TEST(Options, BadValuesChangeNothing) {
       {"overflow-size", "4M"},
       {"overflow-size", "33554431"},
       {"at-thrashing", "stop"},
-      {"log", "relative"},
+      {"log", "relative/" + long_text},
       {"log-level", "loud"},
       {"profile", "cobol"},
       {"redirect-libc", "1"},
-      {"stats-dir", "relative"},
+      {"stats-dir", ""},
       {"stats-dir", "/" + long_text},
   };
   const Options untouched{};
@@ -310,6 +312,24 @@ TEST(ParseDuration, KnowsItsUnits) {
     int64_t ns = -1;
     EXPECT_FALSE(ParseDuration(text, &ns)) << text;
     EXPECT_EQ(ns, -1);
+  }
+}
+
+TEST(Options, RelativePathsAreTakenFromTheCurrentFolder) {
+  const std::string folder = std::filesystem::current_path();
+  Options options{};
+  ASSERT_TRUE(Find("log").parse("a/b.log", &options));
+  EXPECT_EQ(options.log_file, folder + "/a/b.log");
+  ASSERT_TRUE(Find("spill-dir").parse(".", &options));
+  EXPECT_EQ(options.spill_dir, folder + "/.");
+}
+
+// Help prints each heading once.
+TEST(Options, OfAGroupFollowEachOther) {
+  std::set<std::string> seen;
+  for (size_t i = 0; i < kOptionCount; ++i) {
+    const bool begins = i == 0 || strcmp(kOptions[i].group, kOptions[i - 1].group) != 0;
+    EXPECT_EQ(seen.insert(kOptions[i].group).second, begins) << kOptions[i].name;
   }
 }
 

@@ -10,6 +10,7 @@
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/base/small_space.h"
+#include "shim/base/version.h"
 #include "shim/books/pools.h"
 #include "shim/books/stats_segment.h"
 #include "shim/glibc/libc.h"
@@ -20,6 +21,7 @@
 #include "shim/options/log.h"
 #include "shim/options/options.h"
 #include "shim/options/spill_files.h"
+#include "shim/options/variables.h"
 #include "shim/overflow/overflow.h"
 #include "shim/own_threads/own_thread.h"
 #include "shim/process/exit_audit.h"
@@ -45,6 +47,26 @@ void SaySpaceIsSmall() {
           static_cast<unsigned long long>(kLeastAddressSpace >> 20));
 }
 
+void SayUnknownVariables() {
+  const bool has_some = ForEachUnknownVariable([](const char* name, const char* nearest) {
+    if (nearest != nullptr) {
+      Message("%s is not a variable of taskmem: is %s meant?", name, nearest);
+    } else {
+      Message("%s is not a variable of taskmem", name);
+    }
+  });
+  if (has_some) setenv(kSaidUnknownVariable, "1", 0);
+}
+
+// What is in force stands in the first line of the log.
+void LogStart() {
+  if (!Log()->Wants(LogLevel::kInfo)) return;
+  char text[1024];
+  DescribeSetOptions(text, sizeof(text));
+  LogLine(Log(), LogLevel::kInfo, "taskmem %s:%s", kVersion,
+          text[0] != '\0' ? text : " no options");
+}
+
 __attribute__((constructor(101))) void Start() {
   EnterHeap(nullptr);
   if (g_libc_heap != nullptr) {
@@ -60,6 +82,7 @@ __attribute__((constructor(101))) void Start() {
     Message("%s", error);
     os::Call(SYS_exit_group, kBadOptionStatus);
   }
+  SayUnknownVariables();
   ApplyProfile(&options);
   g_limit_policy.at_limit = options.at_limit;
   g_limit_policy.at_budget = options.at_budget;
@@ -67,6 +90,7 @@ __attribute__((constructor(101))) void Start() {
   g_limit_policy.refusal_budget = options.refusal_budget;
   g_reclaim_wait_ns = options.wait_ns;
   OpenLog(options);
+  LogStart();
   OpenSpillFiles(options);
   OpenOwnThreads();
   OpenSpillHooks(options);

@@ -184,7 +184,7 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
   }
   json["tasks"] = Json::array();
   for (const TaskAudit& task : audit.tasks) {
-    json["tasks"].push_back({{"id", task.id ? Json(*task.id) : Json()},
+    json["tasks"].push_back({{"task_id", task.id ? Json(*task.id) : Json()},
                              {"name", task.name},
                              {"ended", task.has_ended},
                              {"charged_bytes", task.charged_bytes},
@@ -202,7 +202,7 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
     entry["bytes"] = site.bytes;
     entry["error_bytes"] = site.error_bytes;
     entry["samples"] = site.samples;
-    entry["task"] = site.task != nullptr && site.task->id ? Json(*site.task->id) : Json();
+    entry["task_id"] = site.task != nullptr && site.task->id ? Json(*site.task->id) : Json();
     entry["task_name"] = site.task != nullptr ? site.task->name : "untracked";
     entry["task_ended"] = site.task != nullptr && site.task->has_ended;
     entry["frames"] = std::move(frames);

@@ -91,13 +91,13 @@ TEST(AuditReport, JsonAddsUp) {
   EXPECT_EQ(json["unknown_bytes"], 30 << 20);
   EXPECT_EQ(json["unknown"][0]["start"], "0x7f0000000000");
   EXPECT_EQ(json["unknown"][0]["permissions"], "rw-p");
-  EXPECT_EQ(json["tasks"][0]["id"], 42);
+  EXPECT_EQ(json["tasks"][0]["task_id"], 42);
   EXPECT_EQ(json["tasks"][0]["resident_bytes"], 60 << 20);
   EXPECT_EQ(json["tasks"][0]["ended"], true);
   EXPECT_EQ(json["sites"][0]["bytes"], 50 << 20);
   EXPECT_EQ(json["sites"][0]["frames"][0]["function"], "a::Take(int)");
   EXPECT_EQ(json["sites"][0]["frames"][0]["line"], 12);
-  EXPECT_EQ(json["sites"][1]["task"], nullptr);
+  EXPECT_EQ(json["sites"][1]["task_id"], nullptr);
   EXPECT_EQ(json["sites"][1]["task_name"], "untracked");
 }
 

@@ -7,6 +7,7 @@
 #include "shim/options/options.h"
 #include "tools/audit/audit.h"
 #include "tools/audit_report/audit_report.h"
+#include "tools/base/json_document.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
 #include "tools/sites/named_sites.h"
@@ -50,8 +51,9 @@ int AuditCommand(const AuditRequest& request) {
   if (request.by_module) sites = SitesByModule(sites);
   std::string text;
   if (request.as_json) {
-    text = AuditJson(*audit, sites).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
-    text += '\n';
+    auto json = JsonDocument("audit");
+    json.update(AuditJson(*audit, sites));
+    text = JsonText(json);
   } else {
     if (sites.size() > request.sites) sites.resize(request.sites);
     text = FormatAudit(*audit, sites);

@@ -11,12 +11,18 @@
 #include "shim/base/version.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
+#include "tools/base/units.h"
 
 namespace taskmem {
 namespace {
 
+// Lines of help fit 80 columns.
 constexpr size_t kOptionColumns = 26;
-constexpr size_t kSentenceColumns = 60;
+constexpr size_t kSentenceColumns = 80 - kOptionColumns;
+constexpr size_t kWordColumns = 40;
+
+// Where the options that are the command's alone stand.
+constexpr char kOutputGroup[] = "Output";
 
 constexpr char kExamples[] =
     "Examples:\n"
@@ -25,7 +31,11 @@ constexpr char kExamples[] =
     "  taskmem run --quiet --stats stats.json -- make\n"
     "  taskmem stats 4711\n"
     "  taskmem audit 4711\n\n"
-    "`taskmem run --help` lists the options of run.";
+    "`taskmem help run` lists the options of run.";
+
+constexpr char kRunFooter[] =
+    "Try --task-by thread for a row of each thread, and --audit - for who holds each\n"
+    "resident byte.";
 
 // CLI11's help, with usage lines of our own.
 class HelpFormatter : public CLI::Formatter {
@@ -52,6 +62,7 @@ class HelpFormatter : public CLI::Formatter {
 void SetHelp(CLI::App* app, const char* usage) {
   app->formatter(std::make_shared<HelpFormatter>(usage));
   app->set_help_flag("--help,-h", "Prints this help.");
+  app->footer("");  // not that of the command above it
 }
 
 std::string Wrap(const std::string& text, size_t columns) {
@@ -89,9 +100,11 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
     if (option.value_name == nullptr) {
       // "--overflow" is "--overflow=1"; what else stands there is the table's to judge.
       const std::string sentence = Describe(option);
-      run->add_flag(flag + "{1}", sentence)->each([request, &option](const std::string& value) {
-        request->options[option.name] = value;
-      });
+      run->add_flag(flag + "{1}", sentence)
+          ->each([request, &option](const std::string& value) {
+            request->options[option.name] = value;
+          })
+          ->group(option.group);
       continue;
     }
     run->add_option_function<std::string>(
@@ -99,6 +112,7 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
            [request, &option](const std::string& value) { request->options[option.name] = value; },
            Describe(option))
         ->type_name(option.value_name)
+        ->group(option.group)
         ->take_last();
   }
 }
@@ -108,6 +122,20 @@ bool TakesValue(std::string_view flag) {
   return std::any_of(kOptions, kOptions + kOptionCount, [&](const OptionInfo& option) {
     return flag.substr(2) == option.name && option.value_name != nullptr;
   });
+}
+
+// A word that is no command is said before what follows it.
+void RefuseUnknownCommand(const CLI::App& app, std::string_view word) {
+  if (word.empty() || word.front() == '-') return;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == word) return;
+  }
+  Fatal(kExitUsage, "no command {}: try taskmem --help", Printable(word, kWordColumns));
+}
+
+[[noreturn]] void PrintHelp(CLI::App* app) {
+  PrintOrFail(app->help());
+  exit(EXIT_SUCCESS);
 }
 
 // CLI11 takes "--flag=" and "--flag={}" for "--flag", and a value that is missing there from the
@@ -139,17 +167,27 @@ Request ParseCommandLine(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "Runs a program and reports what its tasks held.");
   SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
   run->prefix_command();
+  run->footer(kRunFooter);
   AddTableOptions(run, &run_request);
-  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")->disable_flag_override();
-  run->add_option("--stats", run_request.json_file, "Writes the table at exit as JSON.")
-      ->type_name("FILE");
+  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")
+      ->disable_flag_override()
+      ->group(kOutputGroup);
+  run->add_option(
+         "--stats", run_request.json_file,
+         Wrap("Writes the table at exit as JSON; - prints it on standard error.", kSentenceColumns))
+      ->type_name("FILE")
+      ->group(kOutputGroup);
   run->add_option("--audit", run_request.audit_file,
-                  "Writes who held each resident byte, at the end and at the peak, as JSON; - "
-                  "prints tables.")
-      ->type_name("FILE");
+                  Wrap("Writes who held each resident byte, at the end and at the peak, as JSON; "
+                       "- prints tables.",
+                       kSentenceColumns))
+      ->type_name("FILE")
+      ->group(kOutputGroup);
 
+  PsRequest ps_request;
   CLI::App* ps = app.add_subcommand("ps", "Lists the processes that run under taskmem.");
-  SetHelp(ps, "taskmem ps");
+  SetHelp(ps, "taskmem ps [--json]");
+  ps->add_flag("--json", ps_request.as_json, "Prints JSON.")->disable_flag_override();
 
   StatsRequest stats_request;
   CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a running process.");
@@ -178,6 +216,13 @@ Request ParseCommandLine(int argc, char** argv) {
   audit->add_option("--pprof", audit_request.pprof_file, "Writes a profile for pprof.")
       ->type_name("FILE");
 
+  std::string help_topic;
+  CLI::App* help = app.add_subcommand("help", "Prints the help of a command.");
+  SetHelp(help, "taskmem help [COMMAND]");
+  help->add_option("COMMAND", help_topic, "The command.")->type_name("");
+
+  if (argc > 1) RefuseUnknownCommand(app, argv[1]);
+  if (argc > 2 && std::string_view(argv[1]) == "help") RefuseUnknownCommand(app, argv[2]);
   if (argc > 1 && std::string_view(argv[1]) == "run") RefuseEmptyValues(argv + 2, mark);
   try {
     app.parse(static_cast<int>(mark - argv), argv);
@@ -190,7 +235,8 @@ Request ParseCommandLine(int argc, char** argv) {
     Fatal(kExitUsage, "{}", error.what());
   }
 
-  if (ps->parsed()) return PsRequest{};
+  if (help->parsed()) PrintHelp(help_topic.empty() ? &app : app.get_subcommand(help_topic));
+  if (ps->parsed()) return ps_request;
   if (stats->parsed()) return stats_request;
   if (audit->parsed()) return audit_request;
   if (!run->parsed()) Fatal(kExitUsage, "no command given: try taskmem --help");

@@ -11,7 +11,9 @@
 
 namespace taskmem {
 
-struct PsRequest {};
+struct PsRequest {
+  bool as_json = false;
+};
 
 struct StatsRequest {
   pid_t pid = 0;

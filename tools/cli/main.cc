@@ -1,5 +1,7 @@
 // The command `taskmem`.
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string>
 #include <variant>
@@ -7,6 +9,7 @@
 
 #include "shim/options/options.h"
 #include "tools/base/message.h"
+#include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/command_line.h"
 #include "tools/cli/run_command.h"
@@ -36,21 +39,25 @@ int Execute(const RunRequest& request) { RunCommand(request); }
 
 int Execute(const AuditRequest& request) { return AuditCommand(request); }
 
-int Execute(const PsRequest&) {
-  PrintOrFail(FormatProcessList(LiveProcesses()));
+int Execute(const PsRequest& request) {
+  const std::vector<ProcessStats> processes = LiveProcesses();
+  PrintOrFail(request.as_json ? FormatProcessListJson(processes)
+                              : FormatProcessList(processes, TerminalColumns(STDOUT_FILENO)));
   return EXIT_SUCCESS;
 }
 
 int Execute(const StatsRequest& request) {
   for (const ProcessStats& process : LiveProcesses()) {
     if (process.pid != request.pid) continue;
-    PrintOrFail(request.as_json ? FormatJson(process, {})
-                                : FormatTables({process}, PoolLines::kAll));
+    PrintOrFail(request.as_json
+                    ? FormatJson(process, {})
+                    : FormatTables({process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
     return EXIT_SUCCESS;
   }
   if (const auto process = ReadStatsElsewhere(request.pid)) {
-    PrintOrFail(request.as_json ? FormatJson(*process, {})
-                                : FormatTables({*process}, PoolLines::kAll));
+    PrintOrFail(request.as_json
+                    ? FormatJson(*process, {})
+                    : FormatTables({*process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

@@ -17,13 +17,17 @@
 #include "accounting/audit/exit_audit_protocol.h"
 #include "shim/base/user_directory.h"
 #include "shim/options/options.h"
+#include "shim/options/variables.h"
 #include "spill/files/file_ops.h"
 #include "spill/files/left_overs.h"
+#include "spill/files/spill_dir.h"
 #include "tools/audit/audit_watcher.h"
 #include "tools/audit_report/audit_report.h"
 #include "tools/base/child_process.h"
+#include "tools/base/json_document.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
+#include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/interposable.h"
 #include "tools/cli/run_listener.h"
@@ -37,22 +41,33 @@ namespace {
 constexpr int kExitNotExecutable = 126;
 constexpr int kExitNotFound = 127;
 
+// The program, and those that it starts, may stand in other folders.
+std::string AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+// What is given there is a path.
+bool TakesPath(const OptionInfo& option) {
+  constexpr std::string_view kNames[] = {"spill-dir", "log", "stats-dir", "plugin"};
+  return std::find(std::begin(kNames), std::end(kNames), option.name) != std::end(kNames);
+}
+
 // The flags, or else the inherited variables; gives both to the environment.
 Options ParseOptions(const std::map<std::string, std::string>& flags) {
   for (size_t i = 0; i < kOptionCount; ++i) {
     const OptionInfo& option = kOptions[i];
     const auto flag = flags.find(option.name);
-    if (flag == flags.end()) continue;
+    const char* const inherited = getenv(option.variable);
+    if (flag == flags.end() && (inherited == nullptr || *inherited == '\0')) continue;
+    std::string value = flag != flags.end() ? flag->second : inherited;
+    if (TakesPath(option) && !value.empty()) value = AbsolutePath(value);
     Options ignored;
-    if (!option.parse(flag->second.c_str(), &ignored)) {
-      Fatal(kExitUsage, "bad value '{}' for --{}: expected {}", flag->second, option.name,
-            option.expected);
-    }
-    std::string value = flag->second;
-    // The program may be in another directory by the time it starts others.
-    if (std::error_code error; std::string_view(option.name) == "plugin") {
-      const auto path = std::filesystem::canonical(value, error);
-      if (!error) value = path.string();
+    if (!option.parse(value.c_str(), &ignored)) {
+      Fatal(kExitUsage, "bad value '{}' for {}{}: expected {}",
+            flag != flags.end() ? flag->second : inherited, flag != flags.end() ? "--" : "",
+            flag != flags.end() ? option.name : option.variable, option.expected);
     }
     setenv(option.variable, value.c_str(), 1);
   }
@@ -62,6 +77,36 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
     Fatal(kExitUsage, "{}", error);
   }
   return options;
+}
+
+// The processes of the run are silent about them then.
+void SayUnknownVariables() {
+  const bool has_some = ForEachUnknownVariable([](const char* name, const char* nearest) {
+    Say("{} is not a variable of taskmem{}", name,
+        nearest != nullptr ? fmt::format(": is {} meant?", nearest) : "");
+  });
+  if (has_some) setenv(kSaidUnknownVariable, "1", 0);
+}
+
+// Files that cannot be used stop the command before it starts the program.
+void CheckFiles(const Options& options) {
+  if (options.log_file[0] != '\0') {
+    if (const int error = CheckOutputFile(options.log_file)) {
+      Fatal(kExitUsage, "cannot use {} for --log: {}", options.log_file, strerror(error));
+    }
+  }
+  if (options.plugin[0] != '\0' && access(options.plugin, R_OK) != 0) {
+    Fatal(kExitUsage, "cannot use {} for --plugin: {}", options.plugin, strerror(errno));
+  }
+  if (options.spill_dir[0] != '\0') {
+    SpillDir dir;
+    if (const DiskError error = dir.Open(options.spill_dir, nullptr)) {
+      char why[256];
+      Describe(error, why, sizeof(why));
+      Fatal(kExitUsage, "cannot use {} for --spill-dir: {}", options.spill_dir, why);
+    }
+    dir.Remove();
+  }
 }
 
 // Empty: the program runs without books that can be read.
@@ -186,17 +231,22 @@ bool DividesMemory(const Options& options) {
 
 void Report(const RunRequest& request, const Options& options, const Collected& collected) {
   if (!request.quiet) {
+    // The program itself, then whoever held most.
     std::vector<ProcessStats> processes = collected.children;
-    if (collected.has_program) processes.push_back(collected.program);
     std::stable_sort(processes.begin(), processes.end(),
                      [](const ProcessStats& a, const ProcessStats& b) {
                        return a.peak_charged_bytes > b.peak_charged_bytes;
                      });
+    if (collected.has_program) processes.insert(processes.begin(), collected.program);
     const PoolLines pool_lines = DividesMemory(options) ? PoolLines::kAll : PoolLines::kWhereShort;
-    WriteText(STDERR_FILENO, FormatTables(processes, pool_lines));
+    WriteText(STDERR_FILENO, FormatTables(processes, pool_lines, TerminalColumns(STDERR_FILENO)));
   }
   if (request.json_file.empty()) return;
   const std::string json = FormatJson(collected.program, collected.children);
+  if (request.json_file == "-") {
+    WriteText(STDERR_FILENO, json);
+    return;
+  }
   if (const int error = WriteOutputFile(request.json_file, json)) {
     Say("cannot write {}: {}", request.json_file, strerror(error));
   }
@@ -215,7 +265,7 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
     peak = at_exit;
   }
   const Moment moments[] = {{"peak", "at its peak", peak}, {"at_exit", "at its end", at_exit}};
-  nlohmann::ordered_json json;
+  nlohmann::ordered_json json = JsonDocument("run-audit");
   for (const Moment& moment : moments) {
     if (moment.audit == nullptr) {
       json[moment.key] = nullptr;
@@ -233,8 +283,7 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
         watcher.error().empty() ? "the program ended before it could be audited" : watcher.error());
   }
   if (file == "-") return;
-  const std::string text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (const int error = WriteOutputFile(file, text + "\n")) {
+  if (const int error = WriteOutputFile(file, JsonText(json))) {
     Say("cannot write {}: {}", file, strerror(error));
   }
 }
@@ -249,7 +298,9 @@ void CheckOutput(const std::string& path) {
 Preparation Prepare(const RunRequest& request) {
   Preparation run;
   run.options = ParseOptions(request.options);
-  if (!request.json_file.empty()) CheckOutput(request.json_file);
+  SayUnknownVariables();
+  CheckFiles(run.options);
+  if (!request.json_file.empty() && request.json_file != "-") CheckOutput(request.json_file);
   if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
   run.program = FindProgramOrFail(request.program.front());
   const std::string library = FindLibrary();

@@ -9,43 +9,24 @@
 
 #include "shim/taskmem.h"
 #include "tools/base/task_id.h"
+#include "tools/base/text_table.h"
 #include "tools/base/units.h"
 
 namespace taskmem {
 namespace {
 
-constexpr size_t kMaxTables = 4;
+// Of children: each that held at least so much, and at least so large a part of what the largest
+// held, or that was refused something.
+constexpr size_t kMaxChildTables = 3;
+constexpr uint64_t kLeastTableBytes = uint64_t{1} << 20;
+constexpr uint64_t kLeastTablePart = 8;
 constexpr size_t kMaxTasks = 20;
-constexpr size_t kNameColumns = 20;
+constexpr size_t kNameColumns = 40;
 
 using Row = std::vector<std::string>;
 
-enum class Align { kLeft, kRight };
-
-// Pads every column to its widest cell.
-std::string FormatRows(const std::vector<Row>& rows, const std::vector<Align>& aligns) {
-  std::vector<size_t> widths(aligns.size());
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], fmt::formatted_size("{:1}", row[i]));
-    }
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += "  ";
-      line += aligns[i] == Align::kLeft ? fmt::format("{:<{}}", row[i], widths[i])
-                                        : fmt::format("{:>{}}", row[i], widths[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
-}
-
 std::string Program(const ProcessStats& process) {
-  return Printable(std::filesystem::path(process.program).filename().string(), kNameColumns);
+  return Shortened(std::filesystem::path(process.program).filename().string(), kNameColumns);
 }
 
 std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
@@ -55,7 +36,7 @@ std::string TaskId(const std::optional<uint64_t>& id) { return id ? TaskIdText(*
 
 Row TaskRow(const TaskStats& task) {
   return {TaskId(task.id),
-          Printable(task.name, kNameColumns),
+          Printable(task.name),
           HumanBytes(task.peak_charged_bytes),
           HumanBytes(task.charged_bytes),
           BytesOrDash(task.retained_bytes),
@@ -101,13 +82,22 @@ std::string PoolLine(const PoolUsage& pools) {
     const uint64_t memory = *pools.memory_bytes + pools.untouched_bytes;
     line += fmt::format(", free {}", HumanBytes(memory - std::min(taken, memory)));
   }
-  return line + fmt::format("; {} active task{}\n", pools.active_tasks,
-                            pools.active_tasks == 1 ? "" : "s");
+  return line +
+         fmt::format("; {} active task{}", pools.active_tasks, pools.active_tasks == 1 ? "" : "s");
 }
 
-std::string FormatTable(const ProcessStats& process, PoolLines pool_lines) {
-  std::vector<Row> rows = {{"task", "name", "peak", process.is_alive ? "now" : "at exit",
-                            "retained", "quota", "refused", "overdrawn"}};
+std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_t width) {
+  using enum Align;
+  const std::vector<Column> columns = {
+      {"task"},
+      {"name", kLeft, /*may_be_dropped=*/false, /*may_be_shortened=*/true},
+      {"peak"},
+      {process.is_alive ? "now" : "at exit"},
+      {"retained", kRight, true},
+      {"quota", kRight, true},
+      {"refused", kRight, true},
+      {"overdrawn", kRight, true}};
+  std::vector<Row> rows;
   const std::vector<TaskStats>& tasks = process.tasks;
   // One task more takes no more room than the line that counts it.
   const size_t shown = tasks.size() <= kMaxTasks + 1 ? tasks.size() : kMaxTasks;
@@ -129,45 +119,82 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines) {
   for (const TaskStats& task : tasks) total.retained_bytes += task.retained_bytes;
   rows.push_back(TaskRow(total));
 
-  using enum Align;
   std::string text =
-      fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}\n", Program(process),
-                  process.pid, BytesOrDash(process.resident_bytes),
-                  BytesOrDash(process.peak_resident_bytes)) +
-      FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
-  text += FormatReclaim(tasks);
+      Wrapped(fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}", Program(process),
+                          process.pid, BytesOrDash(process.resident_bytes),
+                          BytesOrDash(process.peak_resident_bytes)),
+              width, 4);
+  text += FormatTable(columns, rows, width);
+  text += FormatReclaim(tasks, width);
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
-  if (pool_lines == PoolLines::kAll || is_short) text += PoolLine(process.pools);
+  if (pool_lines == PoolLines::kAll || is_short) text += Wrapped(PoolLine(process.pools), width, 4);
   return text;
+}
+
+// Whether a child is worth a table.
+bool HeldMuch(const ProcessStats& child, uint64_t largest_bytes) {
+  if (child.refusals != 0 || child.pools.overdrawn_bytes != 0) return true;
+  return child.peak_charged_bytes >= kLeastTableBytes &&
+         child.peak_charged_bytes >= largest_bytes / kLeastTablePart;
+}
+
+std::string FormatRest(const std::vector<const ProcessStats*>& rest, size_t width) {
+  uint64_t charged_bytes = 0;
+  const ProcessStats* largest = rest.front();
+  for (const ProcessStats* process : rest) {
+    charged_bytes += process->charged_bytes;
+    if (process->peak_charged_bytes > largest->peak_charged_bytes) largest = process;
+  }
+  return Wrapped(
+      fmt::format("taskmem: … {} more process{}, {} in all; the largest, {} (pid {}), peak {}",
+                  rest.size(), rest.size() == 1 ? "" : "es", HumanBytes(charged_bytes),
+                  Program(*largest), largest->pid, HumanBytes(largest->peak_charged_bytes)),
+      width, 4);
 }
 
 }  // namespace
 
-std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines pool_lines) {
-  const size_t shown = processes.size() <= kMaxTables + 1 ? processes.size() : kMaxTables;
-  std::string text;
-  for (size_t i = 0; i < shown; ++i) text += FormatTable(processes[i], pool_lines);
-  if (shown < processes.size()) {
-    uint64_t charged_bytes = 0;
-    for (size_t i = shown; i < processes.size(); ++i) charged_bytes += processes[i].charged_bytes;
-    text += fmt::format("taskmem: … {} more processes, {} in all\n", processes.size() - shown,
-                        HumanBytes(charged_bytes));
+std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines pool_lines,
+                         size_t columns) {
+  uint64_t largest_bytes = 0;
+  for (const ProcessStats& process : processes) {
+    largest_bytes = std::max(largest_bytes, process.peak_charged_bytes);
   }
+  std::string text;
+  size_t tables = 0;
+  std::vector<const ProcessStats*> rest;
+  for (const ProcessStats& process : processes) {
+    const bool is_first = &process == &processes.front();
+    if (is_first || (tables < kMaxChildTables + 1 && HeldMuch(process, largest_bytes))) {
+      text += FormatTable(process, pool_lines, columns);
+      ++tables;
+    } else {
+      rest.push_back(&process);
+    }
+  }
+  if (!rest.empty()) text += FormatRest(rest, columns);
   return text;
 }
 
-std::string FormatProcessList(const std::vector<ProcessStats>& processes) {
-  std::vector<Row> rows = {{"pid", "program", "charged", "peak", "resident", "tasks", "untracked"}};
+size_t CountTasks(const ProcessStats& process) {
+  return static_cast<size_t>(
+      std::count_if(process.tasks.begin(), process.tasks.end(),
+                    [](const TaskStats& task) { return task.id.has_value(); }));
+}
+
+std::string FormatProcessList(const std::vector<ProcessStats>& processes, size_t columns) {
+  using enum Align;
+  const std::vector<Column> heads = {
+      {"pid"},      {"program", kLeft, false, true}, {"charged"}, {"peak"}, {"resident"}, {"tasks"},
+      {"untracked"}};
+  std::vector<Row> rows;
   for (const ProcessStats& process : processes) {
-    const auto tasks = std::count_if(process.tasks.begin(), process.tasks.end(),
-                                     [](const TaskStats& task) { return task.id.has_value(); });
     rows.push_back({fmt::to_string(process.pid), Program(process),
                     HumanBytes(process.charged_bytes), HumanBytes(process.peak_charged_bytes),
-                    HumanBytes(process.resident_bytes), fmt::to_string(tasks),
+                    HumanBytes(process.resident_bytes), fmt::to_string(CountTasks(process)),
                     HumanBytes(process.untracked_bytes)});
   }
-  using enum Align;
-  return FormatRows(rows, {kRight, kLeft, kRight, kRight, kRight, kRight, kRight});
+  return FormatTable(heads, rows, columns);
 }
 
 }  // namespace taskmem

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "tools/base/json_document.h"
 #include "tools/stats/report.h"
 
 namespace taskmem {
@@ -64,18 +65,21 @@ Json PoolsJson(const PoolUsage& pools) {
           {"active_tasks", pools.active_tasks}};
 }
 
-Json ProcessJson(const ProcessStats& process) {
+Json SumsJson(const ProcessStats& process) {
+  return {{"pid", process.pid},
+          {"program", process.program},
+          {"charged_bytes", process.charged_bytes},
+          {"peak_charged_bytes", process.peak_charged_bytes},
+          {"untracked_bytes", process.untracked_bytes},
+          {"resident_bytes", process.resident_bytes},
+          {"peak_resident_bytes", process.peak_resident_bytes},
+          {"refusals", process.refusals}};
+}
+
+Json ProcessJson(const ProcessStats& process, Json result = {}) {
   Json tasks = Json::array();
   for (const TaskStats& task : process.tasks) tasks.push_back(TaskJson(task));
-  Json result;
-  result["process"] = {{"pid", process.pid},
-                       {"program", process.program},
-                       {"charged_bytes", process.charged_bytes},
-                       {"peak_charged_bytes", process.peak_charged_bytes},
-                       {"untracked_bytes", process.untracked_bytes},
-                       {"resident_bytes", process.resident_bytes},
-                       {"peak_resident_bytes", process.peak_resident_bytes},
-                       {"refusals", process.refusals}};
+  result["process"] = SumsJson(process);
   result["pools"] = PoolsJson(process.pools);
   result["tasks"] = std::move(tasks);
   result["children"] = Json::array();
@@ -85,10 +89,20 @@ Json ProcessJson(const ProcessStats& process) {
 }  // namespace
 
 std::string FormatJson(const ProcessStats& process, const std::vector<ProcessStats>& children) {
-  Json result = ProcessJson(process);
+  Json result = ProcessJson(process, JsonDocument("stats"));
   for (const ProcessStats& child : children) result["children"].push_back(ProcessJson(child));
-  // Names are whatever bytes the program chose: what is beyond ASCII is escaped.
-  return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+  return JsonText(result);
+}
+
+std::string FormatProcessListJson(const std::vector<ProcessStats>& processes) {
+  Json result = JsonDocument("ps");
+  result["processes"] = Json::array();
+  for (const ProcessStats& process : processes) {
+    Json entry = SumsJson(process);
+    entry["tasks"] = CountTasks(process);
+    result["processes"].push_back(std::move(entry));
+  }
+  return JsonText(result);
 }
 
 }  // namespace taskmem

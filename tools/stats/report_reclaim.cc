@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "tools/base/text_table.h"
 #include "tools/base/units.h"
 #include "tools/stats/report.h"
 
@@ -7,7 +8,7 @@ namespace taskmem {
 namespace {
 
 constexpr size_t kMaxLines = 20;
-constexpr size_t kNameColumns = 20;
+constexpr size_t kNameColumns = 24;
 
 std::string Milliseconds(uint64_t ns) {
   return fmt::format("{:.1f} ms", static_cast<double>(ns) / 1e6);
@@ -19,13 +20,15 @@ std::string Times(uint64_t count) { return count == 1 ? "once" : fmt::format("{}
 std::string Describe(const ReclaimStats& reclaim) {
   std::vector<std::string> parts;
   if (reclaim.spill_calls != 0) {
-    parts.push_back(fmt::format("spilled {} of {} asked, {}", HumanBytes(reclaim.spill_freed_bytes),
+    parts.push_back(fmt::format("hooks freed {} of {} they were asked for, {}",
+                                HumanBytes(reclaim.spill_freed_bytes),
                                 HumanBytes(reclaim.spill_asked_bytes), Times(reclaim.spill_calls)));
   }
   if (reclaim.soft_spill_calls != 0) {
-    parts.push_back(fmt::format(
-        "spilled {} of {} asked at the soft limit, {}", HumanBytes(reclaim.soft_spill_freed_bytes),
-        HumanBytes(reclaim.soft_spill_asked_bytes), Times(reclaim.soft_spill_calls)));
+    parts.push_back(fmt::format("at the soft limit hooks freed {} of {} they were asked for, {}",
+                                HumanBytes(reclaim.soft_spill_freed_bytes),
+                                HumanBytes(reclaim.soft_spill_asked_bytes),
+                                Times(reclaim.soft_spill_calls)));
   }
   if (reclaim.evicted_blocks != 0) {
     parts.push_back(fmt::format("evicted {} in {} block{}", HumanBytes(reclaim.evicted_bytes),
@@ -57,7 +60,7 @@ std::string Describe(const ReclaimStats& reclaim) {
 
 }  // namespace
 
-std::string FormatReclaim(const std::vector<TaskStats>& tasks) {
+std::string FormatReclaim(const std::vector<TaskStats>& tasks, size_t columns) {
   std::string text;
   size_t lines = 0;
   size_t more = 0;
@@ -69,7 +72,7 @@ std::string FormatReclaim(const std::vector<TaskStats>& tasks) {
       continue;
     }
     ++lines;
-    text += fmt::format("  {}: {}\n", Printable(task.name, kNameColumns), what);
+    text += Wrapped(fmt::format("  {}: {}", Shortened(task.name, kNameColumns), what), columns, 4);
   }
   if (more != 0) text += fmt::format("  … {} more tasks had room made for them\n", more);
   return text;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -14,6 +15,7 @@ namespace {
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 TaskStats Task(uint64_t id, const char* name, uint64_t charged) {
   TaskStats task;
@@ -42,12 +44,12 @@ TEST(FormatTables, IsAligned) {
   task.quota_bytes = 64 << 20;
   task.peak_overdraft_bytes = 1 << 20;
   process.tasks.push_back(task);
-  EXPECT_EQ(FormatTables({process}, PoolLines::kWhereShort),
+  EXPECT_EQ(FormatTables({process}, PoolLines::kWhereShort, 80),
             "taskmem: prog, pid 4711, resident 5.0 MiB, peak resident 6.0 MiB\n"
-            "  task  name          peak  at exit  retained     quota  refused  overdrawn\n"
-            "     1  query      4.0 MiB  2.0 MiB         -  64.0 MiB        -    1.0 MiB\n"
-            "     -  untracked      0 B  1.0 MiB         -         -        -          -\n"
-            "     -  total      9.0 MiB  3.0 MiB         -         -        -          -\n");
+            "  task  name          peak  at exit     quota  overdrawn\n"
+            "     1  query      4.0 MiB  2.0 MiB  64.0 MiB    1.0 MiB\n"
+            "     -  untracked      0 B  1.0 MiB         -          -\n"
+            "     -  total      9.0 MiB  3.0 MiB         -          -\n");
 }
 
 ProcessStats ProcessWithPools() {
@@ -61,30 +63,31 @@ ProcessStats ProcessWithPools() {
 
 TEST(FormatTables, ShowsWhereMemoryHasGone) {
   ProcessStats process = ProcessWithPools();
-  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
-              EndsWith("  total      9.0 MiB  3.0 MiB         -      -        -          -\n"
-                       "  memory 1.0 GiB: execution 300.0 MiB, storage 0 B, unmanaged 176.0 KiB, "
-                       "free 723.8 MiB; 1 active task\n"));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll, 80),
+              EndsWith("  total      9.0 MiB  3.0 MiB\n"
+                       "  memory 1.0 GiB: execution 300.0 MiB, storage 0 B, unmanaged 176.0 KiB,\n"
+                       "    free 723.8 MiB; 1 active task\n"));
   process.pools.storage_used_bytes = 800 << 20;
   process.pools.overdrawn_bytes = 5 << 20;
   process.pools.active_tasks = 2;
-  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll, 80),
               EndsWith("\n  memory 1.0 GiB: execution 300.0 MiB, storage 800.0 MiB, unmanaged "
-                       "176.0 KiB, overdrawn 5.0 MiB, free 0 B; 2 active tasks\n"));
+                       "176.0 KiB,\n    overdrawn 5.0 MiB, free 0 B; 2 active tasks\n"));
   process.pools = {};
-  EXPECT_THAT(FormatTables({process}, PoolLines::kAll),
+  EXPECT_THAT(FormatTables({process}, PoolLines::kAll, 80),
               EndsWith("\n  memory unlimited: execution 0 B, storage 0 B, unmanaged 0 B; 0 active "
                        "tasks\n"));
 }
 
 TEST(FormatTables, IsSilentAboutPoolsThatSuffice) {
   ProcessStats process = ProcessWithPools();
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), Not(HasSubstr("memory")));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), Not(HasSubstr("memory")));
   process.refusals = 1;
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("\n  memory 1.0 GiB: "));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80),
+              HasSubstr("\n  memory 1.0 GiB: "));
   process.refusals = 0;
   process.pools.overdrawn_bytes = 1;
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("overdrawn 1 B, "));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), HasSubstr("overdrawn 1 B, "));
 }
 
 TEST(FormatTables, ATaskOfAThreadShowsItsTid) {
@@ -94,7 +97,7 @@ TEST(FormatTables, ATaskOfAThreadShowsItsTid) {
   for (const uint64_t id : {kFirst - 1, kFirst + 1234, kEnd - 1, kEnd}) {
     process.tasks.push_back(Task(id, "t", 0));
   }
-  const std::string table = FormatTables({process}, PoolLines::kWhereShort);
+  const std::string table = FormatTables({process}, PoolLines::kWhereShort, 80);
   EXPECT_THAT(table, HasSubstr("  281474976710655  t "));
   EXPECT_THAT(table, HasSubstr("         tid 1234  t "));
   EXPECT_THAT(table, HasSubstr("   tid 4294967295  t "));
@@ -113,35 +116,81 @@ TEST(FormatTables, StaysNarrow) {
   task.id = 4000000000;
   task.quota_bytes = uint64_t{1000} << 30;
   process.tasks.push_back(task);
-  std::istringstream lines(FormatTables({process}, PoolLines::kWhereShort));
-  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 110u) << line;
+  task.name = "stage 17.0, partition 4 of a very long name, attempt 3";
+  process.tasks.push_back(task);
+  for (const size_t columns : {80, 120}) {
+    std::istringstream lines(FormatTables({process}, PoolLines::kWhereShort, columns));
+    // An ellipsis is one column of three bytes.
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), columns + 2) << line;
+  }
+  // What tells names apart is often at their ends.
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), HasSubstr("mpt 3 "));
 }
 
 TEST(FormatTables, SumsUpWhatIsTooMuch) {
   ProcessStats process = Process();
   for (uint64_t id = 1; id <= 30; ++id) process.tasks.push_back(Task(id, "t", 1 << 20));
-  const std::string table = FormatTables({process}, PoolLines::kWhereShort);
+  const std::string table = FormatTables({process}, PoolLines::kWhereShort, 80);
   EXPECT_THAT(table, HasSubstr("… 10 more tasks"));
   EXPECT_THAT(table, HasSubstr("10.0 MiB"));
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 1 + 20 + 1 + 2);
+}
 
-  EXPECT_THAT(FormatTables(std::vector<ProcessStats>(30, Process()), PoolLines::kWhereShort),
-              HasSubstr("more processes"));
+ProcessStats Child(pid_t pid, uint64_t peak) {
+  ProcessStats child = Process();
+  child.pid = pid;
+  child.program = "/bin/sed";
+  child.charged_bytes = 1 << 10;
+  child.peak_charged_bytes = peak;
+  return child;
+}
+
+TEST(FormatTables, ChildrenThatHeldLittleShareALine) {
+  std::vector<ProcessStats> processes = {Process()};
+  for (pid_t pid = 1; pid <= 33; ++pid) processes.push_back(Child(pid, 100 << 10));
+  const std::string table = FormatTables(processes, PoolLines::kWhereShort, 80);
+  EXPECT_THAT(table, StartsWith("taskmem: prog, pid 4711"));
+  EXPECT_THAT(table, EndsWith("taskmem: … 33 more processes, 33.0 KiB in all; the largest, "
+                              "sed (pid 1),\n    peak 100.0 KiB\n"));
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 1 + 2 + 2);
+}
+
+TEST(FormatTables, ChildrenThatHeldMuchHaveATable) {
+  std::vector<ProcessStats> processes = {Process(), Child(1, 40 << 20), Child(2, 4 << 20)};
+  processes.push_back(Child(3, 1));
+  processes.back().refusals = 1;
+  const std::string table = FormatTables(processes, PoolLines::kWhereShort, 80);
+  EXPECT_THAT(table, HasSubstr("sed, pid 1,"));
+  EXPECT_THAT(table, HasSubstr("sed, pid 3,"));
+  EXPECT_THAT(table, HasSubstr("1 more process, 1.0 KiB in all; the largest, sed (pid 2)"));
+  // The program comes first, whoever held most.
+  EXPECT_THAT(table, StartsWith("taskmem: prog, pid 4711"));
 }
 
 TEST(FormatTables, SaysNowForALiveProcess) {
   ProcessStats process = Process();
   process.is_alive = true;
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), HasSubstr("  now  "));
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort), Not(HasSubstr("at exit")));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), HasSubstr("  now\n"));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), Not(HasSubstr("at exit")));
 }
 
 TEST(FormatProcessList, HasALineForEach) {
   ProcessStats process = Process();
   process.tasks.push_back(Task(1, "t", 1 << 20));
-  EXPECT_EQ(FormatProcessList({process}),
+  EXPECT_EQ(FormatProcessList({process}, 80),
             "   pid  program  charged     peak  resident  tasks  untracked\n"
             "  4711  prog     3.0 MiB  9.0 MiB   5.0 MiB      1    1.0 MiB\n");
+}
+
+TEST(FormatProcessListJson, HasAnEntryForEach) {
+  ProcessStats process = Process();
+  process.tasks.push_back(Task(1, "t", 1 << 20));
+  const auto json = nlohmann::json::parse(FormatProcessListJson({process, process}));
+  EXPECT_EQ(json["schema"], "taskmem-ps-1");
+  ASSERT_EQ(json["processes"].size(), 2u);
+  EXPECT_EQ(json["processes"][0]["pid"], 4711);
+  EXPECT_EQ(json["processes"][0]["charged_bytes"], 3 << 20);
+  EXPECT_EQ(json["processes"][0]["tasks"], 1);
 }
 
 TEST(FormatJson, HasEveryField) {
@@ -153,6 +202,9 @@ TEST(FormatJson, HasEveryField) {
   process.tasks.push_back(task);
   process.tasks.push_back(TaskStats{});
   const auto json = nlohmann::json::parse(FormatJson(process, {Process()}));
+  EXPECT_EQ(json["schema"], "taskmem-stats-1");
+  EXPECT_TRUE(json["taskmem_version"].is_string());
+  EXPECT_EQ(json["time"].get<std::string>().size(), strlen("2026-01-31T12:00:00Z"));
   EXPECT_EQ(json["process"]["pid"], 4711);
   EXPECT_EQ(json["process"]["program"], "/usr/bin/prog");
   for (const char* name : {"charged_bytes", "peak_charged_bytes", "untracked_bytes",
@@ -206,10 +258,10 @@ TEST(FormatReclaim, NamesWhatWasDoneAndNothingElse) {
                   .longest_stall_ns = 1'250'000,
                   .evicted_blocks = 1,
                   .evicted_bytes = 1 << 20};
-  EXPECT_EQ(FormatReclaim({idle, busy}),
-            "  busy: spilled 3.0 MiB of 4.0 MiB asked, 3 times; evicted 1.0 MiB in 1 block; "
-            "stalled 3 times, 2.5 ms, longest 1.2 ms\n");
-  EXPECT_EQ(FormatReclaim({idle}), "");
+  EXPECT_EQ(FormatReclaim({idle, busy}, 80),
+            "  busy: hooks freed 3.0 MiB of 4.0 MiB they were asked for, 3 times;\n"
+            "    evicted 1.0 MiB in 1 block; stalled 3 times, 2.5 ms, longest 1.2 ms\n");
+  EXPECT_EQ(FormatReclaim({idle}, 80), "");
 }
 
 TEST(FormatReclaim, ShowsOverflowWaitsAndTheDisk) {
@@ -226,10 +278,11 @@ TEST(FormatReclaim, ShowsOverflowWaitsAndTheDisk) {
                   .returned_bytes = 10 << 10,
                   .waits = 2,
                   .wait_ns = 3'000'000};
-  EXPECT_EQ(FormatReclaim({task}),
-            "  t: spilled 1.0 KiB of 2.0 KiB asked at the soft limit, once; wrote 5.0 KiB; read "
-            "6.0 KiB back; overflow 7.0 KiB, peak 8.0 KiB, out 9.0 KiB, back 10.0 KiB; "
-            "waited 2 times, 3.0 ms; stalled once, 0.0 ms, longest 0.0 ms\n");
+  EXPECT_EQ(FormatReclaim({task}, 80),
+            "  t: at the soft limit hooks freed 1.0 KiB of 2.0 KiB they were asked for, once;\n"
+            "    wrote 5.0 KiB; read 6.0 KiB back; overflow 7.0 KiB, peak 8.0 KiB,\n"
+            "    out 9.0 KiB, back 10.0 KiB; waited 2 times, 3.0 ms; stalled once, 0.0 ms,\n"
+            "    longest 0.0 ms\n");
 }
 
 TEST(FormatReclaim, CutsAVeryLongList) {
@@ -238,7 +291,7 @@ TEST(FormatReclaim, CutsAVeryLongList) {
     tasks.push_back(Task(id, "t", 1));
     tasks.back().reclaim.written_bytes = 1;
   }
-  EXPECT_THAT(FormatReclaim(tasks), EndsWith("  … 10 more tasks had room made for them\n"));
+  EXPECT_THAT(FormatReclaim(tasks, 80), EndsWith("  … 10 more tasks had room made for them\n"));
 }
 
 TEST(FormatJson, HasWhatWasDoneToMakeRoom) {

@@ -97,8 +97,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
     const ProcessStats process = ReadProcessStats(*snapshot);
     FUZZ_CHECK(process.tasks.size() <= kMaxTaskSlots);
     FUZZ_CHECK(process.peak_charged_bytes >= process.charged_bytes);
-    FUZZ_CHECK(IsPrintableText(FormatTables({process, process}, PoolLines::kAll)));
-    FUZZ_CHECK(IsPrintableText(FormatProcessList({process})));
+    FUZZ_CHECK(IsPrintableText(FormatTables({process, process}, PoolLines::kAll, 80)));
+    FUZZ_CHECK(IsPrintableText(FormatProcessList({process}, 80)));
     if (process.tasks.size() < 100) {
       const std::string json = FormatJson(process, {process});
       FUZZ_CHECK(IsPrintableText(json) && nlohmann::json::accept(json));

@@ -1,0 +1,133 @@
+// What the command says to a user who meets it for the first time.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "tests/support/command_folder.h"
+
+namespace taskmem::test {
+namespace {
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// On the screen: bytes that continue a character take no column.
+size_t Columns(const std::string& line) {
+  return static_cast<size_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+class CommandLineTest : public CommandFolder {
+ protected:
+  Result Try(const std::string& script, Environment environment = {}) {
+    environment["TASKMEM_STATS_DIR"] = At("stats");
+    return Shell("cd $FOLDER; " + script, environment);
+  }
+  // One line that contains `text`, and status 2.
+  void ExpectRefused(const std::string& script, const std::string& text) {
+    const Result result = Try(script);
+    EXPECT_EQ(result.exit_status, 2) << script << result.Describe();
+    ASSERT_EQ(Lines(result.err).size(), 1u) << script << result.Describe();
+    EXPECT_NE(result.err.find(text), std::string::npos) << script << result.Describe();
+    EXPECT_EQ(result.out, "") << script;
+  }
+  std::string Content(const std::string& name) {
+    std::ifstream file(At(name));
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+};
+
+TEST_F(CommandLineTest, AnUnknownCommandIsSaidBeforeItsArguments) {
+  ExpectRefused("taskmem tpo", "no command tpo");
+  ExpectRefused("taskmem sett 1 --quota 5M", "no command sett");
+  ExpectRefused("taskmem help nothing", "no command nothing");
+  ExpectRefused("taskmem", "no command given");
+}
+
+TEST_F(CommandLineTest, HelpFitsATerminal) {
+  for (const char* words : {"--help", "help", "help run", "help ps", "help stats", "help audit",
+                            "run --help", "audit --help"}) {
+    const Result result = Try(std::string("taskmem ") + words);
+    EXPECT_TRUE(result.Succeeded()) << words << result.Describe();
+    EXPECT_NE(result.out.find("Usage: taskmem"), std::string::npos) << words;
+    for (const std::string& line : Lines(result.out)) EXPECT_LE(Columns(line), 80u) << line;
+  }
+  const std::string run = Try("taskmem help run").out;
+  for (const char* heading : {"\nTasks:\n", "\nQuotas and pools:\n", "\nAt the limit:\n",
+                              "\nSpill and overflow:\n", "\nAudit:\n", "\nOutput:\n"}) {
+    const size_t first = run.find(heading);
+    EXPECT_NE(first, std::string::npos) << heading;
+    EXPECT_EQ(run.find(heading, first + 1), std::string::npos) << heading << " stands twice";
+  }
+}
+
+TEST_F(CommandLineTest, FilesThatCannotBeUsedStopItBeforeTheProgram) {
+  folder_.Write("file", "");
+  ExpectRefused("taskmem run --log nowhere/log -- echo started", "for --log");
+  ExpectRefused("taskmem run --plugin nowhere.so -- echo started", "for --plugin");
+  ExpectRefused("taskmem run --spill-dir file -- echo started", "for --spill-dir");
+  ExpectRefused("taskmem run --stats nowhere/stats -- echo started", "cannot write");
+}
+
+TEST_F(CommandLineTest, RelativePathsAreTakenFromWhereItStarts) {
+  std::filesystem::create_directory(At("other"));
+  const Result result =
+      Try("taskmem run --quiet --log a.log --stats a.json --spill-dir spill -- "
+          "sh -c 'cd other; sh -c true'; TASKMEM_LOG=b.log taskmem run --quiet -- sh -c 'cd other; "
+          "ls'");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  for (const char* name : {"a.log", "b.log", "a.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(At(name))) << name;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(At("other")));
+  EXPECT_TRUE(std::filesystem::is_directory(At("spill")));
+}
+
+TEST_F(CommandLineTest, StatsMayGoToStandardError) {
+  const Result result = Try("taskmem run --quiet --stats - -- echo hello");
+  EXPECT_EQ(result.out, "hello\n");
+  EXPECT_TRUE(result.err.starts_with("{\n  \"schema\": \"taskmem-stats-1\"")) << result.err;
+}
+
+TEST_F(CommandLineTest, AMisspelledVariableIsSaidOnce) {
+  const std::string line =
+      "taskmem: TASKMEM_QOUTA is not a variable of taskmem: is TASKMEM_QUOTA meant?\n";
+  const std::string program = " sh -c 'sh -c true; sh -c true'";
+  EXPECT_EQ(Try("TASKMEM_QOUTA=1 taskmem run --quiet --" + program).err, line);
+  EXPECT_EQ(Try("TASKMEM_QOUTA=1 LD_PRELOAD=$FOLDER/libtaskmem.so" + program).err, line);
+}
+
+TEST_F(CommandLineTest, TheLogBeginsWithVersionAndOptions) {
+  const Result result = Try("taskmem run --quiet --log log --quota 64M -- true");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  const std::vector<std::string> lines = Lines(Content("log"));
+  ASSERT_FALSE(lines.empty());
+  EXPECT_NE(lines[0].find(" info taskmem "), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find(" TASKMEM_QUOTA=64M"), std::string::npos) << lines[0];
+}
+
+TEST_F(CommandLineTest, AScriptOfManyProgramsEndsWithAShortTable) {
+  const Result result = Try(
+      "taskmem run -- sh -c 'i=0; while [ $i -lt 40 ]; do sh -c true; i=$((i+1)); done; exit 7'");
+  EXPECT_EQ(result.exit_status, 7) << result.Describe();
+  const std::vector<std::string> lines = Lines(result.err);
+  EXPECT_LE(lines.size(), 10u) << result.err;
+  EXPECT_NE(result.err.find("… 40 more processes, "), std::string::npos) << result.err;
+  for (const std::string& text : lines) EXPECT_LE(Columns(text), 80u) << text;
+}
+
+TEST_F(CommandLineTest, TheListOfProcessesIsThereAsJson) {
+  const Result result = Try("taskmem run --quiet -- taskmem ps --json");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.out.find("\"schema\": \"taskmem-ps-1\""), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("\"charged_bytes\""), std::string::npos) << result.out;
+}
+
+}  // namespace
+}  // namespace taskmem::test

@@ -1,0 +1,21 @@
+// What every JSON document of the command begins with.
+#ifndef TASKMEM_TOOLS_BASE_JSON_DOCUMENT_H_
+#define TASKMEM_TOOLS_BASE_JSON_DOCUMENT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace taskmem {
+
+// {"schema": "taskmem-KIND-1", "taskmem_version": ..., "time": ...}. The number counts changes
+// that readers of an older document do not understand. The time is now, UTC, as ISO 8601 has it.
+nlohmann::ordered_json JsonDocument(std::string_view kind);
+
+// Indented, with a newline at the end. Names are whatever bytes a program chose: what is beyond
+// ASCII is escaped.
+std::string JsonText(const nlohmann::ordered_json& json);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_BASE_JSON_DOCUMENT_H_

@@ -1,0 +1,136 @@
+#include "tools/base/text_table.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "tools/base/units.h"
+
+namespace taskmem {
+namespace {
+
+// Between columns; one where the table would be too wide.
+constexpr size_t kGap = 2;
+// A shortened name still says something.
+constexpr size_t kLeastNameColumns = 12;
+
+using Row = std::vector<std::string>;
+
+// In columns of the screen, not bytes.
+size_t Width(std::string_view text) { return fmt::formatted_size("{:1}", text); }
+
+std::vector<size_t> Widths(const std::vector<Column>& columns, const std::vector<Row>& rows) {
+  std::vector<size_t> widths;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    size_t width = Width(columns[i].heading);
+    bool is_empty = columns[i].may_be_dropped;
+    for (const Row& row : rows) {
+      width = std::max(width, Width(row[i]));
+      is_empty = is_empty && (row[i].empty() || row[i] == "-");
+    }
+    widths.push_back(is_empty ? 0 : width);
+  }
+  return widths;
+}
+
+// The columns that may be shortened share what room there is, the widest gives first. False: they
+// do not fit.
+bool Fit(const std::vector<Column>& columns, size_t width, size_t gap,
+         std::vector<size_t>* widths) {
+  size_t sum = 0;
+  for (const size_t each : *widths) sum += each == 0 ? 0 : each + gap;
+  while (sum > width) {
+    size_t widest = columns.size();
+    for (size_t i = 0; i < columns.size(); ++i) {
+      if (!columns[i].may_be_shortened || (*widths)[i] <= kLeastNameColumns) continue;
+      if (widest == columns.size() || (*widths)[i] > (*widths)[widest]) widest = i;
+    }
+    if (widest == columns.size()) return false;
+    --(*widths)[widest];
+    --sum;
+  }
+  return true;
+}
+
+// The first `columns` columns of the printable text, or its last.
+std::string Front(std::string_view text, size_t columns) {
+  size_t end = 0;
+  for (size_t used = 0; end < text.size(); ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) continue;
+    if (used++ == columns) break;
+  }
+  return std::string(text.substr(0, end));
+}
+
+std::string Back(std::string_view text, size_t columns) {
+  size_t start = text.size();
+  while (start > 0 && columns > 0) {
+    --start;
+    if ((static_cast<unsigned char>(text[start]) & 0xc0) != 0x80) --columns;
+  }
+  return std::string(text.substr(start));
+}
+
+}  // namespace
+
+size_t TerminalColumns(int fd) {
+  winsize size = {};
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0) return kLeastColumns;
+  return std::max<size_t>(size.ws_col, kLeastColumns);
+}
+
+std::string Shortened(std::string_view text, size_t columns) {
+  const std::string whole = Printable(text);
+  if (Width(whole) <= columns) return whole;
+  const size_t kept = columns - 1;
+  return Front(whole, kept / 2) + "…" + Back(whole, kept - kept / 2);
+}
+
+std::string FormatTable(const std::vector<Column>& columns, const std::vector<Row>& rows,
+                        size_t width) {
+  std::vector<size_t> widths = Widths(columns, rows);
+  const size_t gap = Fit(columns, width, kGap, &widths) ? kGap : 1;
+  if (gap == 1) Fit(columns, width, gap, &widths);
+  const auto line = [&](const auto& cell) {
+    std::string text;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      if (widths[i] == 0) continue;
+      const std::string shown = Shortened(cell(i), widths[i]);
+      text += std::string(gap, ' ');
+      text += columns[i].align == Align::kLeft ? fmt::format("{:<{}}", shown, widths[i])
+                                               : fmt::format("{:>{}}", shown, widths[i]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text + "\n";
+  };
+  std::string text = line([&](size_t i) { return columns[i].heading; });
+  for (const Row& row : rows) text += line([&](size_t i) { return row[i]; });
+  return text;
+}
+
+std::string Wrapped(std::string_view text, size_t columns, size_t indent) {
+  std::string result;
+  size_t room = columns;
+  while (Width(text) > room) {
+    const size_t limit = Front(text, room + 1).size();
+    size_t end = text.substr(0, limit).find_last_of(' ');
+    size_t mark_end = text.npos;
+    // A break after a comma reads better, unless it leaves half of the line empty.
+    for (const std::string_view mark : {"; ", ", "}) {
+      const size_t at = text.substr(0, limit).rfind(mark);
+      if (at == text.npos || at + 1 <= limit / 2) continue;
+      end = mark_end == text.npos ? at + 1 : std::max(mark_end, at + 1);
+      mark_end = end;
+    }
+    if (end == text.npos || end == 0) break;
+    result += text.substr(0, end);
+    result += "\n" + std::string(indent, ' ');
+    text.remove_prefix(end + 1);
+    room = columns - indent;
+  }
+  return result + std::string(text) + "\n";
+}
+
+}  // namespace taskmem

@@ -1,0 +1,51 @@
+#include "tools/base/text_table.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace taskmem {
+namespace {
+
+std::vector<std::string> Lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST(Shortened, LacksItsMiddle) {
+  EXPECT_EQ(Shortened("stage 17.0, task 4", 18), "stage 17.0, task 4");
+  EXPECT_EQ(Shortened("stage 17.0, task 4", 12), "stage…task 4");
+  EXPECT_EQ(Shortened("äöüäöüäöü", 5), "äö…öü");
+  EXPECT_EQ(Shortened("a\x1b[31mb", 20), "a?[31mb");
+}
+
+TEST(FormatTable, DropsColumnsThatSayNothing) {
+  const std::vector<Column> columns = {
+      {"name", Align::kLeft}, {"quota", Align::kRight, true}, {"peak", Align::kRight, true}};
+  EXPECT_EQ(FormatTable(columns, {{"a", "-", "1 B"}, {"b", "-", "-"}}, 80),
+            "  name  peak\n  a      1 B\n  b        -\n");
+}
+
+TEST(FormatTable, ShortensNamesToTheWidth) {
+  const std::vector<Column> columns = {{"name", Align::kLeft, false, true}, {"peak"}};
+  const std::string name(100, 'n');
+  for (const size_t width : {30, 80, 120}) {
+    for (const std::string& line : Lines(FormatTable(columns, {{name, "1023.9 MiB"}}, width))) {
+      EXPECT_LE(line.size(), width + 2) << line;  // the ellipsis has three bytes
+    }
+  }
+}
+
+TEST(Wrapped, BreaksAfterCommasAndAtSpaces) {
+  EXPECT_EQ(Wrapped("short", 80, 4), "short\n");
+  EXPECT_EQ(Wrapped("spilled 1 of 2, once; evicted 3; wrote 4", 25, 4),
+            "spilled 1 of 2, once;\n    evicted 3; wrote 4\n");
+  EXPECT_EQ(Wrapped("one two three", 8, 2), "one two\n  three\n");
+  const std::string word(100, 'w');
+  EXPECT_EQ(Wrapped(word, 80, 4), word + "\n");
+}
+
+}  // namespace
+}  // namespace taskmem
