@@ -43,6 +43,8 @@ extern "C" {
 // Tasks that nobody began by this API (--task-by process and thread) have ids
 // from here on: this plus the process's or thread's id. Leave these 2^32 alone.
 #define TASKMEM_IMPLICIT_TASK (UINT64_C(1) << 48)
+// What ended tasks have left behind that are too old to be listed one by one, added up.
+#define TASKMEM_ENDED_TASKS (UINT64_MAX - 3)
 // A quota that never refuses.
 #define TASKMEM_NO_QUOTA UINT64_MAX
 
@@ -80,8 +82,74 @@ TASKMEM_API int taskmem_thread_attach(uint64_t id, uint64_t* previous TASKMEM_DE
 // Makes this thread untracked. Same as attaching it to TASKMEM_UNTRACKED.
 TASKMEM_API int taskmem_thread_detach(void);
 
+// The id of the task that this thread works for; TASKMEM_UNTRACKED where that has ended, or there
+// was none.
+TASKMEM_API int taskmem_thread_task(uint64_t* id);
+
 // Reads a live task's books.
 TASKMEM_API int taskmem_task_usage(uint64_t id, taskmem_usage* usage);
+
+#define TASKMEM_TASK_LIVE 1
+#define TASKMEM_TASK_ENDED 2
+
+// All that the books say of a task. Bytes, nanoseconds, and counts since it began.
+typedef struct taskmem_task_status {
+  size_t size;  // sizeof(taskmem_task_status), set by the caller: lets the struct grow
+  uint64_t id;
+  char name[48];
+  uint32_t state;  // TASKMEM_TASK_LIVE or _ENDED; 0: the id stands for no task
+  uint32_t reserved;
+  taskmem_usage usage;           // of an ended task: charged_bytes is what it retains
+  uint64_t overflow_bytes;       // in the overflow file now, beyond charged_bytes
+  uint64_t peak_overflow_bytes;  // the most that was there
+  uint64_t pushed_out_bytes;     // of the overflow file, out of memory
+  uint64_t returned_bytes;       // of those, that came back
+  uint64_t spill_calls;          // of its hooks
+  uint64_t spill_asked_bytes;
+  uint64_t spill_freed_bytes;  // as the books show it
+  uint64_t evicted_blocks;     // cached blocks, to make room for it
+  uint64_t evicted_bytes;
+  uint64_t stalls;  // allocations that had to have room made for them
+  uint64_t stall_ns;
+  uint64_t longest_stall_ns;
+  uint64_t waits;  // for memory of the pools
+  uint64_t wait_ns;
+} taskmem_task_status;
+
+// The newest task `id`: the live one, else the last that ended and is still listed. Also
+// TASKMEM_UNTRACKED, TASKMEM_STORAGE and TASKMEM_ENDED_TASKS. EINVAL: a size of no version.
+TASKMEM_API int taskmem_task_info(uint64_t id, taskmem_task_status* status);
+
+// The next task, live or ended, in no order. *cursor is 0 at first and the library's own after
+// that; ENOENT: that was all. A task that lives from the first call to the last is met once.
+// Allocates nothing.
+TASKMEM_API int taskmem_tasks_next(uint64_t* cursor, taskmem_task_status* status);
+
+// All tasks and what no task owns, and the pools they draw on. Bytes.
+typedef struct taskmem_process_status {
+  size_t size;                  // sizeof(taskmem_process_status), set by the caller
+  uint64_t charged_bytes;       // of all tasks and of none
+  uint64_t peak_charged_bytes;  // exact to 64 KiB for each thread
+  uint64_t untracked_bytes;     // of no task
+  uint64_t slack_bytes;         // free in the allocator and in memory
+  uint64_t own_bytes;           // mapped for the library's own books
+  uint64_t resident_bytes;      // what is in memory and no file's, as the kernel says now
+  uint64_t memory_bytes;        // --memory; UINT64_MAX: no limit; 0: not looked up so far
+  uint64_t execution_bytes;     // of it, granted to tasks
+  uint64_t storage_bytes;       // of it, cached blocks
+  uint64_t unmanaged_bytes;     // of it, owned by no task, or slack
+  uint64_t tasks_begun;         // so far
+  uint64_t refusals;            // of all tasks
+} taskmem_process_status;
+
+// Reads /proc once: some 10 us.
+TASKMEM_API int taskmem_process_info(taskmem_process_status* status);
+
+// Asks the spill hooks of a live task to free `bytes`, on this thread and taskmem's, until so much
+// less is charged or nobody frees any more. `freed`, where not NULL, receives by how much less it
+// is. Not inside a hook: there nothing is freed. ENOENT, EINVAL: of 0 bytes.
+TASKMEM_API int taskmem_task_spill(uint64_t id, uint64_t bytes,
+                                   uint64_t* freed TASKMEM_DEFAULT(NULL));
 
 // Changes a live task's quota. A quota below what the task holds refuses
 // further growth and takes nothing away. TASKMEM_NO_QUOTA lifts it.
@@ -321,7 +389,12 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_task_end(...) TASKMEM_CALL(taskmem_task_end, __VA_ARGS__)
 #define taskmem_thread_attach(...) TASKMEM_CALL(taskmem_thread_attach, __VA_ARGS__)
 #define taskmem_thread_detach() TASKMEM_CALL(taskmem_thread_detach)
+#define taskmem_thread_task(...) TASKMEM_CALL(taskmem_thread_task, __VA_ARGS__)
 #define taskmem_task_usage(...) TASKMEM_CALL(taskmem_task_usage, __VA_ARGS__)
+#define taskmem_task_info(...) TASKMEM_CALL(taskmem_task_info, __VA_ARGS__)
+#define taskmem_tasks_next(...) TASKMEM_CALL(taskmem_tasks_next, __VA_ARGS__)
+#define taskmem_process_info(...) TASKMEM_CALL(taskmem_process_info, __VA_ARGS__)
+#define taskmem_task_spill(...) TASKMEM_CALL(taskmem_task_spill, __VA_ARGS__)
 #define taskmem_task_set_quota(...) TASKMEM_CALL(taskmem_task_set_quota, __VA_ARGS__)
 #define taskmem_owner_of(...) TASKMEM_CALL(taskmem_owner_of, __VA_ARGS__)
 #define taskmem_sample_residency() TASKMEM_CALL(taskmem_sample_residency)

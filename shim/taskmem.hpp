@@ -1,10 +1,12 @@
 // taskmem's C API with C++ lifetimes: consumers that unregister themselves, tasks and threads
-// that go back to what they were. Header only, C++17; works without the library as taskmem.h
-// does (error() is ENOSYS then, and nobody is ever asked to spill).
+// that go back to what they were. Header only, C++17, with exceptions or without; works without the
+// library as taskmem.h does (error() is ENOSYS then, and nobody is ever asked to spill).
 #ifndef TASKMEM_SHIM_TASKMEM_HPP_
 #define TASKMEM_SHIM_TASKMEM_HPP_
 
+#ifdef __cpp_exceptions
 #include <cxxabi.h>
+#endif
 
 #include <atomic>
 #include <cstdint>
@@ -83,6 +85,7 @@ class SpillConsumer {
       State* const state;
     };
     const User user(state);
+#ifdef __cpp_exceptions
     try {
       return state->spill(bytes_needed, trigger);
     } catch (abi::__forced_unwind&) {  // the thread ends
@@ -90,6 +93,9 @@ class SpillConsumer {
     } catch (...) {
       return 0;
     }
+#else
+    return state->spill(bytes_needed, trigger);
+#endif
   }
 
   State* const state_;
@@ -114,6 +120,27 @@ class ConsumerScope {
 
  private:
   taskmem_consumer previous_ = 0;
+  int error_ = 0;
+};
+
+// From here to the end of the scope this thread works for a task that lives, or for
+// TASKMEM_UNTRACKED or TASKMEM_STORAGE; afterwards for the one before, or for none where that has
+// ended.
+class AttachScope {
+ public:
+  explicit AttachScope(std::uint64_t id) { error_ = taskmem_thread_attach(id, &previous_); }
+  ~AttachScope() {
+    if (error_ == 0 && taskmem_thread_attach(previous_, nullptr) != 0) {
+      (void)taskmem_thread_detach();
+    }
+  }
+  AttachScope(const AttachScope&) = delete;
+  AttachScope& operator=(const AttachScope&) = delete;
+
+  int error() const { return error_; }
+
+ private:
+  std::uint64_t previous_ = TASKMEM_UNTRACKED;
   int error_ = 0;
 };
 

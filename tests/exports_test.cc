@@ -54,7 +54,8 @@ const std::set<std::string>& Expected() {
       "taskmem_block_put", "taskmem_block_get", "taskmem_block_release", "taskmem_block_remove",
       "taskmem_block_contains", "taskmem_block_info", "taskmem_consumer_register",
       "taskmem_consumer_unregister", "taskmem_consumer_report", "taskmem_thread_consumer",
-      "taskmem_version"};
+      "taskmem_thread_task", "taskmem_task_info", "taskmem_tasks_next", "taskmem_process_info",
+      "taskmem_task_spill", "taskmem_version"};
   return names;
 }
 

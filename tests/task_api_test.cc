@@ -16,6 +16,10 @@ TEST(TaskApi, IsAbsentWithoutThePreload) {
 
 TEST(TaskApi, UsageFollowsAllocation) { ExpectSuccess({"usage_moves"}); }
 
+TEST(TaskApi, SaysWhatTheBooksSay) { ExpectSuccess({"task_info"}); }
+
+TEST(TaskApi, ScopesNeedNoExceptions) { ExpectSuccess({"scopes"}); }
+
 TEST(TaskApi, WhatIsLeftStaysChargedAfterTheEnd) { ExpectSuccess({"retained_after_end"}); }
 
 TEST(TaskApi, ThreadsOfAnEndedTaskAreUntracked) { ExpectSuccess({"end_while_working"}); }

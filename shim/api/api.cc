@@ -1,6 +1,7 @@
 // The C API (taskmem.h): checks its arguments and forwards.
 #define TASKMEM_IMPLEMENTATION
 #include "accounting/tasks/page_table.h"
+#include "shim/api/usage.h"
 #include "shim/base/version.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/pools.h"
@@ -24,32 +25,6 @@ namespace {
 static_assert(TASKMEM_NO_QUOTA == kNoQuota);
 static_assert(TASKMEM_STORAGE == kStorageId);
 
-void ReadUsage(uint32_t slot, taskmem_usage* usage) {
-  const TaskBook& book = g_books[slot];
-  *usage = {};
-  usage->quota_bytes = book.quota_bytes.load();
-  usage->charged_bytes = book.charged_bytes.load();
-  usage->overdraft_bytes =
-      usage->charged_bytes > usage->quota_bytes ? usage->charged_bytes - usage->quota_bytes : 0;
-  usage->peak_charged_bytes = book.peak_charged_bytes.load();
-  if (usage->peak_charged_bytes < usage->charged_bytes) {
-    usage->peak_charged_bytes = usage->charged_bytes;
-  }
-  usage->peak_overdraft_bytes = book.peak_overdraft_bytes.load();
-  if (usage->peak_overdraft_bytes < usage->overdraft_bytes) {
-    usage->peak_overdraft_bytes = usage->overdraft_bytes;
-  }
-  usage->pages = book.pages.load();
-  usage->refusals = book.refusals.load();
-  usage->overdrafts = book.overdrafts.load();
-  const uint32_t threads = g_stats->thread_entries.load();
-  for (uint32_t i = 0; i < threads; ++i) {
-    if (g_thread_entries[i].slot_plus_one.load(std::memory_order_relaxed) == slot + 1) {
-      ++usage->threads;
-    }
-  }
-}
-
 uint64_t IdOfSlot(uint32_t slot) {
   return slot >= kFirstTaskSlot ? g_books[slot].task_id.load()
          : slot == kStorageSlot ? TASKMEM_STORAGE
@@ -71,7 +46,7 @@ bool FindLive(uint64_t id, CurrentTask* task) {
 extern "C" {
 
 int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
-  if (id >= kSpillReserveId) return EINVAL;  // they stand for something else
+  if (id >= TASKMEM_ENDED_TASKS) return EINVAL;  // they stand for something else
   if (options != nullptr && options->size < sizeof(taskmem_options)) return EINVAL;
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;

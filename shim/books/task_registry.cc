@@ -167,6 +167,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   book.refusals.store(0, std::memory_order_relaxed);
   book.overdrafts.store(0, std::memory_order_relaxed);
   g_reclaim_books[slot].Reset();
+  ++task.begun;
   task.quota_bytes = quota_bytes;
   book.quota_bytes.store(quota_bytes, std::memory_order_relaxed);
   book.granted_bytes.store(GrantAtBegin(), std::memory_order_relaxed);
@@ -203,6 +204,25 @@ int EndTask(uint64_t id, uint32_t* slot_out) {
 uint32_t FindTask(uint64_t id) {
   MutexLock lock(g_mutex);
   return FindLocked(id);
+}
+
+uint32_t FindListedTask(uint64_t id) {
+  MutexLock lock(g_mutex);
+  uint32_t found = FindLocked(id);
+  if (found != kNone) return found;
+  for (uint32_t slot = g_retained_oldest; slot != kNone; slot = g_task_slots[slot].next) {
+    if (g_task_slots[slot].id == id) found = slot;
+  }
+  return found;
+}
+
+bool ReadTaskIdentity(uint32_t slot, TaskIdentity* identity) {
+  MutexLock lock(g_mutex);
+  const TaskSlot& task = g_task_slots[slot];
+  if (slot < kFirstTaskSlot || task.state == TaskState::kFree) return false;
+  *identity = {task.id, task.state, task.begun, {}};
+  memcpy(identity->name, task.name, sizeof(identity->name));
+  return true;
 }
 
 void RenameTask(uint32_t slot, const char* name) {

@@ -43,6 +43,7 @@ struct alignas(64) TaskSlot {
   uint64_t quota_bytes = 0;
   TaskState state = TaskState::kFree;
   char name[TaskBook::kNameBytes] = {};
+  uint32_t begun = 0;  // how many tasks the slot has been given to
 };
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];
@@ -56,6 +57,19 @@ int EndTask(uint64_t id, uint32_t* slot);
 
 // The live task's slot, or 0 (untracked): ENOENT to callers of the API.
 uint32_t FindTask(uint64_t id);
+
+// The same; where none is live, the one that ended last of those that are listed.
+uint32_t FindListedTask(uint64_t id);
+
+// Whose the slot is.
+struct TaskIdentity {
+  uint64_t id;
+  TaskState state;
+  uint32_t begun;  // another task in the slot has another number
+  char name[TaskBook::kNameBytes];
+};
+// False: nobody's.
+bool ReadTaskIdentity(uint32_t slot, TaskIdentity* identity);
 
 // Changes the name of a live task's slot.
 void RenameTask(uint32_t slot, const char* name);

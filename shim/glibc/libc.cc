@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "shim/code/code_patch.h"
 #include "shim/base/loaded_symbols.h"
 #include "shim/base/message.h"
+#include "shim/code/code_patch.h"
 #include "shim/heap/heap.h"
 
 extern "C" int posix_memalign(void**, size_t, size_t) noexcept;

@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "accounting/mappings/mapping_tag.h"
-#include "shim/code/mapped_file.h"
 #include "shim/base/os.h"
+#include "shim/code/mapped_file.h"
 
 namespace taskmem {
 namespace {

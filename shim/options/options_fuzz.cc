@@ -16,6 +16,10 @@ bool IsText(const char (&text)[kBytes]) {
   return memchr(text, '\0', kBytes) != nullptr;
 }
 
+std::string BytesOf(const Options& options) {
+  return {reinterpret_cast<const char*>(&options), sizeof(options)};
+}
+
 void CheckBounds(const Options& options) {
   FUZZ_CHECK(IsText(options.thread_name_regex) && IsText(options.plugin));
   FUZZ_CHECK(IsText(options.spill_dir) && IsText(options.log_file));
@@ -51,10 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   const OptionInfo& option = kOptions[data[0] % kOptionCount];
   const std::string value(reinterpret_cast<const char*>(data) + 1, bytes - 1);
   Options options;
-  Options before;
-  memcpy(static_cast<void*>(&before), &options, sizeof(options));
+  const std::string before = BytesOf(options);
   const bool is_good = option.parse(value.c_str(), &options);
   CheckBounds(options);
-  FUZZ_CHECK(is_good || memcmp(&before, &options, sizeof(options)) == 0);
+  FUZZ_CHECK(is_good || BytesOf(options) == before);
   return 0;
 }

@@ -13,6 +13,11 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_thread_attach(1, &id), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_thread_detach(), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_task_usage(1, &usage), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_thread_task(&id), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_task_info(1, NULL), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_tasks_next(&id, NULL), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_process_info(NULL), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_task_spill(1, 100, &id), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_task_set_quota(1, 1000), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_owner_of(&id, &id), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_page_allocate(100, &page), ==, ENOSYS);
