@@ -13,10 +13,11 @@
 
 namespace taskmem {
 
-// The whole of a file, read-only; unmapped at the end.
+// The whole of a file of at least `least_bytes`, read-only; unmapped at the end. Empty where it
+// cannot be read.
 class MappedFile {
  public:
-  explicit MappedFile(const char* path) {
+  explicit MappedFile(const char* path, size_t least_bytes = 1) {
     if (os::IsSealed()) return;
     const long fd =
         os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
@@ -24,7 +25,7 @@ class MappedFile {
     struct stat status = {};
     if (os::Call(SYS_newfstatat, fd, reinterpret_cast<long>(""), reinterpret_cast<long>(&status),
                  AT_EMPTY_PATH) == 0 &&
-        S_ISREG(status.st_mode) && status.st_size > 0) {
+        S_ISREG(status.st_mode) && status.st_size >= static_cast<off_t>(least_bytes)) {
       const long start = os::Call(SYS_mmap, 0, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
       if (!os::Failed(start)) {
         start_ = reinterpret_cast<const char*>(start);

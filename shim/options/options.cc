@@ -331,6 +331,22 @@ bool ParseRedirectLibc(const char* value, Options* options) {
   return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
 }
 
+// "auto", "off", "require", "require=NAME,...".
+bool ParseAdopt(const char* value, Options* options) {
+  constexpr Choice<Adopt> kChoices[] = {
+      {"auto", Adopt::kAuto}, {"off", Adopt::kOff}, {"require", Adopt::kRequire}};
+  if (ParseChoice(value, kChoices, &options->adopt)) {
+    options->adopt_names[0] = '\0';
+    return true;
+  }
+  constexpr char kPrefix[] = "require=";
+  constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
+  if (strncmp(value, kPrefix, kPrefixBytes) != 0 || value[kPrefixBytes] == '\0') return false;
+  if (!CopyText(value + kPrefixBytes, options->adopt_names)) return false;
+  options->adopt = Adopt::kRequire;
+  return true;
+}
+
 bool ParseSites(const char* value, Options* options) {
   return ParseChoice(value, kSwitchChoices, &options->sites);
 }
@@ -459,6 +475,10 @@ const OptionInfo kOptions[] = {
     {"redirect-libc", "TASKMEM_REDIRECT_LIBC", "SWITCH", "on",
      "Libraries that bind to glibc's own malloc and mmap are redirected too.", ParseRedirectLibc,
      "on or off", kProgram},
+    {"adopt", "TASKMEM_ADOPT", "HOW", "auto",
+     "Allocators that libraries bring with them (jemalloc under another name, Arrow's mimalloc) "
+     "hand out taskmem's memory: where that is safe, never, or else the program ends.",
+     ParseAdopt, "auto, off, require or require=NAME,... (parts of names of libraries)", kProgram},
 };
 const size_t kOptionCount = sizeof(kOptions) / sizeof(kOptions[0]);
 

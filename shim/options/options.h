@@ -19,6 +19,7 @@ enum class TaskBy : uint8_t { kProcess, kThread, kThreadName, kNone };
 enum class Inherit : uint8_t { kUntilEnd, kAlways, kNever };
 enum class Overflow : uint8_t { kWhereSpillDir, kOn, kOff };
 enum class AtThrashing : uint8_t { kContinue, kRefuse, kKill };
+enum class Adopt : uint8_t { kAuto, kOff, kRequire };
 enum class SpillCodec : uint8_t { kNone, kLz4 };
 
 struct Options {
@@ -51,6 +52,8 @@ struct Options {
   LogLevel log_level = LogLevel::kInfo;
   char profile[32] = "auto";
   bool redirect_libc = true;
+  Adopt adopt = Adopt::kAuto;
+  char adopt_names[256] = "";  // only for kRequire: parts of file names, by commas; empty: all
   bool sites = true;
   bool sites_interval_given = false;  // else it grows where samples would cost too much
   uint64_t sites_interval_bytes = 512 * 1024;

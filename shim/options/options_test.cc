@@ -159,6 +159,13 @@ TEST(Options, StoresValues) {
   EXPECT_STREQ(options.profile, "java");
   EXPECT_TRUE(Find("redirect-libc").parse("off", &options));
   EXPECT_FALSE(options.redirect_libc);
+  EXPECT_TRUE(Find("adopt").parse("require=duckdb,polars", &options));
+  EXPECT_EQ(options.adopt, Adopt::kRequire);
+  EXPECT_STREQ(options.adopt_names, "duckdb,polars");
+  EXPECT_TRUE(Find("adopt").parse("require", &options));
+  EXPECT_STREQ(options.adopt_names, "");
+  EXPECT_TRUE(Find("adopt").parse("off", &options));
+  EXPECT_EQ(options.adopt, Adopt::kOff);
   EXPECT_TRUE(Find("stats-dir").parse("/tmp/x", &options));
   EXPECT_STREQ(options.stats_dir, "/tmp/x");
 }
@@ -229,6 +236,9 @@ TEST(Options, BadValuesChangeNothing) {
       {"profile", "cobol"},
       {"redirect-libc", "1"},
       {"stats-dir", ""},
+      {"adopt", "on"},
+      {"adopt", "require="},
+      {"adopt", "require=" + long_text},
       {"stats-dir", "/" + long_text},
   };
   const Options untouched{};

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "accounting/base/kernel_memory.h"
+#include "shim/adopt/adoption.h"
 #include "shim/base/environment.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
@@ -108,6 +109,7 @@ __attribute__((constructor(101))) void Start() {
     if (RedirectLibc()) g_stats->libc_redirected.store(1);
     RedirectLibcMappings();
   }
+  OpenAdoption(options);
   StartTasks(options);
   OpenMappings(options.residency_interval_ns);
   g_maps_apart.store(true, std::memory_order_relaxed);

@@ -1,0 +1,244 @@
+#include "shim/adopt/allocator_symbols.h"
+
+#include <cstring>
+
+#include "shim/adopt/jemalloc_calls.h"
+
+namespace taskmem::adopt {
+namespace {
+
+template <typename Function>
+const void* Code(Function* function) {
+  return reinterpret_cast<const void*>(function);
+}
+
+struct Replacement {
+  const char* name;  // without the prefix
+  const void* target;
+  bool is_core;  // every exported build has it
+};
+
+const Replacement kJemalloc[] = {
+    {"malloc", Code(Malloc), true},
+    {"calloc", Code(Calloc), true},
+    {"realloc", Code(Realloc), true},
+    {"free", Code(Free), true},
+    {"posix_memalign", Code(PosixMemalign), true},
+    {"aligned_alloc", Code(Memalign), true},
+    {"mallocx", Code(Mallocx), true},
+    {"rallocx", Code(Rallocx), true},
+    {"xallocx", Code(Xallocx), true},
+    {"sallocx", Code(Sallocx), true},
+    {"dallocx", Code(Dallocx), true},
+    {"sdallocx", Code(Sdallocx), true},
+    {"nallocx", Code(Nallocx), true},
+    {"malloc_usable_size", Code(UsableSize), true},
+    {"memalign", Code(Memalign), false},
+    {"valloc", Code(Valloc), false},
+    {"pvalloc", Code(Valloc), false},
+    {"malloc_size", Code(UsableSize), false},
+    {"free_sized", Code(FreeSized), false},
+    {"free_aligned_sized", Code(FreeAlignedSized), false},
+    {"malloc_default", Code(Malloc), false},
+    {"free_default", Code(Free), false},
+    {"sdallocx_default", Code(Sdallocx), false},
+};
+
+constexpr char kArrowPrefix[] = "arrow_mi_";
+const Replacement kArrowMimalloc[] = {
+    {"malloc_aligned", Code(MallocAligned), true},
+    {"realloc_aligned", Code(ReallocAligned), true},
+    {"free", Code(Free), true},
+};
+
+// One table of symbols with its names.
+struct SymbolTable {
+  const Elf64_Sym* symbols = nullptr;
+  uint64_t count = 0;
+  const char* names = nullptr;
+  uint64_t name_bytes = 0;
+
+  // nullptr where it is not terminated.
+  const char* NameOf(const Elf64_Sym& symbol) const {
+    if (symbol.st_name >= name_bytes) return nullptr;
+    const char* const name = names + symbol.st_name;
+    return memchr(name, 0, name_bytes - symbol.st_name) != nullptr ? name : nullptr;
+  }
+};
+
+const Elf64_Ehdr* HeaderOf(const MappedFile& file) {
+  const auto* header = file.At<Elf64_Ehdr>(0, 1);
+  if (header == nullptr || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+      header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64 ||
+      header->e_shentsize != sizeof(Elf64_Shdr) || header->e_phentsize != sizeof(Elf64_Phdr)) {
+    return nullptr;
+  }
+  return header;
+}
+
+// .symtab, which names everything; else .dynsym.
+SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header, bool* is_whole) {
+  SymbolTable table;
+  const auto* sections = file.At<Elf64_Shdr>(header.e_shoff, header.e_shnum);
+  if (sections == nullptr) return table;
+  *is_whole = false;
+  for (uint32_t i = 0; i < header.e_shnum && !*is_whole; ++i) {
+    const Elf64_Shdr& section = sections[i];
+    *is_whole = section.sh_type == SHT_SYMTAB;
+    if ((!*is_whole && section.sh_type != SHT_DYNSYM) || section.sh_link >= header.e_shnum) {
+      continue;
+    }
+    const Elf64_Shdr& names = sections[section.sh_link];
+    const uint64_t count = section.sh_size / sizeof(Elf64_Sym);
+    const auto* symbols = file.At<Elf64_Sym>(section.sh_offset, count);
+    const char* texts = file.At<char>(names.sh_offset, names.sh_size);
+    if (symbols != nullptr && texts != nullptr) table = {symbols, count, texts, names.sh_size};
+  }
+  return table;
+}
+
+// Where the code at `address` lies in the file. 0: nowhere.
+uint64_t OffsetOf(const MappedFile& file, const Elf64_Ehdr& header, uint64_t address) {
+  const auto* segments = file.At<Elf64_Phdr>(header.e_phoff, header.e_phnum);
+  if (segments == nullptr) return 0;
+  for (uint32_t i = 0; i < header.e_phnum; ++i) {
+    const Elf64_Phdr& segment = segments[i];
+    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0 && address >= segment.p_vaddr &&
+        address - segment.p_vaddr < segment.p_filesz) {
+      return segment.p_offset + (address - segment.p_vaddr);
+    }
+  }
+  return 0;
+}
+
+bool IsFunction(const Elf64_Sym& symbol) {
+  return ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
+         symbol.st_value != 0;
+}
+
+// `name` is one of the compiler's variants of `entry`, which callers may use instead of it.
+bool IsVariant(const char* name, const char* entry) {
+  const size_t length = strlen(entry);
+  if (strncmp(name, entry, length) != 0 || name[length] != '.') return false;
+  const char* const kind = name + length;
+  // What the function itself calls or jumps to.
+  return strncmp(kind, ".cold", 5) != 0 && strncmp(kind, ".part", 5) != 0;
+}
+
+void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const Elf64_Sym& symbol,
+              const Replacement& replacement, EntryPoints* found) {
+  for (size_t i = 0; i < found->count; ++i) {
+    if (found->entries[i].address != symbol.st_value) continue;
+    // Two names of one function.
+    if (found->entries[i].target != replacement.target) {
+      found->why_not = "two of its functions are one";
+    }
+    return;
+  }
+  const uint64_t offset = OffsetOf(file, header, symbol.st_value);
+  if (offset == 0 || symbol.st_size < kNearJumpBytes) {
+    found->why_not = "a function is too short";
+  } else if (found->count == EntryPoints::kMost) {
+    found->why_not = "it has too many functions";
+  } else {
+    found->entries[found->count++] = {symbol.st_value, offset, replacement.target};
+  }
+}
+
+// Fills in the functions of the allocator that `found` names by its prefix.
+template <size_t kCount>
+void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolTable& table,
+                 const Replacement (&replacements)[kCount], bool needs_core, EntryPoints* found) {
+  const size_t prefix_bytes = strlen(found->prefix);
+  bool has[kCount] = {};
+  for (uint64_t i = 0; i < table.count && found->why_not == nullptr; ++i) {
+    const Elf64_Sym& symbol = table.symbols[i];
+    if (!IsFunction(symbol)) continue;
+    const char* const name = table.NameOf(symbol);
+    if (name == nullptr || strncmp(name, found->prefix, prefix_bytes) != 0) continue;
+    for (size_t n = 0; n < kCount; ++n) {
+      if (strcmp(name + prefix_bytes, replacements[n].name) == 0) {
+        has[n] = true;
+        AddEntry(file, header, symbol, replacements[n], found);
+      } else if (IsVariant(name + prefix_bytes, replacements[n].name)) {
+        found->why_not = "the compiler made variants of its functions";
+      }
+    }
+  }
+  if (found->why_not != nullptr) return;
+  const auto has_one_of = [&](const char* a, const char* b, const char* c) {
+    for (size_t n = 0; n < kCount; ++n) {
+      const char* const name = replacements[n].name;
+      if (has[n] && (strcmp(name, a) == 0 || strcmp(name, b) == 0 || strcmp(name, c) == 0)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  bool is_complete = needs_core || (has_one_of("malloc", "mallocx", "calloc") &&
+                                    has_one_of("free", "dallocx", "sdallocx"));
+  for (size_t n = 0; n < kCount && needs_core; ++n) {
+    if (replacements[n].is_core && !has[n]) is_complete = false;
+  }
+  if (!is_complete) found->why_not = "not all of its functions have names";
+}
+
+}  // namespace
+
+size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
+  const Elf64_Ehdr* const header = HeaderOf(file);
+  if (header == nullptr) return 0;
+  bool is_whole = false;
+  const SymbolTable table = TableOf(file, *header, &is_whole);
+  constexpr char kMark[] = "mallctlnametomib";
+  constexpr size_t kMarkBytes = sizeof(kMark);  // with its end
+  constexpr char kArrowMark[] = "arrow_mi_malloc_aligned";
+  if (table.count == 0 ||
+      (memmem(table.names, table.name_bytes, kMark, kMarkBytes) == nullptr &&
+       memmem(table.names, table.name_bytes, kArrowMark, sizeof(kArrowMark)) == nullptr)) {
+    return 0;
+  }
+  size_t count = 0;
+  for (uint64_t i = 0; i < table.count && count < most; ++i) {
+    const Elf64_Sym& symbol = table.symbols[i];
+    if (!IsFunction(symbol)) continue;
+    const char* const name = table.NameOf(symbol);
+    if (name == nullptr) continue;
+    if (strcmp(name, kArrowMark) == 0) {
+      EntryPoints& arrow = found[count++] = {};
+      arrow.allocator = "mimalloc";
+      memcpy(arrow.prefix, kArrowPrefix, sizeof(kArrowPrefix));
+      FindEntries(file, *header, table, kArrowMimalloc, /*needs_core=*/true, &arrow);
+      continue;
+    }
+    const size_t length = strlen(name);
+    // Without a prefix it is the program's malloc, which is ours already, or meant to be another.
+    if (length + 1 <= kMarkBytes || length + 1 - kMarkBytes >= EntryPoints::kPrefixBytes ||
+        strcmp(name + length + 1 - kMarkBytes, kMark) != 0) {
+      continue;
+    }
+    EntryPoints& jemalloc = found[count++] = {};
+    jemalloc.allocator = "jemalloc";
+    memcpy(jemalloc.prefix, name, length + 1 - kMarkBytes);
+    FindEntries(file, *header, table, kJemalloc, /*needs_core=*/!is_whole, &jemalloc);
+  }
+  return count;
+}
+
+bool ImageRange(const MappedFile& file, uint64_t* start, uint64_t* end) {
+  const Elf64_Ehdr* const header = HeaderOf(file);
+  const Elf64_Phdr* const segments =
+      header != nullptr ? file.At<Elf64_Phdr>(header->e_phoff, header->e_phnum) : nullptr;
+  if (segments == nullptr) return false;
+  *start = UINT64_MAX;
+  *end = 0;
+  for (uint32_t i = 0; i < header->e_phnum; ++i) {
+    const Elf64_Phdr& segment = segments[i];
+    if (segment.p_type != PT_LOAD) continue;
+    if (segment.p_vaddr < *start) *start = segment.p_vaddr;
+    if (segment.p_vaddr + segment.p_memsz > *end) *end = segment.p_vaddr + segment.p_memsz;
+  }
+  return *start < *end;
+}
+
+}  // namespace taskmem::adopt

@@ -1,0 +1,47 @@
+// Allocators that a library brings with it, by the names of their functions.
+//
+// A build of jemalloc is told by its mallctlnametomib, whatever prefix its names have; Arrow's
+// mimalloc by the wrappers through which alone it is used. The names may be exported, or local and
+// in .symtab only.
+#ifndef TASKMEM_SHIM_ADOPT_ALLOCATOR_SYMBOLS_H_
+#define TASKMEM_SHIM_ADOPT_ALLOCATOR_SYMBOLS_H_
+
+#include <elf.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "shim/code/code_patch.h"
+#include "shim/code/mapped_file.h"
+
+namespace taskmem::adopt {
+
+// An allocator's entry points, as offsets into its library.
+struct EntryPoints {
+  static constexpr size_t kMost = 32;
+  static constexpr size_t kPrefixBytes = 32;
+
+  struct Entry {
+    uint64_t address;      // as the file has it: what the library is moved by is to be added
+    uint64_t file_offset;  // of the same code
+    const void* target;
+  };
+
+  const char* allocator = "";  // "jemalloc"
+  char prefix[kPrefixBytes] = {};
+  Entry entries[kMost];
+  size_t count = 0;
+  // Why it is not to be adopted; nullptr: it may be.
+  const char* why_not = nullptr;
+};
+
+// Looks for allocators in an ELF file of x86-64. Returns how many it found, at most `most`; of a
+// file that is none, or damaged, 0.
+size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most);
+
+// What addresses the file is mapped to. False: it is no such file.
+bool ImageRange(const MappedFile& file, uint64_t* start, uint64_t* end);
+
+}  // namespace taskmem::adopt
+
+#endif  // TASKMEM_SHIM_ADOPT_ALLOCATOR_SYMBOLS_H_

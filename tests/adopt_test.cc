@@ -1,0 +1,52 @@
+// Allocators that libraries bring with them are brought under the preload's, or left alone.
+#include <fstream>
+#include <sstream>
+
+#include "tests/support/program_test.h"
+
+namespace taskmem::test {
+namespace {
+
+Environment Adopt(const std::string& how) {
+  return {{"TASKMEM_TASK_BY", "thread-name=^no such thread$"}, {"TASKMEM_ADOPT", how}};
+}
+
+class Adoption : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::string Library() { return ProgramPath("engine_" + GetParam() + ".so"); }
+};
+
+TEST_P(Adoption, IsFromTheFirstBlockOn) {
+  ExpectSuccess({"engine", Library(), "adopted"}, Adopt("auto"));
+}
+
+TEST_P(Adoption, MayBeForbidden) { ExpectSuccess({"engine", Library(), "kept"}, Adopt("off")); }
+
+TEST_P(Adoption, MayBeRequired) {
+  ExpectSuccess({"engine", Library(), "adopted"}, Adopt("require=other,engine_"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("exported", "local"),
+                         [](const auto& info) { return info.param; });
+
+TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
+  TemporaryFolder folder;
+  Environment environment = Adopt("auto");
+  environment["TASKMEM_LOG"] = folder.path() + "/log";
+  ExpectSuccess({"engine", ProgramPath("engine_incomplete.so"), "kept"}, environment);
+  std::stringstream log;
+  log << std::ifstream(folder.path() + "/log").rdbuf();
+  EXPECT_NE(log.str().find("keeps its own memory: not all of its functions have names"),
+            std::string::npos);
+}
+
+TEST(AdoptionOfSome, EndsTheProgramInOneLineWhereItIsRequired) {
+  const Result result =
+      RunProgram({"engine", ProgramPath("engine_incomplete.so"), "kept"}, Adopt("require"));
+  EXPECT_EQ(result.exit_status, 1) << result.Describe();
+  EXPECT_TRUE(result.err.starts_with("taskmem: --adopt require: ")) << result.Describe();
+  EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.Describe();
+}
+
+}  // namespace
+}  // namespace taskmem::test
