@@ -17,8 +17,8 @@
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/contexts/context_mutex.h"
-#include "shim/mimalloc/types.h"
 #include "shim/contexts/runs.h"
+#include "shim/mimalloc/types.h"
 #include "spill/reclaim/limit_policy.h"
 
 namespace taskmem {
