@@ -15,6 +15,17 @@ COLLECTIONS = ["tests/programs"]
 # What callers include lies beside the folders.
 PUBLIC = ["shim/taskmem.h", "shim/taskmem.hpp"]
 MOST_MODULES = 15
+# Modules that include each other and are read as one. No others may, and none of the allocator.
+TANGLES = [
+    {"accounting/spark/memory_consumer", "accounting/spark/task_memory_manager"},
+    {"shim/mapping_book/locked_book", "shim/mapping_book/mapping_queries",
+     "shim/mapping_book/mappings_table", "shim/mapping_book/residency",
+     "shim/mapping_book/residency_timer", "shim/mapping_book/unmapping"},
+    {"shim/spilling/block_pins", "shim/spilling/block_store"},
+    {"spill/locks/block_info_manager", "spill/locks/block_lock_waiter"},
+    {"spill/memory/memory_store", "spill/memory/partially_serialized_block",
+     "spill/memory/partially_unrolled_iterator"},
+]
 
 SOURCE = re.compile(r"\.(h|hpp|cc|c|inc)$")
 BESIDE = re.compile(r"_(test|testing|fuzz)$")
@@ -51,6 +62,21 @@ def readme_order(readme):
     ]
 
 
+def module_of(path):
+    """A header and its source are one module: DIR/stem."""
+    return SOURCE.sub("", path)
+
+
+def includes_of_modules(root, folder):
+    """What the modules directly in `folder` include: (module, module that is included)."""
+    for name in sources(os.path.join(root, folder)):
+        module = module_of(folder + "/" + name)
+        text = read(os.path.join(root, folder, name))
+        for path in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
+            if path.split("/")[0] in LAYERS and module_of(path) != module:
+                yield module, module_of(path)
+
+
 def includes(root, folder):
     """What the sources directly in `folder` include: (source, folder of what is included)."""
     for name in sources(os.path.join(root, folder)):
@@ -61,7 +87,7 @@ def includes(root, folder):
 
 
 def cycles(graph):
-    """One list of folders for each cycle that a walk in depth comes back to."""
+    """One list of nodes for each cycle that a walk in depth comes back to."""
     found, done = [], set()
 
     def walk(folder, path):
@@ -132,7 +158,7 @@ def layer_complaints(root, layer):
 
 
 def complaints(root):
-    found, graph = [], {}
+    found, graph, modules = [], {}, {}
     for at, layer in enumerate(LAYERS):
         if not os.path.isdir(os.path.join(root, layer)):
             continue
@@ -143,8 +169,13 @@ def complaints(root):
                     found.append("%s includes %s, a layer above its own" % (source, there))
                 if there != folder:
                     graph.setdefault(folder, set()).add(there)
+            for module, there in includes_of_modules(root, folder):
+                modules.setdefault(module, set()).add(there)
     for cycle in cycles(graph):
         found.append("folders include each other: " + " -> ".join(cycle))
+    for cycle in cycles(modules):
+        if not any(set(cycle) <= tangle for tangle in TANGLES):
+            found.append("modules include each other: " + " -> ".join(cycle))
     for collection in COLLECTIONS:
         if not os.path.isdir(os.path.join(root, collection)):
             continue
@@ -205,6 +236,25 @@ class RulesTest(unittest.TestCase):
         self.write("spill/low/b.cc", '#include "spill/high/a.h"\n')
         self.write("spill/high/b.cc", '#include "spill/low/a.h"\n')
         self.assert_complains("include each other: spill/high -> spill/low -> spill/high")
+
+    def test_a_cycle_of_modules_in_a_folder(self):
+        self.write("spill/low/b.h", "")
+        self.write("spill/low/b.cc", '#include "spill/low/b.h"\n#include "spill/low/c.h"\n')
+        self.write("spill/low/c.h", '#include "spill/low/b.h"\n')
+        self.assert_complains("modules include each other: spill/low/b -> spill/low/c -> spill/low/b")
+
+    def test_a_cycle_of_modules_across_folders(self):
+        self.write("spill/low/b.h", '#include "spill/high/b.h"\n')
+        self.write("spill/high/b.h", '#include "spill/low/c.h"\n')
+        self.write("spill/low/c.cc", '#include "spill/low/b.h"\n')
+        self.assert_complains(
+            "modules include each other: spill/high/b -> spill/low/c -> spill/low/b -> spill/high/b")
+
+    def test_headers_that_are_included_once_more_below_are_no_cycle(self):
+        self.write("spill/low/b.h", "")
+        self.write("spill/low/c.cc", '#include "spill/low/b.h"\n')
+        self.write("spill/high/b.cc", '#include "spill/low/b.h"\n')
+        self.assertEqual(complaints(self.folder.name), [])
 
     def test_too_many_modules(self):
         for number in range(MOST_MODULES):
