@@ -114,6 +114,13 @@ class InsideAllocator {
   const bool was_inside_;
 };
 
+// Debug libraries hold everybody who changes a context to the rules above.
+#ifdef TASKMEM_DEBUG
+void AssertMayChange(const Context* context);
+#else
+inline void AssertMayChange(const Context*) {}
+#endif
+
 // A context for a while, as a collector has it.
 class ContextLock {
  public:

@@ -184,6 +184,12 @@ inline bool OwnsItsContext(const ThreadState& t) {
   return t.id.load(std::memory_order_relaxed) == t.own_number;
 }
 
+// Sets up a pair, a heap of the context's segments or its overflow file's (`tld`), and a whole
+// context, of no thread and not listed. nullptr: no memory.
+void InitPair(Pair* pair, uint64_t id, uint32_t slot, uint32_t generation);
+void InitHeap(Context* context, mi_tld_t* tld, mi_heap_t* heap);
+Context* MakeContext();
+
 // The current thread's context, made or adopted, with the task its birth gives
 // it. nullptr: no memory, or the thread has ended (allocate with an orphan).
 Context* EnterThread();
@@ -213,24 +219,6 @@ bool MakeHeap(Context* context, Pair* pair);
 inline bool HasEnded(const Pair& pair) {
   return g_task_slots[pair.slot].generation.load(std::memory_order_acquire) != pair.generation;
 }
-
-// Context i of all that were ever made; i < ContextCount().
-uint32_t ContextCount();
-Context* ContextAt(uint32_t index);
-
-// Takes one parked context off its list, locked, or returns nullptr; and puts one there that
-// no thread has.
-Context* TakeParked(bool for_own_thread);
-void Park(Context* context);
-
-// Its thread is no more: the context is as if it were parked, but not on the list. Under its lock.
-void BuryThread(Context* context);
-
-// The thread with that number, whose context this was, has ended. False where that cannot be told.
-bool IsGone(const Context* context, int tid);
-
-// In a forked child: the contexts of threads that do not exist here are left alone.
-void ContextsAfterFork();
 
 }  // namespace taskmem
 

@@ -2,12 +2,23 @@
 #ifndef TASKMEM_SHIM_CONTEXTS_CONTEXTS_OF_H_
 #define TASKMEM_SHIM_CONTEXTS_CONTEXTS_OF_H_
 
+#include <atomic>
+
+#include "accounting/base/mutex.h"
 #include "shim/contexts/context.h"
+#include "shim/contexts/registry.h"
 
 namespace taskmem {
 
 // At the pools' limit memory of any task helps.
 inline constexpr uint32_t kEverySlot = UINT32_MAX;
+
+// From here on who collects for the slot's task comes to the context; until the pair is gone.
+void ListPair(Context* context, Pair* pair);
+void UnlistPair(Pair* pair);
+
+// Guards the lists of pairs. For fork().
+Mutex& SlotPairsMutex();
 
 // Those that have a pair of the slot's task, as they are now, or all. What a task is charged
 // for and has not in use lies there: in heaps of its pairs, and in large blocks that others

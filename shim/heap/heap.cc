@@ -32,7 +32,9 @@
 #include "shim/contexts/context.h"
 #include "shim/contexts/contexts_of.h"
 #include "shim/contexts/list_by_place.h"
+#include "shim/contexts/pairs.h"
 #include "shim/contexts/pthread_stacks.h"
+#include "shim/contexts/registry.h"
 #include "shim/contexts/runs.h"
 #include "shim/heap/fast_path.h"
 #include "shim/heap/upcalls.h"
@@ -126,7 +128,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 // In this order: each file uses those above it.
 // clang-format off
 #include "shim/pages/shared_page.inc"
-#include "shim/contexts/sampled_blocks.inc"
+#include "shim/pages/sampled_blocks.inc"
 #include "shim/pages/lease.inc"
 #include "shim/pages/page_alloc.inc"
 #include "shim/contexts/runs.inc"
