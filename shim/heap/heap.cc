@@ -143,6 +143,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 #include "shim/heap/aligned.inc"
 #include "shim/heap/slow_path.inc"
 #include "shim/pages/decay.inc"
+#include "shim/limit/at_limit.inc"
 #include "shim/limit/limit.inc"
 #include "shim/limit/mapping_limit.inc"
 #include "shim/heap/realloc.inc"
