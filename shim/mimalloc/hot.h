@@ -1,5 +1,5 @@
 // What mimalloc's sources have for every allocation, written again to be inlined outside their
-// unit. hot_test compares it with the original.
+// unit.
 #ifndef TASKMEM_SHIM_MIMALLOC_HOT_H_
 #define TASKMEM_SHIM_MIMALLOC_HOT_H_
 
