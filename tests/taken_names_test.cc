@@ -44,7 +44,7 @@ TEST_P(TakenNamesTest, BooksAreFoundAllTheSame) {
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_EQ(result.out, "") << result.Describe();
   // The table, ps with the shell, and the shell's table.
-  EXPECT_TRUE(result.err.starts_with("taskmem: taskmem, pid")) << result.Describe();
+  EXPECT_TRUE(result.err.starts_with("taskmem: dash, pid")) << result.Describe();
   EXPECT_NE(result.err.find("  dash "), std::string::npos) << result.Describe();
   EXPECT_NE(result.err.find("\ntaskmem: dash, pid"), std::string::npos) << result.Describe();
 }
