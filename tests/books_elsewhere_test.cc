@@ -6,7 +6,7 @@ namespace taskmem::test {
 namespace {
 
 // What a table says of the program that holds 70 MiB, at its peak and now.
-constexpr char kTable[] = "  holder     70.0 MiB  70.0 MiB ";
+constexpr char kTable[] = "  holder     70.0 MiB  70.0 MiB\n";
 
 class BooksElsewhereTest : public CommandFolder {
  protected:
