@@ -122,6 +122,34 @@ TEST_F(CommandLineTest, AScriptOfManyProgramsEndsWithAShortTable) {
   for (const std::string& text : lines) EXPECT_LE(Columns(text), 80u) << text;
 }
 
+TEST_F(CommandLineTest, BooksOfAKilledProcessStayUntilTheyAreForgotten) {
+  const Result killed =
+      Try("LD_PRELOAD=$FOLDER/libtaskmem.so sh -c 'echo $$ > pid; kill -s KILL $$'");
+  EXPECT_FALSE(killed.Succeeded());
+  for (int i = 0; i < 2; ++i) {
+    const Result ps = Try("taskmem ps");
+    EXPECT_EQ(Lines(ps.out).size(), 1u) << ps.Describe();
+    EXPECT_EQ(ps.err, "taskmem: 1 process that was killed left books: taskmem ps --dead\n");
+    const Result dead = Try("taskmem ps --dead");
+    EXPECT_EQ(Lines(dead.out).size(), 2u) << dead.Describe();
+    EXPECT_NE(dead.out.find("  dash "), std::string::npos) << dead.Describe();
+    const Result stats = Try("taskmem stats $(cat pid)");
+    EXPECT_TRUE(stats.Succeeded()) << stats.Describe();
+    EXPECT_NE(stats.out.find(", killed, resident "), std::string::npos) << stats.Describe();
+    EXPECT_NE(stats.out.find("at exit"), std::string::npos) << stats.Describe();
+  }
+  EXPECT_EQ(Try("taskmem ps --forget").exit_status, 2);
+  EXPECT_EQ(Lines(Try("taskmem ps --dead --forget").out).size(), 2u);
+  EXPECT_EQ(Lines(Try("taskmem ps --dead").out).size(), 1u);
+  EXPECT_EQ(Try("taskmem stats $(cat pid)").exit_status, 1);
+}
+
+TEST_F(CommandLineTest, TheTableSaysThatAProgramWasKilled) {
+  const Result result = Try("taskmem run -- sh -c 'kill -s KILL $$'");
+  EXPECT_NE(result.err.find(", killed (signal 9), resident "), std::string::npos)
+      << result.Describe();
+}
+
 TEST_F(CommandLineTest, TheListOfProcessesIsThereAsJson) {
   const Result result = Try("taskmem run --quiet -- taskmem ps --json");
   EXPECT_TRUE(result.Succeeded()) << result.Describe();

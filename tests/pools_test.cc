@@ -1,5 +1,6 @@
 // --memory: what all tasks of a process may hold together, and how they share it.
 #include <csignal>
+#include <fstream>
 #include <sstream>
 
 #include "tests/support/program_test.h"
@@ -18,6 +19,21 @@ Environment Memory(const std::string& memory, Environment more = {}) {
 
 TEST(Memory, IsRefusedWhenAllTasksTogetherHoldIt) {
   ExpectSuccess({"memory_refuses"}, Memory("64M"));
+}
+
+TEST(Memory, ALoggedRefusalNamesTheLimitThatRefused) {
+  const TemporaryFolder folder;
+  const std::string log = folder.path() + "/log";
+  ExpectSuccess({"memory_refuses"}, Memory("64M", {{"TASKMEM_LOG", log}}));
+  std::stringstream text;
+  text << std::ifstream(log).rdbuf();
+  EXPECT_NE(text.str().find("refused 1024.0 KiB: holds 23.0 MiB, and --memory is used up; "),
+            std::string::npos)
+      << text.str();
+  // More than the quota, whatever --memory has.
+  EXPECT_NE(text.str().find("refused 1024.0 GiB: holds 23.0 MiB of its quota of 48.0 MiB; "),
+            std::string::npos)
+      << text.str();
 }
 
 TEST(Memory, OfNoTaskIsNeverRefusedAndLowersWhatTasksGet) {

@@ -58,7 +58,7 @@ TEST(Quota, ALoggedRefusalNamesWhatWasTried) {
   EXPECT_NE(first.find(" warn task 1000000000 (large) refused 1024.0 KiB: holds 1"),
             std::string::npos)
       << first;
-  EXPECT_NE(first.find(" of 16.0 MiB; tried: collect "), std::string::npos) << first;
+  EXPECT_NE(first.find(" of its quota of 16.0 MiB; tried: collect "), std::string::npos) << first;
 }
 
 TEST(Quota, OverdrawLetsEverythingThroughAndCountsIt) {

@@ -186,11 +186,20 @@ Request ParseCommandLine(int argc, char** argv) {
 
   PsRequest ps_request;
   CLI::App* ps = app.add_subcommand("ps", "Lists the processes that run under taskmem.");
-  SetHelp(ps, "taskmem ps [--json]");
+  SetHelp(ps, "taskmem ps [--json] [--dead [--forget]]");
   ps->add_flag("--json", ps_request.as_json, "Prints JSON.")->disable_flag_override();
+  CLI::Option* dead =
+      ps->add_flag("--dead", ps_request.of_dead,
+                   Wrap("Lists processes that were killed and left their books, which stay for a "
+                        "day; `taskmem stats PID` shows them.",
+                        kSentenceColumns))
+          ->disable_flag_override();
+  ps->add_flag("--forget", ps_request.forgets, "Removes these books.")
+      ->disable_flag_override()
+      ->needs(dead);
 
   StatsRequest stats_request;
-  CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a running process.");
+  CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a process.");
   SetHelp(stats, "taskmem stats PID [--json]");
   stats->add_option("PID", stats_request.pid, "The process.")->required()->type_name("");
   stats->add_flag("--json", stats_request.as_json, "Prints JSON.")->disable_flag_override();

@@ -13,6 +13,8 @@ namespace taskmem {
 
 struct PsRequest {
   bool as_json = false;
+  bool of_dead = false;  // of processes that were killed
+  bool forgets = false;  // removes their books
 };
 
 struct StatsRequest {

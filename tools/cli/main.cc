@@ -19,20 +19,40 @@
 namespace taskmem {
 namespace {
 
-// The live processes of the stats folder, which is tidied on the way.
-std::vector<ProcessStats> LiveProcesses() {
+// What is in the user's stats folders, which are tidied on the way.
+struct Found {
+  std::vector<ProcessStats> live;
+  std::vector<StatsFile> left_over;  // by processes that were killed
+};
+
+Found FindProcesses() {
   Options options;
   char error[512];
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
     Fatal(kExitUsage, "{}", error);
   }
-  const std::vector<StatsFile> files = ReadStatsDirs(StatsDirs(options));
-  RemoveStaleFiles(files);
-  std::vector<ProcessStats> processes;
-  for (const StatsFile& file : files) {
-    if (file.process.is_alive && !file.process.has_left) processes.push_back(file.process);
+  const std::vector<std::string> dirs = StatsDirs(options);
+  TidyLeftOvers(ReadStatsDirs(dirs));
+  Found found;
+  for (StatsFile& file : ReadStatsDirs(dirs)) {
+    if (IsLeftOver(file)) {
+      file.process.end = "killed";
+      found.left_over.push_back(std::move(file));
+    } else if (file.process.is_alive && !file.process.has_left) {
+      found.live.push_back(file.process);
+    }
   }
-  return processes;
+  return found;
+}
+
+void Print(const std::vector<ProcessStats>& processes, bool as_json) {
+  PrintOrFail(as_json ? FormatProcessListJson(processes)
+                      : FormatProcessList(processes, TerminalColumns(STDOUT_FILENO)));
+}
+
+void Print(const ProcessStats& process, bool as_json) {
+  PrintOrFail(as_json ? FormatJson(process, {})
+                      : FormatTables({process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
 }
 
 int Execute(const RunRequest& request) { RunCommand(request); }
@@ -40,24 +60,38 @@ int Execute(const RunRequest& request) { RunCommand(request); }
 int Execute(const AuditRequest& request) { return AuditCommand(request); }
 
 int Execute(const PsRequest& request) {
-  const std::vector<ProcessStats> processes = LiveProcesses();
-  PrintOrFail(request.as_json ? FormatProcessListJson(processes)
-                              : FormatProcessList(processes, TerminalColumns(STDOUT_FILENO)));
+  Found found = FindProcesses();
+  if (!request.of_dead) {
+    Print(found.live, request.as_json);
+    if (const size_t count = found.left_over.size(); count != 0 && !request.as_json) {
+      Say("{} process{} that {} killed left books: taskmem ps --dead", count,
+          count == 1 ? "" : "es", count == 1 ? "was" : "were");
+    }
+    return EXIT_SUCCESS;
+  }
+  std::vector<ProcessStats> dead;
+  for (StatsFile& file : found.left_over) dead.push_back(std::move(file.process));
+  Print(dead, request.as_json);
+  if (request.forgets) {
+    for (const StatsFile& file : found.left_over) unlink(file.path.c_str());
+  }
   return EXIT_SUCCESS;
 }
 
 int Execute(const StatsRequest& request) {
-  for (const ProcessStats& process : LiveProcesses()) {
+  Found found = FindProcesses();
+  for (const ProcessStats& process : found.live) {
     if (process.pid != request.pid) continue;
-    PrintOrFail(request.as_json
-                    ? FormatJson(process, {})
-                    : FormatTables({process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
+    Print(process, request.as_json);
     return EXIT_SUCCESS;
   }
   if (const auto process = ReadStatsElsewhere(request.pid)) {
-    PrintOrFail(request.as_json
-                    ? FormatJson(*process, {})
-                    : FormatTables({*process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
+    Print(*process, request.as_json);
+    return EXIT_SUCCESS;
+  }
+  for (const StatsFile& file : found.left_over) {
+    if (file.process.pid != request.pid) continue;
+    Print(file.process, request.as_json);
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -215,6 +216,9 @@ Collected Collect(const Preparation& run, const ChildResult& child) {
   if (told) {
     collected.program = *told;
     collected.has_program = true;
+  }
+  if (WIFSIGNALED(child.wait_status)) {
+    collected.program.end = fmt::format("killed (signal {})", WTERMSIG(child.wait_status));
   }
   // A process that was killed could not write this down.
   uint64_t& peak = collected.program.peak_resident_bytes;

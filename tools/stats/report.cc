@@ -119,11 +119,11 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
   for (const TaskStats& task : tasks) total.retained_bytes += task.retained_bytes;
   rows.push_back(TaskRow(total));
 
-  std::string text =
-      Wrapped(fmt::format("taskmem: {}, pid {}, resident {}, peak resident {}", Program(process),
-                          process.pid, BytesOrDash(process.resident_bytes),
-                          BytesOrDash(process.peak_resident_bytes)),
-              width, 4);
+  std::string text = Wrapped(
+      fmt::format("taskmem: {}, pid {},{} resident {}, peak resident {}", Program(process),
+                  process.pid, process.end.empty() ? "" : fmt::format(" {},", process.end),
+                  BytesOrDash(process.resident_bytes), BytesOrDash(process.peak_resident_bytes)),
+      width, 4);
   text += FormatTable(columns, rows, width);
   text += FormatReclaim(tasks, width);
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;

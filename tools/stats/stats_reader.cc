@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <iterator>
 #include <random>
@@ -379,11 +380,41 @@ void ReleaseFromAudit(const WatchedProcess& process) {
   munmap(start, sizeof(StatsHeader));
 }
 
-void RemoveStaleFiles(const std::vector<StatsFile>& files) {
+bool IsLeftOver(const StatsFile& file) {
+  return !file.process.is_alive && !IsSessionAlive(file.process.session);
+}
+
+namespace {
+
+// Since when the file is known to be left over. Whoever looks first takes the right to write away,
+// which no live process misses after its start, and sets the time.
+time_t LeftOverSince(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return 0;
+  struct stat status = {};
+  const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  time_t since = status.st_mtime;
+  const bool is_marked = (status.st_mode & S_IWUSR) == 0;
+  if (is_file && !is_marked && fchmod(fd, S_IRUSR) == 0 && futimens(fd, nullptr) == 0) {
+    since = time(nullptr);
+  }
+  close(fd);
+  return since;
+}
+
+}  // namespace
+
+void TidyLeftOvers(const std::vector<StatsFile>& files) {
+  std::vector<std::pair<time_t, const StatsFile*>> left;
   for (const StatsFile& file : files) {
-    if (!file.process.is_alive && !IsSessionAlive(file.process.session)) {
-      unlink(file.path.c_str());
-    }
+    if (IsLeftOver(file)) left.emplace_back(LeftOverSince(file.path), &file);
+  }
+  std::sort(left.begin(), left.end(),
+            [](const auto& a, const auto& b) { return a.first > b.first; });
+  const time_t now = time(nullptr);
+  for (size_t i = 0; i < left.size(); ++i) {
+    const auto& [since, file] = left[i];
+    if (i >= kMostLeftOvers || now - since > kLeftOverSeconds) unlink(file->path.c_str());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,7 +80,8 @@ struct ProcessStats {
   bool has_left = false;
   std::string session;
   std::string program;
-  uint64_t charged_bytes = 0;       // of all books
+  std::string end;             // how it ended: "killed (signal 9)"; empty: by itself, or not yet
+  uint64_t charged_bytes = 0;  // of all books
   uint64_t peak_charged_bytes = 0;  // never less than that, or than any book's peak
   uint64_t untracked_bytes = 0;
   uint64_t peak_untracked_bytes = 0;
@@ -149,9 +151,17 @@ std::optional<WatchedProcess> FindChildOf(const std::vector<std::string>& dirs,
 // Lets a process that waits for its audit end.
 void ReleaseFromAudit(const WatchedProcess& process);
 
-// Removes the files of processes that have ended, except those a live
-// `taskmem run` will collect.
-void RemoveStaleFiles(const std::vector<StatsFile>& files);
+// Whether the process ended without a chance to remove its books (it was killed, or crashed), and
+// no live `taskmem run` will collect them.
+bool IsLeftOver(const StatsFile& file);
+
+// How long, and how many of, the books stay that are left over.
+inline constexpr time_t kLeftOverSeconds = 24 * 60 * 60;
+inline constexpr size_t kMostLeftOvers = 64;
+
+// Removes what is left over for longer, counted from the first look at it, and of more than so
+// many the oldest.
+void TidyLeftOvers(const std::vector<StatsFile>& files);
 
 // A name for one `taskmem run`, unique on this machine, which tells whether
 // that run still lives. Less than 64 bytes.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "accounting/audit/stats_layout.h"
@@ -256,18 +257,58 @@ TEST_F(StatsReaderTest, SortsBySize) {
   EXPECT_EQ(files[2].process.pid, 1);
 }
 
-TEST_F(StatsReaderTest, RemovesOnlyWhatNobodyWaitsFor) {
+TEST_F(StatsReaderTest, WhatNobodyWaitsForIsLeftOver) {
   MakeFile("live", getpid(), *StartTime(getpid()));
   MakeFile("reused-pid", getpid(), *StartTime(getpid()) - 1);
   MakeFile("dead", 1, kNever);
   strcpy(MakeFile("awaited", 1, kNever)->session, NewSession().c_str());
   strcpy(MakeFile("abandoned", 1, kNever)->session, "1-18446744073709551615-0");
-  RemoveStaleFiles(ReadStatsDir(dir_));
-  EXPECT_TRUE(std::filesystem::exists(dir_ + "/live"));
-  EXPECT_TRUE(std::filesystem::exists(dir_ + "/awaited"));
-  EXPECT_FALSE(std::filesystem::exists(dir_ + "/reused-pid"));
+  std::set<std::string> left;
+  for (const StatsFile& file : ReadStatsDir(dir_)) {
+    if (IsLeftOver(file)) left.insert(std::filesystem::path(file.path).filename());
+  }
+  EXPECT_EQ(left, (std::set<std::string>{"reused-pid", "dead", "abandoned"}));
+}
+
+// Makes the file look as if it had been met first so long ago.
+void MakeOlder(const std::string& path, time_t seconds) {
+  const timespec time = {::time(nullptr) - seconds, 0};
+  const timespec times[] = {time, time};
+  ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+}
+
+TEST_F(StatsReaderTest, WhatIsLeftOverStaysForADayAfterItsFirstLook) {
+  MakeFile("live", getpid(), *StartTime(getpid()));
+  MakeFile("dead", 1, kNever);
+  // The process began long ago: that does not count.
+  MakeOlder(dir_ + "/dead", 10 * kLeftOverSeconds);
+  TidyLeftOvers(ReadStatsDir(dir_));
+  ASSERT_TRUE(std::filesystem::exists(dir_ + "/dead"));
+  MakeOlder(dir_ + "/dead", kLeftOverSeconds - 60);
+  MakeOlder(dir_ + "/live", 10 * kLeftOverSeconds);
+  TidyLeftOvers(ReadStatsDir(dir_));
+  ASSERT_TRUE(std::filesystem::exists(dir_ + "/dead"));
+  MakeOlder(dir_ + "/dead", kLeftOverSeconds + 60);
+  TidyLeftOvers(ReadStatsDir(dir_));
   EXPECT_FALSE(std::filesystem::exists(dir_ + "/dead"));
-  EXPECT_FALSE(std::filesystem::exists(dir_ + "/abandoned"));
+  EXPECT_TRUE(std::filesystem::exists(dir_ + "/live"));
+}
+
+TEST_F(StatsReaderTest, OfManyLeftOversTheOldestGo) {
+  for (size_t i = 0; i < kMostLeftOvers + 2; ++i) {
+    MakeFile("dead-" + std::to_string(i), 1, kNever);
+  }
+  TidyLeftOvers(ReadStatsDir(dir_));
+  EXPECT_EQ(ReadStatsDir(dir_).size(), kMostLeftOvers);
+  MakeFile("old", 1, kNever);
+  TidyLeftOvers(ReadStatsDir(dir_));
+  const auto files = ReadStatsDir(dir_);
+  EXPECT_EQ(files.size(), kMostLeftOvers);
+  MakeOlder(files[0].path, 100);
+  MakeFile("new", 1, kNever);
+  TidyLeftOvers(ReadStatsDir(dir_));
+  EXPECT_FALSE(std::filesystem::exists(files[0].path));
+  EXPECT_TRUE(std::filesystem::exists(dir_ + "/new"));
 }
 
 TEST(Session, FitsTheHeaderAndIsAlive) {

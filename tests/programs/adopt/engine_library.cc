@@ -86,13 +86,24 @@ __attribute__((constructor)) void MakeEarlyBlock() { g_early = eng_malloc(1000);
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) void FindEngine(EngineCalls* calls) {
-  *calls = {eng_malloc,         eng_calloc,
-            eng_realloc,        eng_free,
-            eng_posix_memalign, eng_aligned_alloc,
-            eng_mallocx,        eng_rallocx,
-            eng_xallocx,        eng_sallocx,
-            eng_dallocx,        nullptr,
-            eng_nallocx,        eng_malloc_usable_size};
+  *calls = {eng_malloc,
+            eng_calloc,
+            eng_realloc,
+            eng_free,
+            eng_posix_memalign,
+            eng_aligned_alloc,
+            eng_mallocx,
+            eng_rallocx,
+            eng_xallocx,
+            eng_sallocx,
+            eng_dallocx,
+            nullptr,
+            eng_nallocx,
+            eng_malloc_usable_size,
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr};
 #if !defined(WITHOUT_SDALLOCX)
   calls->sdallocx = eng_sdallocx;
 #endif
