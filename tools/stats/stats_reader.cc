@@ -381,7 +381,9 @@ void ReleaseFromAudit(const WatchedProcess& process) {
 }
 
 bool IsLeftOver(const StatsFile& file) {
-  return !file.process.is_alive && !IsSessionAlive(file.process.session);
+  // Whoever removes it does so before it ends, perhaps since the file was read: looked at last.
+  return !file.process.is_alive && !IsSessionAlive(file.process.session) &&
+         access(file.path.c_str(), F_OK) == 0;
 }
 
 namespace {

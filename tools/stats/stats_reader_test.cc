@@ -263,8 +263,12 @@ TEST_F(StatsReaderTest, WhatNobodyWaitsForIsLeftOver) {
   MakeFile("dead", 1, kNever);
   strcpy(MakeFile("awaited", 1, kNever)->session, NewSession().c_str());
   strcpy(MakeFile("abandoned", 1, kNever)->session, "1-18446744073709551615-0");
+  // Read, and removed before anybody asks.
+  MakeFile("removed", 1, kNever);
+  const auto files = ReadStatsDir(dir_);
+  std::filesystem::remove(dir_ + "/removed");
   std::set<std::string> left;
-  for (const StatsFile& file : ReadStatsDir(dir_)) {
+  for (const StatsFile& file : files) {
     if (IsLeftOver(file)) left.insert(std::filesystem::path(file.path).filename());
   }
   EXPECT_EQ(left, (std::set<std::string>{"reused-pid", "dead", "abandoned"}));
