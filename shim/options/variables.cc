@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "accounting/base/format_text.h"
 #include "shim/base/environment.h"
@@ -12,6 +14,7 @@
 namespace taskmem {
 namespace {
 
+constexpr char kSaid[] = "TASKMEM_SAID_UNKNOWN";
 constexpr char kPrefix[] = "TASKMEM_";
 constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
 constexpr size_t kNameBytes = 48;  // of those that are compared
@@ -66,9 +69,8 @@ const char* Nearest(const char* name, size_t bytes) {
 
 }  // namespace
 
-bool ForEachUnknownVariable(void (*say)(const char* name, const char* nearest)) {
-  if (environ == nullptr || IsPrivileged()) return false;
-  if (EnvironmentVariable(kSaidUnknownVariable) != nullptr) return false;
+void SayUnknownVariables(void (*say)(const char* line)) {
+  if (environ == nullptr || IsPrivileged() || EnvironmentVariable(kSaid) != nullptr) return;
   bool has_some = false;
   for (char** at = environ; *at != nullptr; ++at) {
     if (strncmp(*at, kPrefix, kPrefixBytes) != 0) continue;
@@ -76,10 +78,19 @@ bool ForEachUnknownVariable(void (*say)(const char* name, const char* nearest)) 
     if (IsKnown(*at, bytes)) continue;
     char name[kNameBytes + 1];
     FormatText(name, sizeof(name), "%.*s", static_cast<int>(bytes), *at);
-    say(name, Nearest(*at, bytes));
+    char line[256];
+    const char* const nearest = Nearest(*at, bytes);
+    if (nearest != nullptr) {
+      FormatText(line, sizeof(line), "%s is not a variable of taskmem: is %s meant?", name,
+                 nearest);
+    } else {
+      FormatText(line, sizeof(line), "%s is not a variable of taskmem", name);
+    }
+    say(line);
     has_some = true;
   }
-  return has_some;
+  // It changes the list that was walked.
+  if (has_some) setenv(kSaid, "1", 0);
 }
 
 void DescribeSetOptions(char* text, size_t bytes) {

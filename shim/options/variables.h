@@ -10,14 +10,10 @@
 
 namespace taskmem {
 
-// Set where unknown variables have been said, so that the programs which this one starts are
-// silent about them.
-inline constexpr char kSaidUnknownVariable[] = "TASKMEM_SAID_UNKNOWN";
-
-// say(name, nearest) for every variable whose name begins with TASKMEM_ and that nothing reads.
-// `nearest`: the variable that was probably meant, or nullptr. Nothing where kSaidUnknownVariable
-// is set, or in a privileged process (environment.h). Whether there was one.
-bool ForEachUnknownVariable(void (*say)(const char* name, const char* nearest));
+// say(line) for every variable whose name begins with TASKMEM_ and that nothing reads: with the one
+// that was probably meant. Once: the programs that this one starts are silent about them, and a
+// privileged process (environment.h) is, too.
+void SayUnknownVariables(void (*say)(const char* line));
 
 // " TASKMEM_QUOTA=64M TASKMEM_AT_LIMIT=kill": the options that are set, cut to `bytes` with the
 // NUL.

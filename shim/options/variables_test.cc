@@ -1,30 +1,34 @@
 #include "shim/options/variables.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <map>
 #include <string>
+#include <vector>
 
 namespace taskmem {
 namespace {
 
-std::map<std::string, std::string> g_said;
+using testing::Contains;
 
-void Note(const char* name, const char* nearest) { g_said[name] = nearest ? nearest : ""; }
+std::vector<std::string> g_said;
+
+void Note(const char* line) { g_said.push_back(line); }
 
 class VariablesTest : public testing::Test {
  protected:
   ~VariablesTest() override {
+    unsetenv("TASKMEM_SAID_UNKNOWN");
     for (const std::string& name : set_) unsetenv(name.c_str());
   }
   void Set(const std::string& name, const char* value = "1") {
     setenv(name.c_str(), value, 1);
     set_.push_back(name);
   }
-  static std::map<std::string, std::string> Unknown() {
+  static std::vector<std::string> Said() {
     g_said.clear();
-    ForEachUnknownVariable(Note);
+    SayUnknownVariables(Note);
     return g_said;
   }
 
@@ -39,11 +43,13 @@ TEST_F(VariablesTest, MisspelledOnesAreFound) {
   Set("TASKMEM_");
   Set("TASKMEM_" + std::string(300, 'X'));
   Set("OTHER_QUOTA");
-  const auto unknown = Unknown();
-  EXPECT_EQ(unknown.size(), 5u);
-  EXPECT_EQ(unknown.at("TASKMEM_QOUTA"), "TASKMEM_QUOTA");
-  EXPECT_EQ(unknown.at("TASKMEM_TASKBY"), "TASKMEM_TASK_BY");
-  EXPECT_EQ(unknown.at("TASKMEM_NOTHING_LIKE_IT"), "");
+  const auto said = Said();
+  EXPECT_EQ(said.size(), 5u);
+  EXPECT_THAT(said,
+              Contains("TASKMEM_QOUTA is not a variable of taskmem: is TASKMEM_QUOTA meant?"));
+  EXPECT_THAT(said,
+              Contains("TASKMEM_TASKBY is not a variable of taskmem: is TASKMEM_TASK_BY meant?"));
+  EXPECT_THAT(said, Contains("TASKMEM_NOTHING_LIKE_IT is not a variable of taskmem"));
 }
 
 TEST_F(VariablesTest, KnownOnesAreNot) {
@@ -51,13 +57,13 @@ TEST_F(VariablesTest, KnownOnesAreNot) {
        {"TASKMEM_QUOTA", "TASKMEM_SESSION", "TASKMEM_DEBUG_DELAYS", "TASKMEM_AUDITED_BY"}) {
     Set(name);
   }
-  EXPECT_TRUE(Unknown().empty());
+  EXPECT_TRUE(Said().empty());
 }
 
 TEST_F(VariablesTest, AreSaidOnce) {
   Set("TASKMEM_QOUTA");
-  Set(kSaidUnknownVariable);
-  EXPECT_TRUE(Unknown().empty());
+  EXPECT_EQ(Said().size(), 1u);
+  EXPECT_TRUE(Said().empty());
 }
 
 TEST_F(VariablesTest, WhatIsSetIsDescribed) {

@@ -48,17 +48,6 @@ void SaySpaceIsSmall() {
           static_cast<unsigned long long>(kLeastAddressSpace >> 20));
 }
 
-void SayUnknownVariables() {
-  const bool has_some = ForEachUnknownVariable([](const char* name, const char* nearest) {
-    if (nearest != nullptr) {
-      Message("%s is not a variable of taskmem: is %s meant?", name, nearest);
-    } else {
-      Message("%s is not a variable of taskmem", name);
-    }
-  });
-  if (has_some) setenv(kSaidUnknownVariable, "1", 0);
-}
-
 // What is in force stands in the first line of the log.
 void LogStart() {
   if (!Log()->Wants(LogLevel::kInfo)) return;
@@ -83,7 +72,7 @@ __attribute__((constructor(101))) void Start() {
     Message("%s", error);
     os::Call(SYS_exit_group, kBadOptionStatus);
   }
-  SayUnknownVariables();
+  SayUnknownVariables([](const char* line) { Message("%s", line); });
   ApplyProfile(&options);
   g_limit_policy.at_limit = options.at_limit;
   g_limit_policy.at_budget = options.at_budget;

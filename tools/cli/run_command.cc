@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "accounting/audit/exit_audit_protocol.h"
+#include "shim/base/environment.h"
 #include "shim/base/user_directory.h"
 #include "shim/options/options.h"
 #include "shim/options/variables.h"
@@ -46,13 +47,13 @@ constexpr int kExitNotFound = 127;
 std::string AbsolutePath(const std::string& path) {
   std::error_code error;
   const auto absolute = std::filesystem::absolute(path, error);
-  return error ? path : absolute.lexically_normal().string();
+  return error ? path : absolute.string();
 }
 
-// What is given there is a path.
 bool TakesPath(const OptionInfo& option) {
-  constexpr std::string_view kNames[] = {"spill-dir", "log", "stats-dir", "plugin"};
-  return std::find(std::begin(kNames), std::end(kNames), option.name) != std::end(kNames);
+  constexpr std::string_view kPaths[] = {"PATH", "FILE", "LIBRARY"};
+  return option.value_name != nullptr &&
+         std::find(std::begin(kPaths), std::end(kPaths), option.value_name) != std::end(kPaths);
 }
 
 // The flags, or else the inherited variables; gives both to the environment.
@@ -60,15 +61,15 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
   for (size_t i = 0; i < kOptionCount; ++i) {
     const OptionInfo& option = kOptions[i];
     const auto flag = flags.find(option.name);
-    const char* const inherited = getenv(option.variable);
-    if (flag == flags.end() && (inherited == nullptr || *inherited == '\0')) continue;
-    std::string value = flag != flags.end() ? flag->second : inherited;
+    const bool is_flag = flag != flags.end();
+    const char* const inherited = EnvironmentVariable(option.variable);
+    if (!is_flag && inherited == nullptr) continue;
+    std::string value = is_flag ? flag->second : inherited;
     if (TakesPath(option) && !value.empty()) value = AbsolutePath(value);
     Options ignored;
-    if (!option.parse(value.c_str(), &ignored)) {
-      Fatal(kExitUsage, "bad value '{}' for {}{}: expected {}",
-            flag != flags.end() ? flag->second : inherited, flag != flags.end() ? "--" : "",
-            flag != flags.end() ? option.name : option.variable, option.expected);
+    if (is_flag && !option.parse(value.c_str(), &ignored)) {
+      Fatal(kExitUsage, "bad value '{}' for --{}: expected {}", flag->second, option.name,
+            option.expected);
     }
     setenv(option.variable, value.c_str(), 1);
   }
@@ -78,15 +79,6 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
     Fatal(kExitUsage, "{}", error);
   }
   return options;
-}
-
-// The processes of the run are silent about them then.
-void SayUnknownVariables() {
-  const bool has_some = ForEachUnknownVariable([](const char* name, const char* nearest) {
-    Say("{} is not a variable of taskmem{}", name,
-        nearest != nullptr ? fmt::format(": is {} meant?", nearest) : "");
-  });
-  if (has_some) setenv(kSaidUnknownVariable, "1", 0);
 }
 
 // Files that cannot be used stop the command before it starts the program.
@@ -101,7 +93,7 @@ void CheckFiles(const Options& options) {
   }
   if (options.spill_dir[0] != '\0') {
     SpillDir dir;
-    if (const DiskError error = dir.Open(options.spill_dir, nullptr)) {
+    if (const DiskError error = dir.Open(options.spill_dir)) {
       char why[256];
       Describe(error, why, sizeof(why));
       Fatal(kExitUsage, "cannot use {} for --spill-dir: {}", options.spill_dir, why);
@@ -302,7 +294,7 @@ void CheckOutput(const std::string& path) {
 Preparation Prepare(const RunRequest& request) {
   Preparation run;
   run.options = ParseOptions(request.options);
-  SayUnknownVariables();
+  SayUnknownVariables([](const char* line) { SayText(line); });
   CheckFiles(run.options);
   if (!request.json_file.empty() && request.json_file != "-") CheckOutput(request.json_file);
   if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
