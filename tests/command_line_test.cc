@@ -3,25 +3,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sstream>
+#include <utility>
 
 #include "tests/support/command_folder.h"
+#include "tests/support/text_lines.h"
 
 namespace taskmem::test {
 namespace {
-
-std::vector<std::string> Lines(const std::string& text) {
-  std::istringstream stream(text);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-// On the screen: bytes that continue a character take no column.
-size_t Columns(const std::string& line) {
-  return static_cast<size_t>(
-      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
 
 class CommandLineTest : public CommandFolder {
  protected:
@@ -56,7 +44,7 @@ TEST_F(CommandLineTest, HelpFitsATerminal) {
     const Result result = Try(std::string("taskmem ") + words);
     EXPECT_TRUE(result.Succeeded()) << words << result.Describe();
     EXPECT_NE(result.out.find("Usage: taskmem"), std::string::npos) << words;
-    for (const std::string& line : Lines(result.out)) EXPECT_LE(Columns(line), 80u) << line;
+    for (const std::string& line : Lines(result.out)) EXPECT_LE(ScreenColumns(line), 80u) << line;
   }
   const std::string run = Try("taskmem help run").out;
   for (const char* heading : {"\nTasks:\n", "\nQuotas and pools:\n", "\nAt the limit:\n",
@@ -119,7 +107,7 @@ TEST_F(CommandLineTest, AScriptOfManyProgramsEndsWithAShortTable) {
   const std::vector<std::string> lines = Lines(result.err);
   EXPECT_LE(lines.size(), 10u) << result.err;
   EXPECT_NE(result.err.find("… 40 more processes, "), std::string::npos) << result.err;
-  for (const std::string& text : lines) EXPECT_LE(Columns(text), 80u) << text;
+  for (const std::string& text : lines) EXPECT_LE(ScreenColumns(text), 80u) << text;
 }
 
 TEST_F(CommandLineTest, BooksOfAKilledProcessStayUntilTheyAreForgotten) {
@@ -155,6 +143,29 @@ TEST_F(CommandLineTest, TheListOfProcessesIsThereAsJson) {
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
   EXPECT_NE(result.out.find("\"schema\": \"taskmem-ps-1\""), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("\"charged_bytes\""), std::string::npos) << result.out;
+}
+
+TEST_F(CommandLineTest, ATableIsAsWideAsItsTerminal) {
+  const std::string name(38, 'n');
+  Copy("/bin/sleep", name);
+  folder_.Write("list", "./" + name +
+                            " 60 & until taskmem ps --json | grep -q nnn; do :; done; taskmem ps; "
+                            "kill $!");
+  // As `script` has it: the lines of a terminal end with a carriage return.
+  const auto list = [&](int columns) {
+    return Try("script -qec 'stty cols " + std::to_string(columns) +
+               "; taskmem run --quiet -- sh ./list' /dev/null");
+  };
+  for (const auto& [columns, is_whole] :
+       {std::pair(80, false), std::pair(60, false), std::pair(160, true)}) {
+    const Result result = list(columns);
+    EXPECT_TRUE(result.Succeeded()) << result.Describe();
+    EXPECT_EQ(result.out.find(name) != std::string::npos, is_whole) << result.Describe();
+    EXPECT_EQ(result.out.find("nn…nn") != std::string::npos, !is_whole) << result.Describe();
+    for (const std::string& line : Lines(result.out)) {
+      EXPECT_LE(ScreenColumns(line), static_cast<size_t>(std::max(columns, 80)) + 1) << line;
+    }
+  }
 }
 
 }  // namespace

@@ -92,7 +92,6 @@ std::string FormatTable(const std::vector<Column>& columns, const std::vector<Ro
                         size_t width) {
   std::vector<size_t> widths = Widths(columns, rows);
   const size_t gap = Fit(columns, width, kGap, &widths) ? kGap : 1;
-  if (gap == 1) Fit(columns, width, gap, &widths);
   const auto line = [&](const auto& cell) {
     std::string text;
     for (size_t i = 0; i < columns.size(); ++i) {
@@ -110,27 +109,33 @@ std::string FormatTable(const std::vector<Column>& columns, const std::vector<Ro
   return text;
 }
 
-std::string Wrapped(std::string_view text, size_t columns, size_t indent) {
+std::string Wrapped(std::string_view text, size_t columns, size_t indent, Breaks breaks) {
   std::string result;
   size_t room = columns;
   while (Width(text) > room) {
-    const size_t limit = Front(text, room + 1).size();
-    size_t end = text.substr(0, limit).find_last_of(' ');
-    size_t mark_end = text.npos;
-    // A break after a comma reads better, unless it leaves half of the line empty.
-    for (const std::string_view mark : {"; ", ", "}) {
-      const size_t at = text.substr(0, limit).rfind(mark);
-      if (at == text.npos || at + 1 <= limit / 2) continue;
-      end = mark_end == text.npos ? at + 1 : std::max(mark_end, at + 1);
-      mark_end = end;
+    const std::string_view line = text.substr(0, Front(text, room + 1).size());
+    size_t end = line.find_last_of(' ');
+    if (breaks == Breaks::kAfterMarks) {
+      size_t mark = 0;
+      for (const std::string_view each : {"; ", ", "}) {
+        const size_t at = line.rfind(each);
+        if (at != line.npos) mark = std::max(mark, at + 1);
+      }
+      if (mark > line.size() / 2) end = mark;
     }
-    if (end == text.npos || end == 0) break;
+    if (end == line.npos || end == 0) end = text.find(' ', line.size());
+    if (end == text.npos) break;
     result += text.substr(0, end);
     result += "\n" + std::string(indent, ' ');
     text.remove_prefix(end + 1);
     room = columns - indent;
   }
-  return result + std::string(text) + "\n";
+  return result + std::string(text);
+}
+
+std::string ReportLine(std::string_view text, size_t columns) {
+  constexpr size_t kIndent = 4;
+  return Wrapped(text, columns, kIndent, Breaks::kAfterMarks) + "\n";
 }
 
 }  // namespace taskmem

@@ -33,9 +33,17 @@ struct Column {
 std::string FormatTable(const std::vector<Column>& columns,
                         const std::vector<std::vector<std::string>>& rows, size_t width);
 
-// The text in lines of at most `columns`, broken after a comma or semicolon where there is one,
-// else at a space; each but the first begins with `indent` spaces. Ends with a newline.
-std::string Wrapped(std::string_view text, size_t columns, size_t indent);
+enum class Breaks {
+  kAtSpaces,
+  kAfterMarks,  // a comma or semicolon, where that does not leave half of the line empty
+};
+
+// The text in lines of at most `columns`; each but the first begins with `indent` spaces. A word
+// that is longer stays whole.
+std::string Wrapped(std::string_view text, size_t columns, size_t indent, Breaks breaks);
+
+// A line of a report and its newline. What does not fit is indented below.
+std::string ReportLine(std::string_view text, size_t columns);
 
 }  // namespace taskmem
 

@@ -2,17 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include "tests/support/text_lines.h"
 
 namespace taskmem {
 namespace {
 
-std::vector<std::string> Lines(const std::string& text) {
-  std::istringstream stream(text);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
+using test::Lines;
 
 TEST(Shortened, LacksItsMiddle) {
   EXPECT_EQ(Shortened("stage 17.0, task 4", 18), "stage 17.0, task 4");
@@ -38,13 +33,19 @@ TEST(FormatTable, ShortensNamesToTheWidth) {
   }
 }
 
-TEST(Wrapped, BreaksAfterCommasAndAtSpaces) {
-  EXPECT_EQ(Wrapped("short", 80, 4), "short\n");
-  EXPECT_EQ(Wrapped("spilled 1 of 2, once; evicted 3; wrote 4", 25, 4),
-            "spilled 1 of 2, once;\n    evicted 3; wrote 4\n");
-  EXPECT_EQ(Wrapped("one two three", 8, 2), "one two\n  three\n");
+TEST(Wrapped, BreaksAfterMarksAndAtSpaces) {
+  EXPECT_EQ(Wrapped("short", 80, 4, Breaks::kAfterMarks), "short");
+  constexpr char kText[] = "spilled 1 of 2, once; evicted 3; wrote 4";
+  EXPECT_EQ(Wrapped(kText, 25, 4, Breaks::kAfterMarks),
+            "spilled 1 of 2, once;\n    evicted 3; wrote 4");
+  EXPECT_EQ(Wrapped(kText, 30, 0, Breaks::kAtSpaces), "spilled 1 of 2, once; evicted\n3; wrote 4");
+  EXPECT_EQ(Wrapped("one two three", 8, 2, Breaks::kAfterMarks), "one two\n  three");
+}
+
+TEST(Wrapped, LeavesALongWordWhole) {
   const std::string word(100, 'w');
-  EXPECT_EQ(Wrapped(word, 80, 4), word + "\n");
+  EXPECT_EQ(Wrapped(word, 80, 4, Breaks::kAfterMarks), word);
+  EXPECT_EQ(Wrapped("a " + word + " b c", 80, 2, Breaks::kAtSpaces), "a\n  " + word + "\n  b c");
 }
 
 }  // namespace

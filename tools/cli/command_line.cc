@@ -11,6 +11,7 @@
 #include "shim/base/version.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
+#include "tools/base/text_table.h"
 #include "tools/base/units.h"
 
 namespace taskmem {
@@ -65,22 +66,9 @@ void SetHelp(CLI::App* app, const char* usage) {
   app->footer("");  // not that of the command above it
 }
 
-std::string Wrap(const std::string& text, size_t columns) {
-  std::istringstream words(text);
-  std::string result;
-  size_t used = 0;
-  for (std::string word; words >> word;) {
-    if (used > 0 && used + 1 + word.size() > columns) {
-      result += '\n';
-      used = 0;
-    } else if (used > 0) {
-      result += ' ';
-      ++used;
-    }
-    result += word;
-    used += word.size();
-  }
-  return result;
+// A sentence of help, as narrow as it must be.
+std::string Sentence(std::string_view text) {
+  return Wrapped(text, kSentenceColumns, 0, Breaks::kAtSpaces);
 }
 
 std::string Describe(const OptionInfo& option) {
@@ -89,7 +77,7 @@ std::string Describe(const OptionInfo& option) {
     text += fmt::format(" Values: {}.", option.expected);
     if (*option.default_value != '\0') text += fmt::format(" Default: {}.", option.default_value);
   }
-  return Wrap(text + fmt::format(" [{}]", option.variable), kSentenceColumns);
+  return Sentence(text + fmt::format(" [{}]", option.variable));
 }
 
 // One flag for each row of the table of options.
@@ -149,6 +137,89 @@ void RefuseEmptyValues(char** arguments, char** end) {
   }
 }
 
+void AddRun(CLI::App* app, RunRequest* request) {
+  CLI::App* run = app->add_subcommand("run", "Runs a program and reports what its tasks held.");
+  SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
+  run->prefix_command();
+  run->footer(kRunFooter);
+  AddTableOptions(run, request);
+  run->add_flag("--quiet", request->quiet, "Prints no table at exit.")
+      ->disable_flag_override()
+      ->group(kOutputGroup);
+  run->add_option("--stats", request->json_file,
+                  Sentence("Writes the table at exit as JSON; - prints it on standard error."))
+      ->type_name("FILE")
+      ->group(kOutputGroup);
+  run->add_option("--audit", request->audit_file,
+                  Sentence("Writes who held each resident byte, at the end and at the peak, as "
+                           "JSON; - prints tables."))
+      ->type_name("FILE")
+      ->group(kOutputGroup);
+}
+
+void AddPs(CLI::App* app, PsRequest* request) {
+  CLI::App* ps = app->add_subcommand("ps", "Lists the processes that run under taskmem.");
+  SetHelp(ps, "taskmem ps [--json] [--dead [--forget]]");
+  ps->add_flag("--json", request->as_json, "Prints JSON.")->disable_flag_override();
+  CLI::Option* dead =
+      ps->add_flag("--dead", request->of_dead,
+                   Sentence("Lists processes that were killed and left their books, which stay for "
+                            "a day; `taskmem stats PID` shows them."))
+          ->disable_flag_override();
+  ps->add_flag("--forget", request->forgets, "Removes these books.")
+      ->disable_flag_override()
+      ->needs(dead);
+}
+
+void AddStats(CLI::App* app, StatsRequest* request) {
+  CLI::App* stats = app->add_subcommand("stats", "Shows the tasks of a process.");
+  SetHelp(stats, "taskmem stats PID [--json]");
+  stats->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  stats->add_flag("--json", request->as_json, "Prints JSON.")->disable_flag_override();
+}
+
+void AddAudit(CLI::App* app, AuditRequest* request) {
+  CLI::App* audit = app->add_subcommand("audit", "Says who holds each resident byte of a process.");
+  SetHelp(audit, "taskmem audit PID [OPTIONS]");
+  audit->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  audit->add_flag("--json", request->as_json, "Prints JSON, with all sites.")
+      ->disable_flag_override();
+  audit->add_option("--output", request->output_file, "Writes there, not on standard output.")
+      ->type_name("FILE");
+  audit->add_option("--sites", request->sites, "How many allocation sites the table shows.")
+      ->type_name("COUNT");
+  audit
+      ->add_option_function<std::string>(
+          "--by", [request](const std::string&) { request->by_module = true; },
+          "Sums the sites up by module.")
+      ->check(CLI::IsMember({"module"}))
+      ->type_name("module");
+  audit->add_option("--collapsed", request->collapsed_file, "Writes stacks for flame graphs.")
+      ->type_name("FILE");
+  audit->add_option("--pprof", request->pprof_file, "Writes a profile for pprof.")
+      ->type_name("FILE");
+}
+
+void AddHelp(CLI::App* app, std::string* topic) {
+  CLI::App* help = app->add_subcommand("help", "Prints the help of a command.");
+  SetHelp(help, "taskmem help [COMMAND]");
+  help->add_option("COMMAND", *topic, "The command.")->type_name("");
+}
+
+// Ends the process where that was help or the version, or a complaint.
+void ParseOrEnd(CLI::App* app, int argc, char** argv) {
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    std::ostringstream text;
+    const int status = app->exit(success, text, text);
+    PrintOrFail(text.str());
+    exit(status);
+  } catch (const CLI::ParseError& error) {
+    Fatal(kExitUsage, "{}", error.what());
+  }
+}
+
 }  // namespace
 
 Request ParseCommandLine(int argc, char** argv) {
@@ -164,93 +235,30 @@ Request ParseCommandLine(int argc, char** argv) {
   app.footer(kExamples);
 
   RunRequest run_request;
-  CLI::App* run = app.add_subcommand("run", "Runs a program and reports what its tasks held.");
-  SetHelp(run, "taskmem run [OPTIONS] -- PROGRAM [ARGUMENTS]");
-  run->prefix_command();
-  run->footer(kRunFooter);
-  AddTableOptions(run, &run_request);
-  run->add_flag("--quiet", run_request.quiet, "Prints no table at exit.")
-      ->disable_flag_override()
-      ->group(kOutputGroup);
-  run->add_option(
-         "--stats", run_request.json_file,
-         Wrap("Writes the table at exit as JSON; - prints it on standard error.", kSentenceColumns))
-      ->type_name("FILE")
-      ->group(kOutputGroup);
-  run->add_option("--audit", run_request.audit_file,
-                  Wrap("Writes who held each resident byte, at the end and at the peak, as JSON; "
-                       "- prints tables.",
-                       kSentenceColumns))
-      ->type_name("FILE")
-      ->group(kOutputGroup);
-
   PsRequest ps_request;
-  CLI::App* ps = app.add_subcommand("ps", "Lists the processes that run under taskmem.");
-  SetHelp(ps, "taskmem ps [--json] [--dead [--forget]]");
-  ps->add_flag("--json", ps_request.as_json, "Prints JSON.")->disable_flag_override();
-  CLI::Option* dead =
-      ps->add_flag("--dead", ps_request.of_dead,
-                   Wrap("Lists processes that were killed and left their books, which stay for a "
-                        "day; `taskmem stats PID` shows them.",
-                        kSentenceColumns))
-          ->disable_flag_override();
-  ps->add_flag("--forget", ps_request.forgets, "Removes these books.")
-      ->disable_flag_override()
-      ->needs(dead);
-
   StatsRequest stats_request;
-  CLI::App* stats = app.add_subcommand("stats", "Shows the tasks of a process.");
-  SetHelp(stats, "taskmem stats PID [--json]");
-  stats->add_option("PID", stats_request.pid, "The process.")->required()->type_name("");
-  stats->add_flag("--json", stats_request.as_json, "Prints JSON.")->disable_flag_override();
-
   AuditRequest audit_request;
-  CLI::App* audit = app.add_subcommand("audit", "Says who holds each resident byte of a process.");
-  SetHelp(audit, "taskmem audit PID [OPTIONS]");
-  audit->add_option("PID", audit_request.pid, "The process.")->required()->type_name("");
-  audit->add_flag("--json", audit_request.as_json, "Prints JSON, with all sites.")
-      ->disable_flag_override();
-  audit->add_option("--output", audit_request.output_file, "Writes there, not on standard output.")
-      ->type_name("FILE");
-  audit->add_option("--sites", audit_request.sites, "How many allocation sites the table shows.")
-      ->type_name("COUNT");
-  audit
-      ->add_option_function<std::string>(
-          "--by", [&](const std::string&) { audit_request.by_module = true; },
-          "Sums the sites up by module.")
-      ->check(CLI::IsMember({"module"}))
-      ->type_name("module");
-  audit->add_option("--collapsed", audit_request.collapsed_file, "Writes stacks for flame graphs.")
-      ->type_name("FILE");
-  audit->add_option("--pprof", audit_request.pprof_file, "Writes a profile for pprof.")
-      ->type_name("FILE");
-
   std::string help_topic;
-  CLI::App* help = app.add_subcommand("help", "Prints the help of a command.");
-  SetHelp(help, "taskmem help [COMMAND]");
-  help->add_option("COMMAND", help_topic, "The command.")->type_name("");
+  AddRun(&app, &run_request);
+  AddPs(&app, &ps_request);
+  AddStats(&app, &stats_request);
+  AddAudit(&app, &audit_request);
+  AddHelp(&app, &help_topic);
 
   if (argc > 1) RefuseUnknownCommand(app, argv[1]);
   if (argc > 2 && std::string_view(argv[1]) == "help") RefuseUnknownCommand(app, argv[2]);
   if (argc > 1 && std::string_view(argv[1]) == "run") RefuseEmptyValues(argv + 2, mark);
-  try {
-    app.parse(static_cast<int>(mark - argv), argv);
-  } catch (const CLI::Success& success) {
-    std::ostringstream text;
-    const int status = app.exit(success, text, text);
-    PrintOrFail(text.str());
-    exit(status);
-  } catch (const CLI::ParseError& error) {
-    Fatal(kExitUsage, "{}", error.what());
-  }
+  ParseOrEnd(&app, static_cast<int>(mark - argv), argv);
 
-  if (help->parsed()) PrintHelp(help_topic.empty() ? &app : app.get_subcommand(help_topic));
-  if (ps->parsed()) return ps_request;
-  if (stats->parsed()) return stats_request;
-  if (audit->parsed()) return audit_request;
-  if (!run->parsed()) Fatal(kExitUsage, "no command given: try taskmem --help");
+  if (app.got_subcommand("help")) {
+    PrintHelp(help_topic.empty() ? &app : app.get_subcommand(help_topic));
+  }
+  if (app.got_subcommand("ps")) return ps_request;
+  if (app.got_subcommand("stats")) return stats_request;
+  if (app.got_subcommand("audit")) return audit_request;
+  if (!app.got_subcommand("run")) Fatal(kExitUsage, "no command given: try taskmem --help");
   std::vector<std::string>& program = run_request.program;
-  program = run->remaining();
+  program = app.get_subcommand("run")->remaining();
   if (!program.empty() && program.front().starts_with('-')) {
     Fatal(kExitUsage, "no option {}: try taskmem run --help", program.front());
   }

@@ -31,10 +31,10 @@ Found FindProcesses() {
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
     Fatal(kExitUsage, "{}", error);
   }
-  const std::vector<std::string> dirs = StatsDirs(options);
-  TidyLeftOvers(ReadStatsDirs(dirs));
+  std::vector<StatsFile> files = ReadStatsDirs(StatsDirs(options));
+  TidyLeftOvers(files);
   Found found;
-  for (StatsFile& file : ReadStatsDirs(dirs)) {
+  for (StatsFile& file : files) {
     if (IsLeftOver(file)) {
       file.process.end = "killed";
       found.left_over.push_back(std::move(file));

@@ -119,15 +119,15 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
   for (const TaskStats& task : tasks) total.retained_bytes += task.retained_bytes;
   rows.push_back(TaskRow(total));
 
-  std::string text = Wrapped(
+  std::string text = ReportLine(
       fmt::format("taskmem: {}, pid {},{} resident {}, peak resident {}", Program(process),
                   process.pid, process.end.empty() ? "" : fmt::format(" {},", process.end),
                   BytesOrDash(process.resident_bytes), BytesOrDash(process.peak_resident_bytes)),
-      width, 4);
+      width);
   text += FormatTable(columns, rows, width);
   text += FormatReclaim(tasks, width);
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
-  if (pool_lines == PoolLines::kAll || is_short) text += Wrapped(PoolLine(process.pools), width, 4);
+  if (pool_lines == PoolLines::kAll || is_short) text += ReportLine(PoolLine(process.pools), width);
   return text;
 }
 
@@ -145,11 +145,11 @@ std::string FormatRest(const std::vector<const ProcessStats*>& rest, size_t widt
     charged_bytes += process->charged_bytes;
     if (process->peak_charged_bytes > largest->peak_charged_bytes) largest = process;
   }
-  return Wrapped(
+  return ReportLine(
       fmt::format("taskmem: … {} more process{}, {} in all; the largest, {} (pid {}), peak {}",
                   rest.size(), rest.size() == 1 ? "" : "es", HumanBytes(charged_bytes),
                   Program(*largest), largest->pid, HumanBytes(largest->peak_charged_bytes)),
-      width, 4);
+      width);
 }
 
 }  // namespace
@@ -164,8 +164,8 @@ std::string FormatTables(const std::vector<ProcessStats>& processes, PoolLines p
   size_t tables = 0;
   std::vector<const ProcessStats*> rest;
   for (const ProcessStats& process : processes) {
-    const bool is_first = &process == &processes.front();
-    if (is_first || (tables < kMaxChildTables + 1 && HeldMuch(process, largest_bytes))) {
+    // The first one's does not count.
+    if (tables == 0 || (tables <= kMaxChildTables && HeldMuch(process, largest_bytes))) {
       text += FormatTable(process, pool_lines, columns);
       ++tables;
     } else {

@@ -72,7 +72,7 @@ std::string FormatReclaim(const std::vector<TaskStats>& tasks, size_t columns) {
       continue;
     }
     ++lines;
-    text += Wrapped(fmt::format("  {}: {}", Shortened(task.name, kNameColumns), what), columns, 4);
+    text += ReportLine(fmt::format("  {}: {}", Shortened(task.name, kNameColumns), what), columns);
   }
   if (more != 0) text += fmt::format("  … {} more tasks had room made for them\n", more);
   return text;

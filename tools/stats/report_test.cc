@@ -163,6 +163,12 @@ TEST(FormatTables, ChildrenThatHeldMuchHaveATable) {
   EXPECT_THAT(table, HasSubstr("sed, pid 1,"));
   EXPECT_THAT(table, HasSubstr("sed, pid 3,"));
   EXPECT_THAT(table, HasSubstr("1 more process, 1.0 KiB in all; the largest, sed (pid 2)"));
+  // No more than three of them.
+  for (pid_t pid = 4; pid <= 6; ++pid) processes.push_back(Child(pid, 40 << 20));
+  const std::string more = FormatTables(processes, PoolLines::kWhereShort, 80);
+  EXPECT_THAT(more, HasSubstr("sed, pid 4,"));
+  EXPECT_THAT(more, Not(HasSubstr("sed, pid 5,")));
+  EXPECT_THAT(more, HasSubstr("3 more processes, "));
   // The program comes first, whoever held most.
   EXPECT_THAT(table, StartsWith("taskmem: prog, pid 4711"));
 }
