@@ -1,10 +1,11 @@
 // What mimalloc's sources have for every allocation, written again to be inlined outside their
-// unit.
+// unit. The debug library compares what these say with what mimalloc says.
 #ifndef TASKMEM_SHIM_MIMALLOC_HOT_H_
 #define TASKMEM_SHIM_MIMALLOC_HOT_H_
 
 #include <cstring>
 
+#include "shim/base/debug.h"
 #include "shim/mimalloc/embed.h"
 #include "shim/mimalloc/seams.h"
 
@@ -14,15 +15,17 @@ namespace taskmem {
 __attribute__((always_inline)) inline uint32_t MediumBin(size_t size) {
   const size_t words = (size + 7) / 8 - 1;
   const auto highest = static_cast<uint32_t>(63 - __builtin_clzl(words));
-  return (highest << 2) + (static_cast<uint32_t>(words >> (highest - 2)) & 3) - 3;
+  const uint32_t bin = (highest << 2) + (static_cast<uint32_t>(words >> (highest - 2)) & 3) - 3;
+  TASKMEM_DCHECK(bin == _mi_bin(size));
+  return bin;
 }
 
 // The size class of any size up to MI_MEDIUM_OBJ_SIZE_MAX, as _mi_bin.
 inline uint8_t BinOf(size_t size) {
   const size_t words = (size + 7) / 8;
-  if (words <= 1) return 1;
-  if (words <= 8) return static_cast<uint8_t>((words + 1) & ~size_t{1});
-  return static_cast<uint8_t>(MediumBin(size));
+  const size_t bin = words <= 1 ? 1 : words <= 8 ? (words + 1) & ~size_t{1} : MediumBin(size);
+  TASKMEM_DCHECK(bin == _mi_bin(size));
+  return static_cast<uint8_t>(bin);
 }
 
 // Where the blocks of a page begin, as _mi_page_start: those of small classes not at its first
@@ -33,8 +36,11 @@ inline char* PageBegin(const mi_segment_t* segment, const mi_page_t* page) {
   const size_t block_size = page->xblock_size;
   const auto slice =
       static_cast<size_t>(reinterpret_cast<const mi_slice_t*>(page) - segment->slices);
-  return reinterpret_cast<char*>(const_cast<mi_segment_t*>(segment)) + slice * kSliceBytes +
-         (block_size >= sizeof(void*) && block_size <= kSmallBlockBytes ? kSmallPageStart : 0);
+  char* const begin =
+      reinterpret_cast<char*>(const_cast<mi_segment_t*>(segment)) + slice * kSliceBytes +
+      (block_size >= sizeof(void*) && block_size <= kSmallBlockBytes ? kSmallPageStart : 0);
+  TASKMEM_DCHECK(reinterpret_cast<uint8_t*>(begin) == _mi_page_start(segment, page, nullptr));
+  return begin;
 }
 
 // The first free block of the page, as _mi_page_malloc. A handler may have taken the last one
