@@ -11,9 +11,12 @@ namespace taskmem::adopt {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-// Every block of at least this size has it; smaller ones ask for it.
-constexpr size_t kLeastAlignment = 16;
 constexpr int kZero = 64;
+
+// Whether every block of that size has that alignment.
+bool HasAnyway(size_t alignment, size_t size) {
+  return alignment <= 8 || (alignment <= 16 && size > 8);
+}
 
 size_t AlignmentOf(int flags) {
   const int logarithm = flags & 63;
@@ -23,7 +26,7 @@ size_t AlignmentOf(int flags) {
 bool IsPowerOfTwo(size_t number) { return number != 0 && (number & (number - 1)) == 0; }
 
 void* AllocateAligned(size_t alignment, size_t size, bool zero) {
-  if (alignment <= kLeastAlignment && (alignment <= 8 || size > 8)) {
+  if (HasAnyway(alignment, size)) {
     return zero ? TaskmemCalloc(1, size) : TaskmemMalloc(size);
   }
   void* const block = TaskmemMemalign(alignment, size);
@@ -34,7 +37,7 @@ void* AllocateAligned(size_t alignment, size_t size, bool zero) {
 void* ReallocateAligned(void* block, size_t size, size_t alignment, bool zero) {
   if (block == nullptr) return AllocateAligned(alignment, size, zero);
   const size_t old_size = TaskmemUsableSize(block);
-  if (alignment <= kLeastAlignment && (alignment <= 8 || size > 8)) {
+  if (HasAnyway(alignment, size)) {
     auto* const moved = static_cast<char*>(TaskmemRealloc(block, size == 0 ? 1 : size));
     if (moved != nullptr && zero && size > old_size) memset(moved + old_size, 0, size - old_size);
     return moved;

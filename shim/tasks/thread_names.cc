@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/name_hash.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/books/own_memory.h"
@@ -42,14 +43,6 @@ constexpr size_t kSeenBytes = 32;
 char g_seen[kMostSeen][kSeenBytes];
 uint32_t g_seen_count = 0;
 
-uint64_t HashOf(const char* name) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char* at = name; *at != '\0'; ++at) {
-    hash = (hash ^ static_cast<unsigned char>(*at)) * 0x100000001b3;
-  }
-  return hash;
-}
-
 uint64_t NextNumber() {
   do {
     ++g_last_number;
@@ -66,7 +59,7 @@ uint64_t NumberOf(const char* name) {
     memset(g_numbered, 0, kPlaces * sizeof(Numbered));
     g_names = 0;
   }
-  const uint64_t hash = HashOf(name);
+  const uint64_t hash = NameHash(name);
   uint32_t place = static_cast<uint32_t>(hash % kPlaces);
   for (; g_numbered[place].number != 0; place = (place + 1) % kPlaces) {
     if (g_numbered[place].hash == hash) return g_numbered[place].number;

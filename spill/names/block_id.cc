@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "accounting/base/name_hash.h"
+
 namespace taskmem {
 namespace {
 
@@ -95,8 +97,7 @@ constexpr const char* kForms[] = {
 };
 
 uint32_t HashOf(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
+  const uint64_t hash = NameHash(name);
   return static_cast<uint32_t>(hash ^ (hash >> 32));
 }
 
