@@ -8,8 +8,8 @@ readonly BUILD_PACKAGES=(
 )
 readonly TEST_PACKAGES=(
   clang-format gcc git libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2 liblz4-1
-  libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless python3 redis-server
-  redis-tools sqlite3
+  libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless python3
+  python3-jsonschema redis-server redis-tools sqlite3
 )
 
 say() { echo "taskmem: $*" >&2; }

@@ -10,6 +10,7 @@ namespace taskmem {
 
 // {"schema": "taskmem-KIND-1", "taskmem_version": ..., "time": ...}. The number counts changes
 // that readers of an older document do not understand. The time is now, UTC, as ISO 8601 has it.
+// documents.schema.json says what follows in each kind.
 nlohmann::ordered_json JsonDocument(std::string_view kind);
 
 // Indented, with a newline at the end. Names are whatever bytes a program chose: what is beyond

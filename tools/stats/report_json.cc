@@ -68,6 +68,7 @@ Json PoolsJson(const PoolUsage& pools) {
 Json SumsJson(const ProcessStats& process) {
   return {{"pid", process.pid},
           {"program", process.program},
+          {"end", process.end.empty() ? Json(nullptr) : Json(process.end)},
           {"charged_bytes", process.charged_bytes},
           {"peak_charged_bytes", process.peak_charged_bytes},
           {"untracked_bytes", process.untracked_bytes},
@@ -99,7 +100,7 @@ std::string FormatProcessListJson(const std::vector<ProcessStats>& processes) {
   result["processes"] = Json::array();
   for (const ProcessStats& process : processes) {
     Json entry = SumsJson(process);
-    entry["tasks"] = CountTasks(process);
+    entry["task_count"] = CountTasks(process);
     result["processes"].push_back(std::move(entry));
   }
   return JsonText(result);

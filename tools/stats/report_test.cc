@@ -196,7 +196,7 @@ TEST(FormatProcessListJson, HasAnEntryForEach) {
   ASSERT_EQ(json["processes"].size(), 2u);
   EXPECT_EQ(json["processes"][0]["pid"], 4711);
   EXPECT_EQ(json["processes"][0]["charged_bytes"], 3 << 20);
-  EXPECT_EQ(json["processes"][0]["tasks"], 1);
+  EXPECT_EQ(json["processes"][0]["task_count"], 1);
 }
 
 TEST(FormatJson, HasEveryField) {
@@ -213,6 +213,7 @@ TEST(FormatJson, HasEveryField) {
   EXPECT_EQ(json["time"].get<std::string>().size(), strlen("2026-01-31T12:00:00Z"));
   EXPECT_EQ(json["process"]["pid"], 4711);
   EXPECT_EQ(json["process"]["program"], "/usr/bin/prog");
+  EXPECT_TRUE(json["process"]["end"].is_null());
   for (const char* name : {"charged_bytes", "peak_charged_bytes", "untracked_bytes",
                            "resident_bytes", "peak_resident_bytes", "refusals"}) {
     EXPECT_TRUE(json["process"][name].is_number_unsigned()) << name;
