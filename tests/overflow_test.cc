@@ -113,8 +113,19 @@ TEST(Overflow, EndsWithItsSize) {
   const Result result = RunProgram({"overflow_ends", "size"},
                                    Overflow(folder.path(), {{"TASKMEM_OVERFLOW_SIZE", "128M"}}));
   EXPECT_TRUE(result.Succeeded()) << result.Describe();
-  EXPECT_NE(result.err.find("overflow: --overflow-size is used up"), std::string::npos)
+  EXPECT_NE(result.err.find("overflow: --overflow-size leaves too little; "), std::string::npos)
       << result.err;
+}
+
+TEST(Overflow, MayHaveAnySizeFromFourMegabytes) {
+  for (const char* size : {"4", "5", "21", "40", "63"}) {
+    const FolderOnDisk folder;
+    const Result result =
+        RunProgram({"overflow_ends", "part", size},
+                   Overflow(folder.path(), {{"TASKMEM_OVERFLOW_SIZE", std::string(size) + "M"}}));
+    EXPECT_TRUE(result.Succeeded()) << size << result.Describe();
+    EXPECT_EQ(result.err.find(" 0.0 B of "), std::string::npos) << result.err;
+  }
 }
 
 TEST(Overflow, EndsWithTheLimitOnFileSizes) {

@@ -12,6 +12,7 @@
 #define TASKMEM_SHIM_CONTEXTS_CONTEXT_H_
 
 #include <atomic>
+#include <cstddef>
 
 #include "accounting/audit/sample_clock.h"
 #include "shim/books/stats_segment.h"
@@ -61,8 +62,10 @@ struct SharedPages {
 // What of a context lies in the overflow file. Segments never serve both.
 struct OverflowHeaps {
   mi_tld_t tld;
-  SharedPages shared;  // large blocks, and pages of ended tasks
+  SharedPages shared;   // large blocks, and pages of ended tasks
+  size_t wanted_bytes;  // what the next segment must have at least, with its head
 };
+static_assert(offsetof(OverflowHeaps, tld) == 0);
 
 inline constexpr uint32_t kHeldPages = 4;
 inline constexpr uint32_t kHeldSmallPages = 12;

@@ -89,9 +89,15 @@ void NoteSegment(const mi_segment_t* segment, bool taken) {
   if (index < kSegments) g_segment_map[index] = taken ? kNobody : 0;
 }
 
-void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
-                        bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
-                        size_t* memory_id, mi_os_tld_t* tld) {
+namespace {
+OverflowHeaps* HeapsOf(mi_os_tld_t* tld) {
+  return reinterpret_cast<OverflowHeaps*>(reinterpret_cast<char*>(tld) - offsetof(mi_tld_t, os));
+}
+}  // namespace
+
+void* TakeSegmentMemory(size_t* slices, size_t size, size_t alignment, size_t align_offset,
+                        bool* commit, bool* large, bool* is_pinned, bool* is_zero,
+                        mi_arena_id_t arena, size_t* memory_id, mi_os_tld_t* tld) {
   if (__builtin_expect(arena != kOverflowArena, 1)) {
     // Ordinary segments are kept for later; no other is as large as they are, unless by chance.
     void* start = size != MI_SEGMENT_SIZE || align_offset != 0
@@ -110,7 +116,10 @@ void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool
   *commit = *is_pinned = *is_zero = true;
   *large = false;
   *memory_id = kOverflowMemory;
-  return TakeOverflowSegment(size, alignment, align_offset);
+  if (slices == nullptr) return TakeOverflowSegment(size, alignment, align_offset);
+  void* const start = TakeOverflowSegment(&size, HeapsOf(tld)->wanted_bytes, alignment);
+  *slices = size / MI_SEGMENT_SLICE_SIZE;
+  return start;
 }
 
 void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t align_offset,

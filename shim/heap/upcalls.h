@@ -125,6 +125,9 @@ bool OverflowUsable(uint32_t slot, uint64_t bytes);
 // Memory for a segment of the allocator: zeroed, as OverflowFile::Allocate. nullptr: the
 // file does not give it; where that is news one line says why.
 void* TakeOverflowSegment(size_t bytes, size_t alignment, size_t align_offset);
+// For one that may be smaller, as OverflowFile::AllocateBetween: `bytes` becomes less than it is,
+// `least` at least.
+void* TakeOverflowSegment(size_t* bytes, size_t least, size_t alignment);
 void ReleaseOverflowSegment(void* start, size_t bytes);
 // One that grows where it is (false: the file does not give it, or others are behind it), and
 // one that gives back its end. `bytes`: the new size.

@@ -100,7 +100,9 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #define _mi_abandoned_await_readers() taskmem::NoteCachedPurged(&slot->decommit_mask)
 #include "segment-cache.c"
 #undef _mi_abandoned_await_readers
-#define _mi_arena_alloc_aligned taskmem::TakeSegmentMemory
+// A segment for pages may have fewer slices than it was to have.
+#define _mi_arena_alloc_aligned(...) \
+  taskmem::TakeSegmentMemory(required == 0 ? psegment_slices : nullptr, __VA_ARGS__)
 #define _mi_arena_free taskmem::ReleaseSegmentMemory
 #define _mi_segment_cache_push taskmem::CacheSegment
 // Not for a huge segment, even where it has the size of others: it is committed as a whole, and

@@ -16,10 +16,11 @@ void* MallocGeneric(mi_heap_t* heap, size_t size, bool zero, size_t alignment);
 // A random number, which need not be secret.
 uintptr_t OsRandom();
 
-// The memory of a segment; as _mi_arena_alloc_aligned and _mi_arena_free.
-void* TakeSegmentMemory(size_t size, size_t alignment, size_t align_offset, bool* commit,
-                        bool* large, bool* is_pinned, bool* is_zero, mi_arena_id_t arena,
-                        size_t* memory_id, mi_os_tld_t* tld);
+// The memory of a segment; as _mi_arena_alloc_aligned and _mi_arena_free. `slices`: of a segment
+// for pages, which may become less; nullptr: exactly `size` is needed.
+void* TakeSegmentMemory(size_t* slices, size_t size, size_t alignment, size_t align_offset,
+                        bool* commit, bool* large, bool* is_pinned, bool* is_zero,
+                        mi_arena_id_t arena, size_t* memory_id, mi_os_tld_t* tld);
 void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t align_offset,
                           size_t memory_id, bool all_committed, mi_stats_t* stats);
 

@@ -285,9 +285,9 @@ bool ParseOverflow(const char* value, Options* options) {
 
 bool ParseOverflowSize(const char* value, Options* options) {
   uint64_t bytes = 0;
-  // Small blocks go there by whole segments: a file without room for one would stay empty.
-  constexpr uint64_t kSegmentBytes = uint64_t{32} << 20;
-  if (strcmp(value, "half") != 0 && (!ParseBytes(value, &bytes) || bytes < kSegmentBytes)) {
+  // Small blocks go there by pages of up to 512 KiB, and each thread has some of its own.
+  constexpr uint64_t kLeastBytes = uint64_t{4} << 20;
+  if (strcmp(value, "half") != 0 && (!ParseBytes(value, &bytes) || bytes < kLeastBytes)) {
     return false;
   }
   options->overflow_size_bytes = bytes;
@@ -446,11 +446,9 @@ const OptionInfo kOptions[] = {
      "of being refused. So it does wherever --spill-dir is given; TASKMEM_OVERFLOW=0 forbids it.",
      ParseOverflow, "1 or 0", kSpill},
     {"overflow-size", "TASKMEM_OVERFLOW_SIZE", "BYTES", "half",
-     "How large the overflow file of a process may become, at least 32M; by default half of what "
+     "How large the overflow file of a process may become, at least 4M; by default half of what "
      "is free.",
-     ParseOverflowSize,
-     "a size such as 4G, of at least 32M, since memory goes there in pieces of that; half or none",
-     kSpill},
+     ParseOverflowSize, "a size of at least 4M such as 64M or 4G, half or none", kSpill},
     {"at-thrashing", "TASKMEM_AT_THRASHING", "ACTION", "continue",
      "What happens when memory goes out to the overflow file and comes back all the time: it goes "
      "on, nothing more goes there, or the process is killed with a report.",

@@ -147,6 +147,8 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.overflow, Overflow::kOff);
   EXPECT_TRUE(Find("overflow-size").parse("4G", &options));
   EXPECT_EQ(options.overflow_size_bytes, uint64_t{4} << 30);
+  EXPECT_TRUE(Find("overflow-size").parse("4M", &options));
+  EXPECT_EQ(options.overflow_size_bytes, uint64_t{4} << 20);
   EXPECT_TRUE(Find("overflow-size").parse("half", &options));
   EXPECT_EQ(options.overflow_size_bytes, 0u);
   EXPECT_TRUE(Find("at-thrashing").parse("refuse", &options));
@@ -228,8 +230,8 @@ TEST(Options, BadValuesChangeNothing) {
       {"spill-compress", "zip"},
       {"overflow", "yes"},
       {"overflow-size", "0"},
-      {"overflow-size", "4M"},
-      {"overflow-size", "33554431"},
+      {"overflow-size", "4095K"},
+      {"overflow-size", "4194303"},
       {"at-thrashing", "stop"},
       {"log", "relative/" + long_text},
       {"log-level", "loud"},

@@ -123,6 +123,23 @@ bool IsOwnProcess() { return !IsVforkChild(); }
   os::KillThisProcess();
 }
 
+// The file is there, and its threads.
+bool BeginToTake() {
+  if (g_open_state.load(std::memory_order_acquire) != kOpen && !OpenFile()) return false;
+  if (!IsOwnProcess() || StartOverflowThreads()) return true;
+  TurnOff();
+  return false;
+}
+
+void* Taken(OverflowStatus status, void* start, size_t bytes, size_t wanted_bytes) {
+  if (status != OverflowStatus::kOk) {
+    NoteFailure(status, wanted_bytes);
+    return nullptr;
+  }
+  OverflowGrows(start, bytes);
+  return start;
+}
+
 }  // namespace
 
 void OpenOverflow(const Options& options) {
@@ -150,19 +167,17 @@ bool OverflowUsable(uint32_t slot, uint64_t bytes) {
 }
 
 void* TakeOverflowSegment(size_t bytes, size_t alignment, size_t align_offset) {
-  if (g_open_state.load(std::memory_order_acquire) != kOpen && !OpenFile()) return nullptr;
-  if (IsOwnProcess() && !StartOverflowThreads()) {
-    TurnOff();
-    return nullptr;
-  }
+  if (!BeginToTake()) return nullptr;
   void* start = nullptr;
   const OverflowStatus status = g_file.Allocate(bytes, alignment, align_offset, &start);
-  if (status != OverflowStatus::kOk) {
-    NoteFailure(status, bytes);
-    return nullptr;
-  }
-  OverflowGrows(start, bytes);
-  return start;
+  return Taken(status, start, bytes, bytes);
+}
+
+void* TakeOverflowSegment(size_t* bytes, size_t least, size_t alignment) {
+  if (!BeginToTake()) return nullptr;
+  void* start = nullptr;
+  const OverflowStatus status = g_file.AllocateBetween(least, *bytes, alignment, &start, bytes);
+  return Taken(status, start, *bytes, least);
 }
 
 void ReleaseOverflowSegment(void* start, size_t bytes) {

@@ -25,7 +25,8 @@ constexpr size_t kPageBytes = 4096;
 constexpr size_t kCopyBytes = size_t{1} << 20;
 // An address space this large is enough for any disk, and maps cost nothing.
 constexpr uint64_t kMostAddresses = uint64_t{4} << 40;
-constexpr uint64_t kFewestAddresses = uint64_t{256} << 20;
+// A run takes a whole unit, and of a small limit it is a part of one.
+constexpr uint64_t kFewestAddresses = uint64_t{512} << 20;
 
 // mmap and madvise by system call: the names may be interposed by whoever uses this.
 bool MapAt(uintptr_t start, size_t bytes, int protection, int flags, int fd, uint64_t offset) {
@@ -162,7 +163,7 @@ const char* OverflowStatusText(OverflowStatus status) {
     case OverflowStatus::kInMemory:
       return "the spill directory is kept in memory (tmpfs): name one on a disk";
     case OverflowStatus::kNoAddresses: return "no addresses are left (ulimit -v?)";
-    case OverflowStatus::kOverLimit: return "--overflow-size is used up";
+    case OverflowStatus::kOverLimit: return "--overflow-size leaves too little";
     case OverflowStatus::kNoSpace: return "the file system of the spill directory is full";
     case OverflowStatus::kFileLimit: return "the limit on file sizes is reached (ulimit -f)";
     case OverflowStatus::kFailed: return "the file cannot be extended or mapped";
@@ -404,6 +405,32 @@ OverflowStatus OverflowFile::Allocate(size_t bytes, size_t alignment, size_t ali
   units_[first].state.store(kUsed, std::memory_order_release);
   *start = reinterpret_cast<void*>(begin_ + offset);
   return OverflowStatus::kOk;
+}
+
+// A quarter of the limit, so that several threads have some, or four times what is wanted: a
+// run has a head of its own. What is left where that is less.
+size_t OverflowFile::BytesBetween(size_t least, size_t most) const {
+  const uint64_t quarter = limit_bytes_ / 4;
+  uint64_t bytes = quarter > 4 * uint64_t{least} ? quarter : 4 * uint64_t{least};
+  if (bytes > most) bytes = most;
+  const uint64_t used = used_bytes();
+  const uint64_t left = limit_bytes_ > used ? limit_bytes_ - used : 0;
+  if (bytes > left) bytes = left;
+  bytes -= bytes % kPieceBytes;
+  return bytes > least ? bytes : least;
+}
+
+OverflowStatus OverflowFile::AllocateBetween(size_t least, size_t most, size_t alignment,
+                                             void** start, size_t* bytes) {
+  // Others may take meanwhile what was left.
+  for (int tries = 3;; --tries) {
+    *bytes = BytesBetween(least, most);
+    const OverflowStatus status = Allocate(*bytes, alignment, 0, start);
+    if (status == OverflowStatus::kOk || *bytes == least) return status;
+    if (status == OverflowStatus::kOverLimit && tries > 1) continue;
+    *bytes = least;
+    return Allocate(least, alignment, 0, start);
+  }
 }
 
 void OverflowFile::Release(void* start) {

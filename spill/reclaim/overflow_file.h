@@ -76,6 +76,13 @@ class OverflowFile {
   // two; a unit's start is aligned to kUnitBytes). `bytes` is rounded up to 4 KiB.
   OverflowStatus Allocate(size_t bytes, size_t alignment, size_t align_offset, void** start);
 
+  // The same for what may be smaller: `most` bytes where the limit is large, less where it is not
+  // or the file system is nearly full, `least` at least. Both are multiples of kPieceBytes, and
+  // so is what `bytes` becomes.
+  static constexpr size_t kPieceBytes = size_t{64} << 10;
+  OverflowStatus AllocateBetween(size_t least, size_t most, size_t alignment, void** start,
+                                 size_t* bytes);
+
   // Gives a whole run back: its addresses, and its space on disk.
   void Release(void* start);
 
@@ -131,6 +138,7 @@ class OverflowFile {
   };
 
   bool Reserve(uint64_t want_bytes);
+  size_t BytesBetween(size_t least, size_t most) const;
   File CurrentFile();
   static bool IsOpen(const File& file);
   bool EnsureFile(OverflowFileSource& source, File* file);

@@ -222,6 +222,23 @@ TEST_F(OverflowFileTest, TheLimitHolds) {
   EXPECT_EQ(file_.Allocate(13 * kMiB, kUnit, 0, &start), OverflowStatus::kOk);
 }
 
+TEST_F(OverflowFileTest, WhatMayBeSmallerTakesWhatIsLeft) {
+  constexpr size_t kLeast = 128 << 10;
+  void* start = nullptr;
+  size_t bytes = 0;
+  ASSERT_EQ(file_.AllocateBetween(kLeast, kUnit, kUnit, &start, &bytes), OverflowStatus::kOk);
+  EXPECT_EQ(bytes, kUnit);
+  Take(476 * kMiB);
+  ASSERT_EQ(file_.AllocateBetween(kLeast, kUnit, kUnit, &start, &bytes), OverflowStatus::kOk);
+  EXPECT_EQ(bytes, 4 * kMiB);
+  EXPECT_EQ(file_.AllocateBetween(kLeast, kUnit, kUnit, &start, &bytes),
+            OverflowStatus::kOverLimit);
+  file_.Release(start);
+  EXPECT_EQ(file_.AllocateBetween(5 * kMiB, kUnit, kUnit, &start, &bytes),
+            OverflowStatus::kOverLimit);
+  EXPECT_EQ(file_.used_bytes(), 508 * kMiB);
+}
+
 TEST_F(OverflowFileTest, WhatIsNotTakenIsNotAccessible) {
   char* start = Take(kMiB);
   EXPECT_EXIT(start[kMiB] = 1, Crashed, "");

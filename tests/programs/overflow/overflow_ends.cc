@@ -1,12 +1,14 @@
 // What happens where overflow comes to an end, or its descriptor is lost.
-//   size    --overflow-size is used up: refusals, and what was taken is intact
-//   file    the limit on file sizes is reached, which is no signal
-//   off     there is none: refusals at the quota
-//   refuse  memory goes out and comes back all the time, and nothing more may go there
-//   kill    the same, and the process is ended
-//   closed  the program closes every descriptor and opens files of its own
+//   size    --overflow-size leaves too little: refusals, and what was taken is intact
+//   part    --overflow-size of N MiB: as good as all of it is used, by large blocks and by small
+//   ones file    the limit on file sizes is reached, which is no signal off     there is none:
+//   refusals at the quota refuse  memory goes out and comes back all the time, and nothing more may
+//   go there kill    the same, and the process is ended closed  the program closes every descriptor
+//   and opens files of its own
 #include <fcntl.h>
 #include <sys/resource.h>
+
+#include <iterator>
 
 #include "tests/programs/support/overflow.h"
 
@@ -28,6 +30,42 @@ size_t TakeUntilRefused(size_t first) {
     blocks[i].Fill();
   }
   return kMost;
+}
+
+uint64_t InOverflow() {
+  taskmem_task_status info = {};
+  info.size = sizeof(info);
+  REQUIRE(taskmem_task_info(kTask, &info) == 0);
+  return info.overflow_bytes;
+}
+
+// Blocks of `size` until nothing more goes to the file: what is there then. All are freed.
+uint64_t MostInOverflow(size_t size) {
+  static Filled taken[200'000];
+  size_t count = 0;
+  uint64_t most = 0;
+  for (size_t since = 0; since < kQuota;) {  // ordinary memory comes first
+    REQUIRE_COMPARE(count, <, std::size(taken));
+    taken[count] = {static_cast<uint64_t*>(malloc(size)), size, count};
+    if (taken[count].words == nullptr) break;
+    taken[count++].Fill();
+    const uint64_t now = InOverflow();
+    since = now > most ? 0 : since + size;
+    if (now > most) most = now;
+  }
+  for (size_t i = 0; i < count; ++i) REQUIRE(taken[i].IsIntact());
+  for (size_t i = 0; i < count; ++i) free(taken[i].words);
+  return most;
+}
+
+// A run has a head of 64 KiB, and what is left of it may be too little for a page.
+void UseAllOf(uint64_t file_bytes) {
+  for (const size_t size : {size_t{512} << 10, size_t{1000}, size_t{2} * kMiB, size_t{100} << 10}) {
+    const uint64_t most = MostInOverflow(size);
+    REQUIRE_COMPARE(most, <=, file_bytes);
+    REQUIRE_COMPARE(most, >=, file_bytes / 3);
+  }
+  REQUIRE_COMPARE(Usage(kTask).refusals, >=, 1);
 }
 
 void CheckAll(size_t count) {
@@ -68,6 +106,8 @@ int main(int, char** argv) {
     CheckAll(count);
     REQUIRE_COMPARE(lseek(own, 0, SEEK_END), ==, 0);
     REQUIRE_COMPARE(Usage(kTask).refusals, ==, 0);
+  } else if (strcmp(argv[1], "part") == 0) {
+    UseAllOf(strtoull(argv[2], nullptr, 10) * kMiB);
   } else {
     if (strcmp(argv[1], "file") == 0) {
       const struct rlimit limit = {rlim_t{64} * kMiB, RLIM_INFINITY};
