@@ -7,9 +7,9 @@ readonly BUILD_PACKAGES=(
   g++ libcli11-dev libdw-dev libfmt-dev libxxhash-dev nlohmann-json3-dev xz-utils zlib1g-dev
 )
 readonly TEST_PACKAGES=(
-  clang-format gcc git libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2 liblz4-1
-  libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless python3
-  python3-jsonschema redis-server redis-tools sqlite3
+  clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
+  liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless pkg-config
+  python3 python3-jsonschema redis-server redis-tools sqlite3
 )
 
 say() { echo "taskmem: $*" >&2; }

@@ -34,8 +34,13 @@ bool FindCommand(char (&path)[kMostPath]) {
   if (dladdr(reinterpret_cast<void*>(&FindCommand), &library) == 0) return false;
   const char* const slash = strrchr(library.dli_fname, '/');
   const int length = slash == nullptr ? 0 : static_cast<int>(slash - library.dli_fname + 1);
-  return snprintf(path, kMostPath, "%.*staskmem", length, library.dli_fname) <
-         static_cast<int>(kMostPath);
+  const auto is_at = [&](const char* place) {
+    return snprintf(path, kMostPath, "%.*s%s", length, library.dli_fname, place) <
+               static_cast<int>(kMostPath) &&
+           access(path, X_OK) == 0;
+  };
+  // Beside the library, or where both are installed: PREFIX/lib and PREFIX/bin.
+  return is_at("taskmem") || is_at("../bin/taskmem");
 }
 
 // The program's variables without what would preload this library into the command, too. None of

@@ -3,7 +3,9 @@
 
 namespace taskmem {
 
-inline constexpr char kVersion[] = "0.1.0";
+// The one place that says it: packages, man pages and JSON have it from here. The first number is
+// also that of the library's SONAME (shim/BUILD).
+inline constexpr char kVersion[] = "0.2.0";
 
 }  // namespace taskmem
 

@@ -91,7 +91,7 @@ void Claims::AddOwnRanges(const RemoteMemory& memory, const AuditLayout& layout)
 void Claims::AddModules(const std::vector<Module>& modules) {
   // What a module has of zeroed data follows its file, often in one range with others' memory.
   for (const Module& module : modules) {
-    const bool is_own = module.Name() == kTaskmemFile;
+    const bool is_own = IsPreloadLibrary(module.Name());
     Add(module.start, module.end, is_own ? LedgerClass::kOwn : LedgerClass::kImages, kUntrackedSlot,
         is_own ? kTaskmemFile : "programs and libraries");
   }

@@ -34,7 +34,7 @@ bool IsStatsFile(const ProcessFacts& facts, size_t index) {
 
 bool IsTaskmemImage(const ProcessFacts& facts, size_t index) {
   const Module* module = ModuleOf(facts, index);
-  return module != nullptr && module->Name() == "libtaskmem.so";
+  return module != nullptr && IsPreloadLibrary(module->Name());
 }
 
 bool IsImage(const ProcessFacts& facts, size_t index) { return ModuleOf(facts, index) != nullptr; }

@@ -42,6 +42,7 @@ namespace {
 
 constexpr int kExitNotExecutable = 126;
 constexpr int kExitNotFound = 127;
+constexpr char kInstalledLibrary[] = "libtaskmem.so.0";  // its SONAME
 
 // The program, and those that it starts, may stand in other folders.
 std::string AbsolutePath(const std::string& path) {
@@ -124,12 +125,16 @@ std::filesystem::path OwnPath() {
                              : std::filesystem::path();
 }
 
-// The library stands beside the command.
+// The library stands beside the command, or is installed with it: PREFIX/bin and PREFIX/lib.
 std::string FindLibrary() {
-  const std::filesystem::path command = OwnPath();
-  const std::string library = command.parent_path() / "libtaskmem.so";
+  const std::filesystem::path folder = OwnPath().parent_path();
+  std::string library = folder / "libtaskmem.so";
   if (access(library.c_str(), R_OK) != 0) {
-    Fatal(kExitUsage, "{} is missing: it belongs beside the command", library);
+    const std::string missing = std::move(library);
+    library = folder.parent_path() / "lib" / kInstalledLibrary;
+    if (access(library.c_str(), R_OK) != 0) {
+      Fatal(kExitUsage, "{} is missing, and so is {}: reinstall taskmem", missing, library);
+    }
   }
   // The loader takes both for the end of a name.
   if (library.find_first_of(" :") != std::string::npos) {

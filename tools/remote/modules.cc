@@ -38,6 +38,12 @@ uint64_t ModuleBytes(const RemoteMemory& memory, uint64_t start) {
 
 }  // namespace
 
+bool IsPreloadLibrary(std::string_view file_name) {
+  constexpr std::string_view kName = "libtaskmem.so";
+  return file_name.starts_with(kName) &&
+         file_name.find_first_not_of(".0123456789", kName.size()) == file_name.npos;
+}
+
 std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
                                 const RemoteMemory& memory) {
   std::set<uint64_t> executable;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/remote/remote_memory.h"
@@ -20,6 +21,10 @@ struct Module {
   bool Contains(uint64_t address) const { return address >= start && address < end; }
   std::string Name() const { return path.substr(path.rfind('/') + 1); }
 };
+
+// Whether a file of this name is the preload library: "libtaskmem.so", or as it is installed,
+// "libtaskmem.so.0.2.0".
+bool IsPreloadLibrary(std::string_view file_name);
 
 // In order of address. A file counts where some of it is mapped executable.
 std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges, const RemoteMemory& memory);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "accounting/audit/site_table.h"
+#include "tools/remote/modules.h"
 
 namespace taskmem {
 namespace {
@@ -48,7 +49,7 @@ std::vector<NamedSite> NameSites(const Audit& audit, size_t most, NameAddresses 
       const uint64_t address = estimate.frames[i];
       const Symbol& symbol = symbols.at(address);
       // Between the program's function and libc's, where a thread begins.
-      if (symbol.module == "libtaskmem.so") continue;
+      if (IsPreloadLibrary(symbol.module)) continue;
       site.frames.push_back({symbol, address});
       key.first.push_back(site.frames.back().symbol.Text());
     }

@@ -1,0 +1,89 @@
+"""Completions of the command's words for bash and zsh, from its help."""
+
+import help_text
+
+_FILES = ("PATH", "FILE", "LIBRARY")
+
+
+def bash(commands):
+    """`commands`: {name: Help}."""
+    cases, values = [], []
+    for name, help_ in commands.items():
+        options = help_text.options_of(help_)
+        cases.append('    %s) options="%s" ;;' % (name, " ".join(o.name for o in options)))
+        for option in options:
+            if option.value in _FILES:
+                values.append("    %s:%s) COMPREPLY=($(compgen -f -- \"$word\")); return ;;" %
+                              (name, option.name))
+            elif option.value not in (None, "Needs:"):
+                words = help_text.choices(option) or [option.value] * (option.value == "module")
+                values.append("    %s:%s) COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); return ;;" %
+                              (name, option.name, " ".join(words)))
+    return """# bash completion of taskmem
+_taskmem() {
+  local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} options="" at
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W "%s --help --version" -- "$word"))
+    return
+  fi
+  # What follows the mark is the program's own.
+  for ((at = 2; at < COMP_CWORD; ++at)); do
+    if [[ ${COMP_WORDS[at]} == -- ]]; then
+      if ((at + 1 == COMP_CWORD)); then
+        COMPREPLY=($(compgen -c -- "$word"))
+      else
+        COMPREPLY=($(compgen -f -- "$word"))
+      fi
+      return
+    fi
+  done
+  case $command:${COMP_WORDS[COMP_CWORD-1]} in
+%s
+  esac
+  case $command in
+%s
+    help) options="%s" ;;
+  esac
+  COMPREPLY=($(compgen -W "$options" -- "$word"))
+}
+complete -F _taskmem taskmem
+""" % (" ".join(list(commands) + ["help"]), "\n".join(values), "\n".join(cases), " ".join(commands))
+
+
+def _quoted(text):
+    """For the description in a specification of _arguments, inside single quotes."""
+    return (text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
+            .replace("'", "'\\''"))
+
+
+def zsh(commands):
+    cases = []
+    for name, help_ in commands.items():
+        specs = []
+        for option in help_text.options_of(help_):
+            spec = "%s[%s]" % (option.name, _quoted(option.sentence))
+            if option.value in _FILES:
+                spec += ":%s:_files" % option.value
+            elif option.value not in (None, "Needs:"):
+                spec += ":%s:(%s)" % (option.value, " ".join(help_text.choices(option)))
+            specs.append("        '%s'" % spec)
+        if name == "run":
+            specs.append("        '(-):program:_command_names -e'")
+            specs.append("        '*::arguments:_normal'")
+        cases.append("    %s)\n      _arguments \\\n%s\n      ;;" % (name, " \\\n".join(specs)))
+    names = " ".join("'%s:%s'" % (name, _quoted(help_.sentence)) for name, help_ in commands.items())
+    return """#compdef taskmem
+local -a commands
+commands=(%s 'help:Prints the help of a command.')
+if ((CURRENT == 2)); then
+  _describe command commands
+  return
+fi
+local command=$words[2]
+shift words
+((CURRENT -= 1))
+case $command in
+%s
+esac
+""" % (names, "\n".join(cases))
