@@ -94,8 +94,10 @@ std::vector<Program> MakePrograms(const std::string& only, std::vector<std::stri
     } else {
       g_script_path = WriteScript();
       // A fixed hash seed: else the order of sets, and so the work, varies.
-      programs.push_back(
-          {"python", {{python, "-S", g_script_path}, {"PYTHONMALLOC=malloc", "PYTHONHASHSEED=0"}}});
+      Program script{"python",
+                     {{python, "-S", g_script_path}, {"PYTHONMALLOC=malloc", "PYTHONHASHSEED=0"}}};
+      script.is_workload = false;
+      programs.push_back(script);
     }
   }
   if (programs.empty() && notes->empty()) Fail("no program is called " + only);

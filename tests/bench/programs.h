@@ -16,6 +16,7 @@ struct Program {
   double max_time = 1.10;
   double max_memory = 1.15;
   bool is_in_means = true;  // what costs most has bars of its own only
+  bool is_workload = true;  // the program `workloads`
 };
 
 // Every program, or the one called `only`. A note for each that cannot run here.
