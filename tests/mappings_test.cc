@@ -30,6 +30,33 @@ TEST(Mappings, ByResidencyAreLookedAtInTimeAndSharedOnesOnce) {
   ExpectSuccess({"map_sampled", "1"}, OwnTasks({{"TASKMEM_RESIDENCY_INTERVAL", "10ms"}}));
 }
 
+TEST(Mappings, ThatLeaveMemoryAreLookedAtBefore) {
+  ExpectSuccess({"map_touched", "peaks"}, OwnTasks({{"TASKMEM_RESIDENCY_INTERVAL", "3600s"}}));
+}
+
+TEST(Mappings, ThatAreTouchedHaveRequestsRefused) {
+  ExpectSuccess({"map_touched", "refuse"}, OwnTasks());
+}
+
+class TouchedOnAndOn : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(TouchedOnAndOn, EndsTheProcessNearTheQuota) {
+  const Result result =
+      RunProgram({"map_touched", GetParam()}, OwnTasks({{"TASKMEM_AT_LIMIT", "kill"}}));
+  EXPECT_EQ(result.signal, SIGKILL) << result.Describe();
+  EXPECT_NE(result.err.find("is over its quota by what it touched"), std::string::npos)
+      << result.Describe();
+  // The quota is 64 MiB. How much more it is depends on who runs when.
+  EXPECT_EQ(result.err.find("touched 512 MiB"), std::string::npos) << result.Describe();
+}
+
+INSTANTIATE_TEST_SUITE_P(, TouchedOnAndOn, ::testing::Values("kill", "threads"),
+                         [](const auto& info) { return info.param; });
+
+TEST(Mappings, OfAMathLibrarysWorkSpaceCountByWhatIsTouched) {
+  ExpectSuccess({"map_work_space", ProgramPath("blas_library.so")}, OwnTasks());
+}
+
 TEST(Mappings, OfSystemVAreToldFromOtherObjects) { ExpectSuccess({"map_system_v"}, OwnTasks()); }
 
 TEST(Mappings, MayBeAMillion) { ExpectSuccess({"map_million"}, OwnTasks()); }

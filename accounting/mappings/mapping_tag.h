@@ -30,8 +30,18 @@ inline constexpr uint8_t kMayRead = 1;
 inline constexpr uint8_t kMayWrite = 2;
 
 // What maps: whether it is a library that serves others, and which.
-enum class Allocator : uint8_t { kNone, kJemalloc, kMimalloc, kTcmalloc, kPython, kGo, kJvm, kV8 };
-inline constexpr int kAllocators = 8;
+enum class Allocator : uint8_t {
+  kNone,
+  kJemalloc,
+  kMimalloc,
+  kTcmalloc,
+  kPython,
+  kGo,
+  kJvm,
+  kV8,
+  kOpenBlas,  // work space of its threads, which it maps as a whole and keeps
+};
+inline constexpr int kAllocators = 9;
 
 // A runtime that dies of a refused mapping, and whose heap has a limit of its own.
 constexpr bool IsRuntime(Allocator allocator) {

@@ -78,6 +78,10 @@ bool IsAmidMappingCall();
 // 0.1 ms and 4 t (residency.h). No lock may be held.
 void SampleResidencyIfDue(bool is_urgent);
 
+// Looks, after another thread that does has ended its look: what was in memory when this is
+// called is charged when it returns. No lock may be held.
+void SampleResidencyNow();
+
 // Of [start, end), in memory now. Bytes; holes have none.
 uint64_t ResidentBytes(uint64_t start, uint64_t end);
 

@@ -21,6 +21,11 @@ void CreditMapped(uint32_t slot, uint64_t bytes);
 bool MakeRoomForMapping(const CurrentTask& task, uint64_t bytes, uint64_t request_bytes,
                         bool may_refuse);
 
+// A look has found that the task in `slot` is over its quota by what it touched: nothing was
+// asked for. Where policy is to kill and spill hooks do not help, the process ends. For a thread of
+// the library's own, without locks.
+void EndIfOverQuota(uint32_t slot);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_LIMIT_MAPPING_LIMIT_H_

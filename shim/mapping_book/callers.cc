@@ -45,6 +45,7 @@ constexpr KnownSymbol kKnownSymbols[] = {
     {"tc_malloc_skip_new_handler", Allocator::kTcmalloc},
     {"runtime.mallocgc", Allocator::kGo},
     {"MallocExtension_Internal_GetNumericProperty", Allocator::kTcmalloc},
+    {"blas_memory_alloc", Allocator::kOpenBlas},
 };
 
 bool EndsWith(const char* text, size_t length, const char* suffix) {
@@ -134,6 +135,7 @@ Library Examine(const char* path) {
     case Allocator::kGo: name = "Go"; break;
     case Allocator::kJvm: name = "JVM"; break;
     case Allocator::kV8: name = "V8"; break;
+    case Allocator::kOpenBlas: name = "OpenBLAS"; break;
   }
   library.is_sparse =
       library.allocator != Allocator::kNone && library.allocator != Allocator::kPython;

@@ -33,6 +33,10 @@ constinit std::atomic<uint64_t> g_charged[kMaxTaskSlots] = {};
 constinit uint64_t g_found[kMaxTaskSlots] = {};
 // Added since the last look.
 constinit std::atomic<uint64_t> g_unseen[kMaxTaskSlots] = {};
+// Has ranges that are charged by residency, whatever of them is in memory: as of the last look or
+// added since, and as this look has found.
+constinit std::atomic<bool> g_has_ranges[kMaxTaskSlots] = {};
+constinit bool g_ranges_found[kMaxTaskSlots] = {};
 
 constinit BookPieces g_pieces;
 constinit SharedObjects g_shared_objects(g_pieces.Source());
@@ -42,12 +46,19 @@ std::atomic<bool> g_is_looking{false};
 std::atomic<bool> g_has_charged{false};
 std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
 std::atomic<uint64_t> g_last_cost_ns{0};
+std::atomic<uint64_t> g_last_total{0};  // charged by residency, of all tasks
+std::atomic<uint64_t> g_last_resident{0};  // of the process
+std::atomic<uint64_t> g_looks{0};
+// Counted as leaving memory since the last look.
+std::atomic<uint64_t> g_left{0};
 
 void Settle(void*) {
   const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
   bool has_charged = false;
+  uint64_t total = 0;
   for (uint32_t slot = 0; slot < slots; ++slot) {
     const uint64_t found = g_found[slot];
+    total += found;
     const uint64_t charged = g_charged[slot].load(std::memory_order_relaxed);
     if (found > charged) ChargeMappedOverQuota(slot, found - charged);
     if (found < charged) CreditMapped(slot, charged - found);
@@ -55,12 +66,36 @@ void Settle(void*) {
       g_unseen[slot].store(0, std::memory_order_relaxed);
     }
     if (found != charged) g_charged[slot].store(found, std::memory_order_relaxed);
+    const bool has_ranges = g_ranges_found[slot];
+    if (has_ranges) g_ranges_found[slot] = false;
+    if (has_ranges != g_has_ranges[slot].load(std::memory_order_relaxed)) {
+      g_has_ranges[slot].store(has_ranges, std::memory_order_relaxed);
+    }
     if (found != 0) {
       has_charged = true;
       g_found[slot] = 0;
     }
   }
   g_has_charged.store(has_charged, std::memory_order_relaxed);
+  g_last_total.store(total, std::memory_order_relaxed);
+  g_left.store(0, std::memory_order_relaxed);
+  g_looks.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool HasRanges(uint32_t slot) { return g_has_ranges[slot].load(std::memory_order_relaxed); }
+uint64_t QuotaOf(uint32_t slot) {
+  return g_books[slot].quota_bytes.load(std::memory_order_relaxed);
+}
+uint64_t ChargedTo(uint32_t slot) {
+  return g_books[slot].charged_bytes.load(std::memory_order_relaxed);
+}
+
+// Of the process. 0: not known.
+uint64_t ResidentNow() {
+  char text[128];
+  if (os::ReadFile("/proc/self/statm", text, sizeof(text)) <= 0) return 0;
+  const char* const second = strchr(text, ' ');
+  return second != nullptr ? strtoull(second, nullptr, 10) * kPage : 0;
 }
 
 }  // namespace
@@ -74,6 +109,7 @@ int64_t ResidencyIntervalNs() { return static_cast<int64_t>(g_interval_ns); }
 
 void NoteSparse(uint32_t slot, uint64_t bytes) {
   g_unseen[slot].fetch_add(bytes, std::memory_order_relaxed);
+  g_has_ranges[slot].store(true, std::memory_order_relaxed);
 }
 
 bool MayBeNearQuota(uint32_t slot) {
@@ -137,48 +173,47 @@ uint64_t CountResident(uint64_t start, uint64_t bytes) {
   return ResidentBytes(start, start + bytes);
 }
 
-// visit(range) for each range that is charged by residency and ends above `from`, until it
-// returns false.
+// visit(range) for each range, cut to [from, end), that is charged by residency.
 template <typename Visit>
-void ForEachByResidency(uint64_t from, Visit visit) {
+void ForEachByResidency(uint64_t from, uint64_t end, Visit visit) {
   constexpr uint32_t kRangesAtOnce = 8;
   MappedRange ranges[kRangesAtOnce];
   while (const uint32_t count = ReadMappings(from, ranges, kRangesAtOnce)) {
     for (uint32_t i = 0; i < count; ++i) {
-      if (ranges[i].tag.rule == ChargeRule::kResidency && !visit(ranges[i])) return;
+      MappedRange& range = ranges[i];
+      if (range.start >= end) return;
+      if (range.start < from) range.start = from;
+      from = range.end;
+      if (range.end > end) range.end = end;
+      if (range.tag.rule == ChargeRule::kResidency) visit(range);
     }
-    from = ranges[count - 1].end;
   }
 }
 
 Looked LookAtPrivateRanges() {
   Looked looked;
-  ForEachByResidency(0, [&](const MappedRange& range) {
+  ForEachByResidency(0, UINT64_MAX, [&](const MappedRange& range) {
     if (range.tag.grows_down) looked.grows_down = true;
+    g_ranges_found[range.tag.slot] = true;
     if (IsShared(range.tag)) {
       looked.has_shared = true;
     } else {
       g_found[range.tag.slot] += ResidentBytes(range.start, range.end);
     }
-    return true;
   });
   return looked;
 }
 
 // One line: what of it is shared memory, counted once wherever it is mapped.
 void LookAtSharedLine(const MapsLine& line) {
-  ForEachByResidency(line.start, [&](const MappedRange& range) {
-    if (range.start >= line.end) return false;
-    if (!IsShared(range.tag)) return true;
-    const uint64_t start = range.start < line.start ? line.start : range.start;
-    const uint64_t end = range.end < line.end ? range.end : line.end;
-    const uint64_t offset = line.offset + (start - line.start);
+  ForEachByResidency(line.start, line.end, [&](const MappedRange& range) {
+    if (!IsShared(range.tag)) return;
+    const uint64_t offset = line.offset + (range.start - line.start);
     const ObjectName name = NameOf(line, range.tag);
-    if (!g_shared_objects.Count(name.device, name.inode, offset, start, end - start, range.tag.slot,
-                                CountResident)) {
-      g_found[range.tag.slot] += ResidentBytes(start, end);
+    if (!g_shared_objects.Count(name.device, name.inode, offset, range.start,
+                                range.end - range.start, range.tag.slot, CountResident)) {
+      g_found[range.tag.slot] += ResidentBytes(range.start, range.end);
     }
-    return true;
   });
 }
 
@@ -246,6 +281,105 @@ void SampleResidencyIfDue(bool is_urgent) {
   if (since >= (interval > rest ? interval : rest)) SampleResidency();
 }
 
+bool ResidencyMeetsQuota() {
+  if (g_stats == nullptr) return false;
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    if (QuotaOf(slot) != kNoQuota && HasRanges(slot)) return true;
+  }
+  return false;
+}
+
+uint64_t NextLookNs() {
+  constexpr uint64_t kBytesPerNs = 1;
+  // What may be missed: a quarter of 16 MiB, or of 5 % of the quota.
+  constexpr uint64_t kLeastMissed = 4 << 20;
+  constexpr uint64_t kMissedShare = 80;
+  uint64_t wait = g_interval_ns;
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const uint64_t quota = QuotaOf(slot);
+    if (quota == kNoQuota || !HasRanges(slot)) continue;
+    const uint64_t charged = ChargedTo(slot);
+    if (charged > quota) continue;  // nothing to find out
+    uint64_t bytes = quota / kMissedShare;
+    if (bytes < kLeastMissed) bytes = kLeastMissed;
+    if (bytes < quota - charged) bytes = quota - charged;
+    if (bytes / kBytesPerNs < wait) wait = bytes / kBytesPerNs;
+  }
+  return wait;
+}
+
+void WatchResidency() {
+  constexpr uint64_t kLittle = 1 << 20;
+  const uint64_t since = os::MonotonicNs() - g_last_ns.load(std::memory_order_relaxed);
+  if (since < g_interval_ns) {
+    const uint64_t now = ResidentNow();
+    if (now != 0 && now < g_last_resident.load(std::memory_order_relaxed) + kLittle) return;
+  }
+  SampleResidency();
+  g_last_resident.store(ResidentNow(), std::memory_order_relaxed);
+  const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const uint64_t quota = QuotaOf(slot);
+    if (quota == kNoQuota || ChargedTo(slot) <= quota) continue;
+    if (g_charged[slot].load(std::memory_order_relaxed) != 0) EndIfOverQuota(slot);
+  }
+}
+
+LeavingMemory::LeavingMemory(uint64_t start, uint64_t end) {
+  // Less is not worth a look of its own: enough of it together is.
+  constexpr uint64_t kLittle = 1 << 20;
+  constexpr uint64_t kShareOfTotal = 8;
+  if (g_book_place.residency_bytes.load(std::memory_order_relaxed) == 0 || HoldsBook()) return;
+  uint64_t resident = 0;
+  const auto count = [&](uint32_t slot, uint64_t bytes) {
+    resident += bytes;
+    for (Part& part : parts_) {
+      if (&part == parts_ + count_) {
+        part = {slot, 0};
+        ++count_;
+      }
+      if (part.slot == slot) {
+        part.bytes += bytes;
+        return;
+      }
+    }
+  };
+  ForEachByResidency(start, end, [&](const MappedRange& range) {
+    const uint64_t bytes = ResidentBytes(range.start, range.end);
+    // What is shared may stay in memory elsewhere.
+    if (IsShared(range.tag)) {
+      resident += bytes;
+    } else {
+      count(range.tag.slot, bytes);
+    }
+  });
+  if (resident == 0) return;
+  const uint64_t left = g_left.fetch_add(resident, std::memory_order_relaxed) + resident;
+  const uint64_t total = g_last_total.load(std::memory_order_relaxed);
+  if (left < (total / kShareOfTotal < kLittle ? kLittle : total / kShareOfTotal)) {
+    count_ = 0;
+    return;
+  }
+  SampleResidency();
+  look_ = g_looks.load(std::memory_order_relaxed);
+}
+
+void LeavingMemory::ItIsGone() {
+  if (count_ == 0 || HoldsBook()) return;
+  const LockedBook book;
+  // Another look has seen that it is gone, or is about to say what it saw before.
+  if (g_looks.load(std::memory_order_relaxed) != look_ || g_is_looking.load()) return;
+  for (uint32_t i = 0; i < count_; ++i) {
+    std::atomic<uint64_t>& charged = g_charged[parts_[i].slot];
+    const uint64_t before = charged.load(std::memory_order_relaxed);
+    const uint64_t bytes = parts_[i].bytes < before ? parts_[i].bytes : before;
+    charged.store(before - bytes, std::memory_order_relaxed);
+    CreditMapped(parts_[i].slot, bytes);
+  }
+}
+
 void AddResidency(uint32_t slot, uint64_t bytes) {
   if (bytes == 0) return;
   g_charged[slot].fetch_add(bytes, std::memory_order_relaxed);
@@ -276,6 +410,7 @@ void ResidencyAfterForkInChild() {
   // Another thread may have been looking.
   if (g_is_looking.load(std::memory_order_relaxed)) {
     memset(g_found, 0, g_stats->task_slots.load() * sizeof(g_found[0]));
+    memset(g_ranges_found, 0, g_stats->task_slots.load() * sizeof(g_ranges_found[0]));
     new (&g_pieces) BookPieces;
     g_shared_objects.ForgetLook();
   }

@@ -25,17 +25,22 @@ std::atomic<uint32_t> g_never{0};  // waited for
 
 void Sample(void*) {
   for (;;) {
-    AwaitNonZero(g_never, DeadlineIn(ResidencyIntervalNs()));
+    AwaitNonZero(g_never, DeadlineIn(static_cast<int64_t>(NextLookNs())));
     if (os::IsSealed() || !HasResidencyToSample() ||
         g_process_is_dying.load(std::memory_order_relaxed))
       break;
     // A program whose own threads but one are gone is left alone: some calls work only without
     // threads.
-    if (ThreadCount() <= 2) {
+    const bool meets_quota = ResidencyMeetsQuota();
+    if (ThreadCount() <= 2 && !meets_quota) {
       g_has_threads.store(false, std::memory_order_relaxed);
       break;
     }
-    SampleResidencyIfDue(/*is_urgent=*/false);
+    if (meets_quota) {
+      WatchResidency();
+    } else {
+      SampleResidencyIfDue(/*is_urgent=*/false);
+    }
   }
   g_is_running.store(false, std::memory_order_release);
 }
@@ -68,9 +73,9 @@ void NoteProgramsThread() {
 
 void NoteResidencyRanges() {
   SampleResidencyIfDue(/*is_urgent=*/false);
-  if (__builtin_expect(!g_has_threads.load(std::memory_order_relaxed), 1)) return;
   if (g_is_running.load(std::memory_order_relaxed) || HoldsBook()) return;
   if (!HasResidencyToSample()) return;
+  if (!g_has_threads.load(std::memory_order_relaxed) && !ResidencyMeetsQuota()) return;
   // A thread that blocks signals for good is asked no more than now and then.
   if (g_attempts.fetch_add(1, std::memory_order_relaxed) % 64 == 0 && !BlocksSignals()) {
     StartSampler();

@@ -2,9 +2,12 @@
 
 #include <sys/mman.h>
 
+#include <optional>
+
 #include "shim/base/os.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_queries.h"
 #include "shim/mapping_book/residency.h"
 #include "shim/mapping_book/residency_timer.h"
 #include "shim/mapping_book/unmapping.h"
@@ -61,6 +64,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   long result;
   if (replaces && !HoldsBook()) {
     LengthChanges changes(ApplyLength);
+    LeavingMemory leaving(wanted, wanted + bytes);
     {
       LockedBook book;
       result = map();
@@ -73,7 +77,11 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
     if (ahead != 0) changes.Add(tag.slot, -static_cast<int64_t>(ahead));
     changes.ApplyAll();
     CatchUpWithNotes();
-    if (os::Failed(result)) Resynchronise(wanted, wanted + bytes);
+    if (os::Failed(result)) {
+      Resynchronise(wanted, wanted + bytes);
+    } else {
+      leaving.ItIsGone();
+    }
     NoteResidencyRanges();
     return AnswerAddress(result);
   }
@@ -98,8 +106,11 @@ int UnmapMemory(void* address, size_t length) {
   if (!IsRange(start, bytes)) return Answer(unmap());
   const MappingCall call;
   if (!call) return Answer(unmap());
-  return Answer(UnmapNoted(start, start + bytes, SYS_munmap, static_cast<long>(start),
-                           static_cast<long>(length)));
+  LeavingMemory leaving(start, start + bytes);
+  const long result = UnmapNoted(start, start + bytes, SYS_munmap, static_cast<long>(start),
+                                 static_cast<long>(length));
+  if (!os::Failed(result)) leaving.ItIsGone();
+  return Answer(result);
 }
 
 int ProtectMemory(void* address, size_t length, int protection, int key) {
@@ -129,24 +140,34 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   MappingTag tag;
   tag.slot = owner.task.slot;
   tag.protection = static_cast<uint8_t>(protection & 7);
+  const uint64_t before = MappedBytes(ChargeRule::kResidency);
   NoteEvent({.kind = Kind::kProtected, .start = start, .end = start + bytes, .tag = tag}, tag.slot,
             ahead);
+  const uint64_t after = MappedBytes(ChargeRule::kResidency);
+  if (after > before) NoteSparse(tag.slot, after - before);
   NoteResidencyRanges();
   return 0;
 }
 
 int AdviseMemory(void* address, size_t length, int advice) {
   constexpr int kDontNeedLocked = 24;
-  const long result =
-      os::Call(SYS_madvise, reinterpret_cast<long>(address), static_cast<long>(length), advice);
+  const auto advise = [&] {
+    return os::Call(SYS_madvise, reinterpret_cast<long>(address), static_cast<long>(length),
+                    advice);
+  };
   const bool returns = advice == MADV_DONTNEED || advice == MADV_FREE || advice == kDontNeedLocked;
   const bool inherits = advice == MADV_DONTFORK || advice == MADV_DOFORK;
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
-  // Where some of it could not be done it may have been done to the rest.
-  if ((!returns && !inherits) || !IsRange(start, bytes)) return Answer(result);
+  if ((!returns && !inherits) || !IsRange(start, bytes)) return Answer(advise());
   const MappingCall call;
-  if (!call) return Answer(result);
+  if (!call) return Answer(advise());
+  // What is only marked is in memory still.
+  std::optional<LeavingMemory> leaving;
+  if (returns && advice != MADV_FREE) leaving.emplace(start, start + bytes);
+  // Where some of it could not be done it may have been done to the rest.
+  const long result = advise();
+  if (leaving && !os::Failed(result)) leaving->ItIsGone();
   MappingEvent event = {.kind = returns ? Kind::kReturned : Kind::kLeavesAtFork,
                         .start = start,
                         .end = start + bytes};
