@@ -116,7 +116,7 @@ TEST(MappingTag, IsChargedByWhatItIs) {
   EXPECT_EQ(rule(kSharedAnonymous, kReadWrite, false), kResidency);
   EXPECT_EQ(rule(kSharedAnonymous, 0, false), kNone);
   EXPECT_EQ(rule(kFilePrivate, kMayRead, false), kShown);
-  EXPECT_EQ(rule(kFilePrivate, kReadWrite, false), kLength);
+  EXPECT_EQ(rule(kFilePrivate, kReadWrite, false), kResidency);
   EXPECT_EQ(rule(kFileShared, kReadWrite, false), kShown);
   EXPECT_EQ(rule(kBreak, kReadWrite, false), kLength);
 }
@@ -162,7 +162,8 @@ TEST_F(Book, WhatIsReturnedCountsByResidency) {
   EXPECT_EQ(book_.bytes(ChargeRule::kResidency), 20u);
   Map(200, 300, Tag(kA, kReadWrite, MappingClass::kFilePrivate));
   Return(200, 300);
-  EXPECT_EQ(g_charged, (Charged{{kA, 180}}));
+  EXPECT_EQ(g_charged, (Charged{{kA, 80}}));
+  EXPECT_EQ(book_.bytes(ChargeRule::kResidency), 120u);
 }
 
 TEST_F(Book, GrowthIsChargedToWhoGrows) {
@@ -287,6 +288,7 @@ class Model {
           if (is_new && (tag.protection & kMayWrite) != 0) {
             tag.slot = event.tag.slot;
             tag.rule = tag.kind == MappingClass::kSharedAnonymous ? ChargeRule::kResidency
+                       : tag.kind == MappingClass::kFilePrivate   ? ChargeRule::kResidency
                        : tag.kind == MappingClass::kFileShared    ? ChargeRule::kShown
                        : tag.is_sparse                            ? ChargeRule::kResidency
                                                                   : ChargeRule::kLength;

@@ -95,7 +95,9 @@ struct MappingTag {
     switch (kind) {
       case MappingClass::kFileShared: return ChargeRule::kShown;
       case MappingClass::kSharedAnonymous:
-      case MappingClass::kSystemV: return ChargeRule::kResidency;
+      case MappingClass::kSystemV:
+      // The file's pages, until they are written to.
+      case MappingClass::kFilePrivate: return ChargeRule::kResidency;
       default: return is_sparse ? ChargeRule::kResidency : ChargeRule::kLength;
     }
   }

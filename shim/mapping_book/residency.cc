@@ -1,5 +1,7 @@
 #include "shim/mapping_book/residency.h"
 
+#include <fcntl.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -46,7 +48,7 @@ std::atomic<bool> g_is_looking{false};
 std::atomic<bool> g_has_charged{false};
 std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
 std::atomic<uint64_t> g_last_cost_ns{0};
-std::atomic<uint64_t> g_last_total{0};  // charged by residency, of all tasks
+std::atomic<uint64_t> g_last_total{0};     // charged by residency, of all tasks
 std::atomic<uint64_t> g_last_resident{0};  // of the process
 std::atomic<uint64_t> g_looks{0};
 // Counted as leaving memory since the last look.
@@ -157,6 +159,39 @@ bool IsShared(const MappingTag& tag) {
   return tag.kind == MappingClass::kSharedAnonymous || tag.kind == MappingClass::kSystemV;
 }
 
+// Of [start, end), a private mapping of a file: what has been written to, in memory. All of it,
+// where the system does not say.
+uint64_t WrittenBytes(uint64_t start, uint64_t end) {
+  constexpr uint64_t kPresent = uint64_t{1} << 63;
+  constexpr uint64_t kOfFile = uint64_t{1} << 61;
+  constexpr uint64_t kPagesAtOnce = 128;
+  const long pagemap = os::Call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/pagemap"),
+                                O_RDONLY | O_CLOEXEC);
+  if (os::Failed(pagemap)) return end - start;
+  uint64_t entries[kPagesAtOnce];
+  uint64_t pages = 0;
+  uint64_t page = start / kPage;
+  while (page < end / kPage) {
+    const uint64_t left = end / kPage - page;
+    const uint64_t wanted = (left < kPagesAtOnce ? left : kPagesAtOnce) * sizeof(entries[0]);
+    const long got =
+        os::Call(SYS_pread64, pagemap, reinterpret_cast<long>(entries), static_cast<long>(wanted),
+                 static_cast<long>(page * sizeof(entries[0])));
+    if (os::Failed(got) || got < static_cast<long>(sizeof(entries[0]))) break;
+    const auto count = static_cast<uint64_t>(got) / sizeof(entries[0]);
+    for (uint64_t i = 0; i < count; ++i) pages += (entries[i] & (kPresent | kOfFile)) == kPresent;
+    page += count;
+  }
+  os::Call(SYS_close, pagemap);
+  return pages * kPage;
+}
+
+// Of a range that is not shared.
+uint64_t BytesOf(const MappedRange& range) {
+  return range.tag.kind == MappingClass::kFilePrivate ? WrittenBytes(range.start, range.end)
+                                                      : ResidentBytes(range.start, range.end);
+}
+
 // What tells an object from others. The inode of System V memory is its id, which may be 0 or
 // the inode of another object.
 struct ObjectName {
@@ -198,7 +233,7 @@ Looked LookAtPrivateRanges() {
     if (IsShared(range.tag)) {
       looked.has_shared = true;
     } else {
-      g_found[range.tag.slot] += ResidentBytes(range.start, range.end);
+      g_found[range.tag.slot] += BytesOf(range);
     }
   });
   return looked;
@@ -347,7 +382,7 @@ LeavingMemory::LeavingMemory(uint64_t start, uint64_t end) {
     }
   };
   ForEachByResidency(start, end, [&](const MappedRange& range) {
-    const uint64_t bytes = ResidentBytes(range.start, range.end);
+    const uint64_t bytes = BytesOf(range);
     // What is shared may stay in memory elsewhere.
     if (IsShared(range.tag)) {
       resident += bytes;
