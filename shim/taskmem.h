@@ -169,11 +169,11 @@ TASKMEM_API int taskmem_sample_residency(void);
 
 // Writes to the file `path` who holds each resident byte of this process: the JSON of
 // `taskmem audit --json`, whole or not at all. Runs the command `taskmem` that lies beside the
-// library or is installed with it, or that TASKMEM_COMMAND names, and returns when it has ended; other threads go on. What
-// it cannot do it says in one line on standard error. ENOENT: no such command, EINVAL: no
-// path, EIO: the audit failed, EAGAIN or ENOMEM: no process could be made. Children of the
-// process that it waits for itself are not touched, nor SIGCHLD. Where Yama's ptrace_scope
-// is 1, what PR_SET_PTRACER was set to is lost.
+// library or is installed with it, or that TASKMEM_COMMAND names, and returns when it has ended;
+// other threads go on. What it cannot do it says in one line on standard error. ENOENT: no such
+// command, EINVAL: no path, EIO: the audit failed, EAGAIN or ENOMEM: no process could be made.
+// Children of the process that it waits for itself are not touched, nor SIGCHLD. Where Yama's
+// ptrace_scope is 1, what PR_SET_PTRACER was set to is lost.
 TASKMEM_API int taskmem_audit(const char* path);
 
 // A range that the program mapped. Neighbours that look alike are one range.
