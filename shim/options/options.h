@@ -1,5 +1,5 @@
 // taskmem's options. One table (options.cc) gives each its name, its variable,
-// its default and its sentence; the library, the command, the README and the
+// its default and its sentence; the library, the command, the manual and the
 // complaints about bad values all come from it.
 //
 // Used inside the preload library: no allocation, no C++ runtime.

@@ -5,8 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <string>
 
@@ -342,22 +340,6 @@ TEST(Options, OfAGroupFollowEachOther) {
   for (size_t i = 0; i < kOptionCount; ++i) {
     const bool begins = i == 0 || strcmp(kOptions[i].group, kOptions[i - 1].group) != 0;
     EXPECT_EQ(seen.insert(kOptions[i].group).second, begins) << kOptions[i].name;
-  }
-}
-
-// The README's table is this table.
-TEST(Options, StandInTheReadme) {
-  std::ifstream file("README.md");
-  const std::string readme{std::istreambuf_iterator<char>(file), {}};
-  ASSERT_FALSE(readme.empty());
-  for (size_t i = 0; i < kOptionCount; ++i) {
-    const OptionInfo& option = kOptions[i];
-    std::string row = std::string("| `--") + option.name;
-    if (option.value_name != nullptr) row += std::string(" ") + option.value_name;
-    const bool has_default = option.default_value != nullptr && *option.default_value != '\0';
-    row += std::string("` | ") + (has_default ? option.default_value : "-") + " | " +
-           option.sentence + " |";
-    EXPECT_NE(readme.find(row), std::string::npos) << row;
   }
 }
 

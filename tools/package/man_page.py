@@ -27,26 +27,30 @@ def inline(text):
         elif part.startswith("*") and len(part) > 2:
             out.append("\\fI" + escaped(part[1:-1]) + "\\fR")
         else:
-            out.append(escaped(part).replace("\\-\\-", "\\-\\-"))
+            out.append(escaped(part))
     return line("".join(out))
 
 
 def head(name, section, version, sentence):
     return [
-        "'\\\" t", '.TH %s %d "" "taskmem %s" "taskmem"' % (name.upper(), section, version), ".nh",
+        '.TH %s %d "" "taskmem %s" "taskmem"' % (name.upper(), section, version), ".nh",
         ".ad l", ".SH NAME", "%s \\- %s" % (escaped(name), escaped(sentence.rstrip("."))),
     ]
 
 
 def _table(rows):
+    """An entry for each row, as a terminal is too narrow for the columns of some."""
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))]
              for row in rows]
-    del cells[1]
-    out = [".TS", "allbox tab(@);", " ".join(["lb"] * len(cells[0])),
-           " ".join(["l"] * (len(cells[0]) - 1) + ["lx"]) + "."]
-    for row in cells:
-        out.append("@".join("T{\n%s\nT}" % inline(cell) for cell in row))
-    return out + [".TE"]
+    header = cells[0]
+    out = []
+    for row in cells[2:]:
+        if len(row) == 2:
+            text = row[1]
+        else:
+            text = "; ".join("%s: %s" % pair for pair in zip(header[1:], row[1:]) if pair[1])
+        out += [".TP", inline("**%s**" % row[0] if "`" not in row[0] else row[0]), inline(text)]
+    return out
 
 
 def from_markdown(name, version, text):
@@ -77,7 +81,7 @@ def from_markdown(name, version, text):
             end = at
             while end < len(lines) and lines[end].startswith("|"):
                 end += 1
-            out.extend([".PP"] + _table(lines[at:end]))
+            out.extend(_table(lines[at:end]))
             at = end - 1
         elif text.startswith("### "):
             flush()

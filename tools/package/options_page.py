@@ -9,7 +9,7 @@ _HEAD = """# Options of run
 
 The table that the command and the library read makes this page (`tools/manual/update`). Each option
 is also a variable: `--refuse-min` is `TASKMEM_REFUSE_MIN`, for programs that preload the library
-without the command. Those without a value may have 1 or 0: `--overflow=0`. A bad value is one line, and
+without the command; `taskmem help run` prints them. Those without a value may have 1 or 0: `--overflow=0`. A bad value is one line, and
 nothing starts; a `TASKMEM_` variable that is none of these is one line, and the program goes on.
 Sizes are written `4096`, `64K`, `1.5GiB`; times `20us`, `250ms`, `1s`, `2m`.
 """
