@@ -176,6 +176,10 @@ TASKMEM_API int taskmem_sample_residency(void);
 // ptrace_scope is 1, what PR_SET_PTRACER was set to is lost.
 TASKMEM_API int taskmem_audit(const char* path);
 
+// What this process is called in tables and JSON, beside its program: TASKMEM_LABEL at first. Cut
+// at 63 bytes, copied. EINVAL: NULL. EAGAIN: another thread sets it right now.
+TASKMEM_API int taskmem_set_label(const char* label);
+
 // A range that the program mapped. Neighbours that look alike are one range.
 typedef struct taskmem_mapping {
   uint64_t start;
@@ -286,6 +290,26 @@ TASKMEM_API int taskmem_thread_consumer(taskmem_consumer consumer,
 // What a library of --plugin must define. Called once, before main, on its thread; not 0: it
 // cannot work here, and the program goes on without it.
 int taskmem_plugin_init(void);
+
+// What a request was refused for, as it stood then. Grows at its end.
+typedef struct taskmem_refusal {
+  size_t size;  // sizeof(taskmem_refusal) as the library knows it
+  uint64_t task;
+  uint64_t request_bytes;
+  uint64_t charged_bytes;  // what the task holds
+  uint64_t quota_bytes;    // TASKMEM_NO_QUOTA: --memory is used up
+  const char* text;        // a line without its end: who, how much, and what was tried
+} taskmem_refusal;
+
+// Called for each request that is refused, on the thread that made it, before malloc returns NULL.
+// With no lock of taskmem's held; it may do what a spill hook may: allocate, from the reserve that
+// is never refused, free, attach and detach (the thread works for its task again afterwards). What
+// it points to ends with the call. An exception ends in taskmem; it must not longjmp out.
+typedef void (*taskmem_refusal_fn)(void* context, const taskmem_refusal* refusal);
+
+// From now on `function` is told of refusals, of all tasks, in place of the one before; NULL:
+// nobody. One that is being called goes on. ENOSPC: 64 different ones have been named.
+TASKMEM_API int taskmem_on_refusal(taskmem_refusal_fn function, void* context);
 
 // Cached blocks: memory with a name that outlives the task that made it, in the storage
 // part of --memory. Where tasks or other blocks need the room, the least recently used that
@@ -399,6 +423,7 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_owner_of(...) TASKMEM_CALL(taskmem_owner_of, __VA_ARGS__)
 #define taskmem_sample_residency() TASKMEM_CALL(taskmem_sample_residency)
 #define taskmem_audit(...) TASKMEM_CALL(taskmem_audit, __VA_ARGS__)
+#define taskmem_set_label(...) TASKMEM_CALL(taskmem_set_label, __VA_ARGS__)
 #define taskmem_next_mapping(...) TASKMEM_CALL(taskmem_next_mapping, __VA_ARGS__)
 #define taskmem_page_allocate(...) TASKMEM_CALL(taskmem_page_allocate, __VA_ARGS__)
 #define taskmem_page_free(...) TASKMEM_CALL(taskmem_page_free, __VA_ARGS__)
@@ -408,6 +433,7 @@ TASKMEM_API const char* taskmem_version(void);
 #define taskmem_consumer_unregister(...) TASKMEM_CALL(taskmem_consumer_unregister, __VA_ARGS__)
 #define taskmem_consumer_report(...) TASKMEM_CALL(taskmem_consumer_report, __VA_ARGS__)
 #define taskmem_thread_consumer(...) TASKMEM_CALL(taskmem_thread_consumer, __VA_ARGS__)
+#define taskmem_on_refusal(...) TASKMEM_CALL(taskmem_on_refusal, __VA_ARGS__)
 #define taskmem_block_put(...) TASKMEM_CALL(taskmem_block_put, __VA_ARGS__)
 #define taskmem_block_get(...) TASKMEM_CALL(taskmem_block_get, __VA_ARGS__)
 #define taskmem_block_release(...) TASKMEM_CALL(taskmem_block_release, __VA_ARGS__)

@@ -55,7 +55,7 @@ const std::set<std::string>& Expected() {
       "taskmem_block_contains", "taskmem_block_info", "taskmem_consumer_register",
       "taskmem_consumer_unregister", "taskmem_consumer_report", "taskmem_thread_consumer",
       "taskmem_thread_task", "taskmem_task_info", "taskmem_tasks_next", "taskmem_process_info",
-      "taskmem_task_spill", "taskmem_version"};
+      "taskmem_task_spill", "taskmem_on_refusal", "taskmem_set_label", "taskmem_version"};
   return names;
 }
 

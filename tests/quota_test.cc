@@ -29,6 +29,8 @@ INSTANTIATE_TEST_SUITE_P(, QuotaOfThreads, ::testing::Values("1", "16"),
 
 TEST(Quota, ARefusedReallocKeepsTheBlock) { ExpectSuccess({"realloc_refused"}); }
 
+TEST(Quota, TheProgramIsToldOfRefusals) { ExpectSuccess({"on_refusal"}); }
+
 TEST(Quota, CanBeChangedWhileTheTaskWorks) { ExpectSuccess({"set_quota"}); }
 
 TEST(Quota, OfTheProcessIsTheDefaultOfTasks) {

@@ -27,9 +27,11 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 5;
+inline constexpr uint32_t kStatsVersion = 6;
 
 inline constexpr uint32_t kMaxThreads = 65536;
+inline constexpr size_t kLabelBytes = 64;
+inline constexpr size_t kExitPathBytes = 256;
 
 enum class ProcessState : uint32_t { kRunning = 1, kExited = 2 };
 
@@ -73,6 +75,13 @@ struct StatsHeader {
   PoolStats pools;
   AuditLayout audit;
   std::atomic<ExitAudit> exit_audit;
+  // What the process is called, beside its program: of the two the one whose index is in the last
+  // bit. The bit before it: the other is being written.
+  char label[2][kLabelBytes];
+  std::atomic<uint32_t> label_state;
+  // Patterns of the files that it shall leave at its end (exit_paths.h); empty: none, or written.
+  char exit_stats[kExitPathBytes];
+  char exit_audit_file[kExitPathBytes];
 };
 
 struct alignas(64) ThreadEntry {

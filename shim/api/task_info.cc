@@ -6,6 +6,7 @@
 #include "shim/api/usage.h"
 #include "shim/base/memory_limit.h"
 #include "shim/books/after_fork.h"
+#include "shim/books/process_label.h"
 #include "shim/books/slack.h"
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
@@ -146,6 +147,12 @@ int taskmem_process_info(taskmem_process_status* status) {
   read.unmanaged_bytes += pools.slack_bytes.load();
   read.tasks_begun = g_stats->tasks_begun.load();
   return HandOver(read, status);
+}
+
+int taskmem_set_label(const char* label) {
+  if (label == nullptr) return EINVAL;
+  EnsureSettledBooks();
+  return SetProcessLabel(label) ? 0 : EAGAIN;
 }
 
 int taskmem_task_spill(uint64_t id, uint64_t bytes, uint64_t* freed) {

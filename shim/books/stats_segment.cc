@@ -371,6 +371,8 @@ bool StatsAfterFork() {
   g_stats->peak_charged_bytes.store(g_stats->charged_bytes.load());
   g_stats->resident_bytes_at_exit.store(0);
   g_stats->exit_audit.store(ExitAudit::kNone);
+  // Nobody is setting it here.
+  g_stats->label_state.fetch_and(1);
   g_stats->peak_resident_bytes.store(0);
   const uint32_t slots = g_stats->task_slots.load();
   for (uint32_t slot = 0; slot < slots; ++slot) {
@@ -408,6 +410,12 @@ bool IsVforkChild() {
 }
 
 bool StatsOutliveProcess() { return g_stats->session[0] != '\0'; }
+
+void StatsLeaveBehind() {
+  if (g_stats == nullptr || !HasOwnBooks() || !IsListed() || IsVforkChild()) return;
+  g_stats->state.store(ProcessState::kExited, std::memory_order_release);
+  g_path[0] = '\0';
+}
 
 void StatsAtExit() {
   if (g_stats == nullptr || !HasOwnBooks() || !IsListed() || IsVforkChild()) return;

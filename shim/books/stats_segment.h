@@ -74,6 +74,9 @@ bool StatsOutliveProcess();
 // file. Does nothing in a vfork child.
 void StatsAtExit();
 
+// Instead: the file stays for whoever reads the books that are left over.
+void StatsLeaveBehind();
+
 // Makes room in the file for the first `count` slots or entries, before they are
 // used: writing into a hole of a full file system would be a SIGBUS. Does I/O.
 void StatsReserveTasks(uint32_t count);

@@ -3,6 +3,7 @@
 #ifndef TASKMEM_SHIM_HEAP_UPCALLS_H_
 #define TASKMEM_SHIM_HEAP_UPCALLS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -115,6 +116,21 @@ extern uint32_t g_soft_limit_percent;
 // An allocation for the task in `slot` has been served: where the task is above its soft limit
 // now, a reclaimer is told, once. Only while g_soft_limit_percent is not 0.
 void NoteSoftLimit(uint32_t slot);
+
+// --- What a refusal is told to (refusal_api.cc).
+
+struct RefusalNote {
+  uint64_t task;
+  uint64_t request_bytes;
+  uint64_t charged_bytes;
+  uint64_t quota_bytes;
+  const char* text;
+};
+
+// The program has asked to be told.
+extern std::atomic<bool> g_tells_refusals;
+// Calls the program's function, as a spill hook is called: with no lock held, amid an allocation.
+void TellRefusal(const RefusalNote& note);
 
 // --- Page numbers of tasks (task_pages.cc).
 

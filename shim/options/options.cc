@@ -360,6 +360,8 @@ bool ParseSitesInterval(const char* value, Options* options) {
   return true;
 }
 
+bool ParseLabel(const char* value, Options* options) { return CopyText(value, options->label); }
+
 bool ParseStatsDir(const char* value, Options* options) {
   return ParsePath(value, options->stats_dir);
 }
@@ -464,6 +466,9 @@ const OptionInfo kOptions[] = {
      "a path of less than 256 bytes", kOutput},
     {"log-level", "TASKMEM_LOG_LEVEL", "LEVEL", "info", "The least level that is logged.",
      ParseLogLevel, "debug, info, warn or error", kOutput},
+    {"label", "TASKMEM_LABEL", "TEXT", "",
+     "What the process is called in tables and JSON, beside its program.", ParseLabel,
+     "a text of less than 64 bytes", kOutput},
     {"stats-dir", "TASKMEM_STATS_DIR", "PATH", "",
      "Where processes keep their books; empty: a folder of the user in /dev/shm.", ParseStatsDir,
      "a path of less than 256 bytes", kOutput},

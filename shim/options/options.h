@@ -57,6 +57,7 @@ struct Options {
   bool sites = true;
   bool sites_interval_given = false;  // else it grows where samples would cost too much
   uint64_t sites_interval_bytes = 512 * 1024;
+  char label[64] = "";
   char stats_dir[256] = "";  // empty: the user's directory in StatsParent()
 };
 

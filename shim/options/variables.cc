@@ -9,6 +9,7 @@
 
 #include "accounting/base/format_text.h"
 #include "shim/base/environment.h"
+#include "shim/options/exit_paths.h"
 #include "shim/options/options.h"
 
 namespace taskmem {
@@ -20,8 +21,9 @@ constexpr size_t kPrefixBytes = sizeof(kPrefix) - 1;
 constexpr size_t kNameBytes = 48;  // of those that are compared
 
 // What else is read or handed on. Prefixes where they end with '_'.
-constexpr const char* kOthers[] = {"TASKMEM_SESSION", "TASKMEM_AUDITED_BY", "TASKMEM_COMMAND",
-                                   "TASKMEM_SAID_", "TASKMEM_DEBUG_"};
+constexpr const char* kOthers[] = {"TASKMEM_SESSION",  "TASKMEM_AUDITED_BY",   "TASKMEM_COMMAND",
+                                   kExitStatsVariable, kExitAuditFileVariable, "TASKMEM_SAID_",
+                                   "TASKMEM_DEBUG_"};
 
 bool IsKnown(const char* name, size_t bytes) {
   for (size_t i = 0; i < kOptionCount; ++i) {

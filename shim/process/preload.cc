@@ -13,6 +13,7 @@
 #include "shim/base/small_space.h"
 #include "shim/base/version.h"
 #include "shim/books/pools.h"
+#include "shim/books/process_label.h"
 #include "shim/books/stats_segment.h"
 #include "shim/glibc/libc.h"
 #include "shim/heap/heap.h"
@@ -26,6 +27,7 @@
 #include "shim/overflow/overflow.h"
 #include "shim/own_threads/own_thread.h"
 #include "shim/process/exit_audit.h"
+#include "shim/process/exit_files.h"
 #include "shim/process/fork.h"
 #include "shim/sites/sites.h"
 #include "shim/spilling/block_store.h"
@@ -89,6 +91,8 @@ __attribute__((constructor(101))) void Start() {
   ConfigureBlockStore(options);
   PublishAuditLayout();
   OpenExitAudit();
+  OpenExitFiles();
+  SetProcessLabel(options.label);
   OpenSites(options);
   StatsPublish(options);
   RegisterForkHandlers();

@@ -11,6 +11,7 @@
 #include "shim/mapping_book/residency.h"
 #include "shim/options/spill_files.h"
 #include "shim/process/exit_audit.h"
+#include "shim/process/exit_files.h"
 #include "shim/spilling/plugin.h"
 #include "shim/tasks/thread_names.h"
 
@@ -53,13 +54,14 @@ void CloseBooks() {
   if (g_stats == nullptr || !HasOwnBooks() || IsVforkChild()) return;
   SayIfNoNameMatched();
   // Somebody waits to read what it says at the end.
-  if (IsListed() && (StatsOutliveProcess() || HasExitAuditor())) {
+  if (IsListed() && (StatsOutliveProcess() || HasExitAuditor() || HasExitFiles())) {
     SampleResidency();
     PublishMappings(/*with_stacks=*/true);
     AwaitExitAudit();
   }
+  const bool has_files = !IsListed() || WriteExitFiles();
   RemoveSpillFiles();
-  StatsAtExit();
+  has_files || StatsOutliveProcess() ? StatsAtExit() : StatsLeaveBehind();
 }
 
 [[noreturn]] void EndNow(int status) {

@@ -173,9 +173,11 @@ void AddPs(CLI::App* app, PsRequest* request) {
 
 void AddStats(CLI::App* app, StatsRequest* request) {
   CLI::App* stats = app->add_subcommand("stats", "Shows the tasks of a process.");
-  SetHelp(stats, "taskmem stats PID [--json]");
+  SetHelp(stats, "taskmem stats PID [--json] [--output FILE]");
   stats->add_option("PID", request->pid, "The process.")->required()->type_name("");
   stats->add_flag("--json", request->as_json, "Prints JSON.")->disable_flag_override();
+  stats->add_option("--output", request->output_file, "Writes there, not on standard output.")
+      ->type_name("FILE");
 }
 
 void AddAudit(CLI::App* app, AuditRequest* request) {

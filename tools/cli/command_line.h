@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <variant>
 
 #include "tools/cli/audit_command.h"
@@ -20,6 +21,7 @@ struct PsRequest {
 struct StatsRequest {
   pid_t pid = 0;
   bool as_json = false;
+  std::string output_file;  // empty: standard output
 };
 
 using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest>;

@@ -3,16 +3,19 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "shim/options/options.h"
 #include "tools/base/message.h"
+#include "tools/base/output_file.h"
 #include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/command_line.h"
 #include "tools/cli/run_command.h"
+#include "tools/stats/exit_stats.h"
 #include "tools/stats/report.h"
 #include "tools/stats/stats_reader.h"
 
@@ -32,11 +35,16 @@ Found FindProcesses() {
     Fatal(kExitUsage, "{}", error);
   }
   std::vector<StatsFile> files = ReadStatsDirs(StatsDirs(options));
-  TidyLeftOvers(files);
   Found found;
   for (StatsFile& file : files) {
+    if (!IsLeftOver(file)) continue;
+    if (!file.process.has_exited) file.process.end = "killed";
+    // Where it must stay, so do the books.
+    if (!WriteExitStats(file)) file.is_kept = true;
+  }
+  TidyLeftOvers(files);
+  for (StatsFile& file : files) {
     if (IsLeftOver(file)) {
-      file.process.end = "killed";
       found.left_over.push_back(std::move(file));
     } else if (file.process.is_alive && !file.process.has_left) {
       found.live.push_back(file.process);
@@ -53,6 +61,16 @@ void Print(const std::vector<ProcessStats>& processes, bool as_json) {
 void Print(const ProcessStats& process, bool as_json) {
   PrintOrFail(as_json ? FormatJson(process, {})
                       : FormatTables({process}, PoolLines::kAll, TerminalColumns(STDOUT_FILENO)));
+}
+
+void Give(const ProcessStats& process, const StatsRequest& request) {
+  if (request.output_file.empty()) return Print(process, request.as_json);
+  const std::string text = request.as_json
+                               ? FormatJson(process, {})
+                               : FormatTables({process}, PoolLines::kAll, TerminalColumns(-1));
+  if (const int error = WriteOutputFile(request.output_file, text)) {
+    Fatal(EXIT_FAILURE, "cannot write {}: {}", request.output_file, strerror(error));
+  }
 }
 
 int Execute(const RunRequest& request) { RunCommand(request); }
@@ -82,16 +100,16 @@ int Execute(const StatsRequest& request) {
   Found found = FindProcesses();
   for (const ProcessStats& process : found.live) {
     if (process.pid != request.pid) continue;
-    Print(process, request.as_json);
+    Give(process, request);
     return EXIT_SUCCESS;
   }
   if (const auto process = ReadStatsElsewhere(request.pid)) {
-    Print(*process, request.as_json);
+    Give(*process, request);
     return EXIT_SUCCESS;
   }
   for (const StatsFile& file : found.left_over) {
     if (file.process.pid != request.pid) continue;
-    Print(file.process, request.as_json);
+    Give(file.process, request);
     return EXIT_SUCCESS;
   }
   Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

@@ -29,6 +29,14 @@ std::string Program(const ProcessStats& process) {
   return Shortened(std::filesystem::path(process.program).filename().string(), kNameColumns);
 }
 
+std::string Label(const ProcessStats& process) { return Shortened(process.label, kNameColumns); }
+
+// As the head of a table has it.
+std::string ProgramAndLabel(const ProcessStats& process) {
+  return process.label.empty() ? Program(process)
+                               : fmt::format("{} ({})", Program(process), Label(process));
+}
+
 std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
 std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
 
@@ -120,7 +128,7 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
   rows.push_back(TaskRow(total));
 
   std::string text = ReportLine(
-      fmt::format("taskmem: {}, pid {},{} resident {}, peak resident {}", Program(process),
+      fmt::format("taskmem: {}, pid {},{} resident {}, peak resident {}", ProgramAndLabel(process),
                   process.pid, process.end.empty() ? "" : fmt::format(" {},", process.end),
                   BytesOrDash(process.resident_bytes), BytesOrDash(process.peak_resident_bytes)),
       width);
@@ -184,15 +192,20 @@ size_t CountTasks(const ProcessStats& process) {
 
 std::string FormatProcessList(const std::vector<ProcessStats>& processes, size_t columns) {
   using enum Align;
-  const std::vector<Column> heads = {
-      {"pid"},      {"program", kLeft, false, true}, {"charged"}, {"peak"}, {"resident"}, {"tasks"},
-      {"untracked"}};
+  const std::vector<Column> heads = {{"pid"},
+                                     {"program", kLeft, false, true},
+                                     {"label", kLeft, true, true},
+                                     {"charged"},
+                                     {"peak"},
+                                     {"resident"},
+                                     {"tasks"},
+                                     {"untracked"}};
   std::vector<Row> rows;
   for (const ProcessStats& process : processes) {
     rows.push_back({fmt::to_string(process.pid), Program(process),
-                    HumanBytes(process.charged_bytes), HumanBytes(process.peak_charged_bytes),
-                    HumanBytes(process.resident_bytes), fmt::to_string(CountTasks(process)),
-                    HumanBytes(process.untracked_bytes)});
+                    process.label.empty() ? "-" : Label(process), HumanBytes(process.charged_bytes),
+                    HumanBytes(process.peak_charged_bytes), HumanBytes(process.resident_bytes),
+                    fmt::to_string(CountTasks(process)), HumanBytes(process.untracked_bytes)});
   }
   return FormatTable(heads, rows, columns);
 }

@@ -68,6 +68,7 @@ Json PoolsJson(const PoolUsage& pools) {
 Json SumsJson(const ProcessStats& process) {
   return {{"pid", process.pid},
           {"program", process.program},
+          {"label", process.label.empty() ? Json(nullptr) : Json(process.label)},
           {"end", process.end.empty() ? Json(nullptr) : Json(process.end)},
           {"charged_bytes", process.charged_bytes},
           {"peak_charged_bytes", process.peak_charged_bytes},

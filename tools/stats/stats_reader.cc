@@ -149,6 +149,9 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   process.start_time = header.start_time;
   process.session = FieldText(header.session);
   process.program = FieldText(header.program);
+  process.label = FieldText(header.label[header.label_state.load() & 1]);
+  process.exit_stats = FieldText(header.exit_stats);
+  process.has_exited = header.state.load() == ProcessState::kExited;
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
   ReadBooks(snapshot, &process);
@@ -409,7 +412,7 @@ time_t LeftOverSince(const std::string& path) {
 void TidyLeftOvers(const std::vector<StatsFile>& files) {
   std::vector<std::pair<time_t, const StatsFile*>> left;
   for (const StatsFile& file : files) {
-    if (IsLeftOver(file)) left.emplace_back(LeftOverSince(file.path), &file);
+    if (IsLeftOver(file) && !file.is_kept) left.emplace_back(LeftOverSince(file.path), &file);
   }
   std::sort(left.begin(), left.end(),
             [](const auto& a, const auto& b) { return a.first > b.first; });

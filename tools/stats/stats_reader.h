@@ -80,8 +80,12 @@ struct ProcessStats {
   bool has_left = false;
   std::string session;
   std::string program;
-  std::string end;             // how it ended: "killed (signal 9)"; empty: by itself, or not yet
-  uint64_t charged_bytes = 0;  // of all books
+  std::string label;        // what it is called beside that; may be empty
+  bool has_exited = false;  // its end was not that it was killed
+  std::string
+      exit_stats;   // the pattern of a file that it shall leave and has not left (exit_paths.h)
+  std::string end;  // how it ended: "killed (signal 9)"; empty: by itself, or not yet
+  uint64_t charged_bytes = 0;       // of all books
   uint64_t peak_charged_bytes = 0;  // never less than that, or than any book's peak
   uint64_t untracked_bytes = 0;
   uint64_t peak_untracked_bytes = 0;
@@ -104,6 +108,7 @@ std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid);
 struct StatsFile {
   std::string path;
   ProcessStats process;
+  bool is_kept = false;  // left over, and not to be removed yet
 };
 
 // The folders that hold stats files: the one that was named, or those of this user in

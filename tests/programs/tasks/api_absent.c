@@ -27,6 +27,8 @@ int main(void) {
   REQUIRE_COMPARE(taskmem_sample_residency(), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_audit("audit.json"), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_next_mapping(&id, NULL), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_set_label("label"), ==, ENOSYS);
+  REQUIRE_COMPARE(taskmem_on_refusal(NULL, NULL), ==, ENOSYS);
   REQUIRE_COMPARE(taskmem_walk_heaps(&id, &id), ==, ENOSYS);
   REQUIRE(id == 7);
   REQUIRE(page.address == &usage && page.serial == 3 && address == &usage);

@@ -1,0 +1,157 @@
+// The program is told of each refusal, and may allocate, free, detach, throw and end its thread
+// there.
+#include <sys/mman.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/programs/support/tasks.h"
+
+namespace {
+
+struct Told {
+  int calls = 0;
+  uint64_t task = 0;
+  uint64_t request_bytes = 0;
+  uint64_t charged_bytes = 0;
+  uint64_t quota_bytes = 0;
+  std::string text;
+};
+
+void Note(void* context, const taskmem_refusal* refusal) {
+  Told& told = *static_cast<Told*>(context);
+  REQUIRE(refusal->size == sizeof(taskmem_refusal));
+  ++told.calls;
+  told.task = refusal->task;
+  told.request_bytes = refusal->request_bytes;
+  told.charged_bytes = refusal->charged_bytes;
+  told.quota_bytes = refusal->quota_bytes;
+  // Allocates, more than the quota leaves.
+  told.text = refusal->text + std::string(6 * kMiB, ' ');
+}
+
+void Refuse(size_t bytes = 32 * kMiB) {
+  errno = 0;
+  REQUIRE(malloc(bytes) == nullptr);
+  REQUIRE_COMPARE(errno, ==, ENOMEM);
+}
+
+void EachIsTold() {
+  static Told told;
+  Begin(kTask, 16 * kMiB, "told");
+  Attach(kTask);
+  void* const held = malloc(12 * kMiB);
+  REQUIRE_COMPARE(taskmem_on_refusal(Note, &told), ==, 0);
+  Refuse();
+  REQUIRE_COMPARE(told.calls, ==, 1);
+  REQUIRE_COMPARE(told.task, ==, kTask);
+  REQUIRE_COMPARE(told.request_bytes, ==, 32 * kMiB);
+  REQUIRE_COMPARE(told.charged_bytes, >=, 12 * kMiB);
+  REQUIRE_COMPARE(told.quota_bytes, ==, 16 * kMiB);
+  REQUIRE(told.text.find("task 1000000000 (told) refused 32.0 MiB: holds 12.") == 0);
+  REQUIRE(told.text.find(" of its quota of 16.0 MiB; ") != std::string::npos);
+  // Each, by whatever call.
+  for (int i = 0; i < 10; ++i) Refuse();
+  REQUIRE_COMPARE(told.calls, ==, 11);
+  REQUIRE(realloc(held, 32 * kMiB) == nullptr);
+  REQUIRE(mmap(nullptr, 32 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+          MAP_FAILED);
+  bool caught = false;
+  try {
+    ::operator delete(::operator new(32 * kMiB));
+  } catch (const std::bad_alloc&) {
+    caught = true;
+  }
+  REQUIRE(caught);
+  REQUIRE_COMPARE(told.calls, ==, 14);
+  // What it has allocated is its own, and the books are right.
+  REQUIRE_COMPARE(Charged(kTask), <=, 16 * kMiB);
+  told.text = {};
+  // What small requests overdraw is no refusal.
+  Hide(malloc(100));
+  REQUIRE_COMPARE(taskmem_on_refusal(nullptr, nullptr), ==, 0);
+  Refuse();
+  REQUIRE_COMPARE(told.calls, ==, 14);
+  free(held);
+  Detach();
+  End(kTask);
+}
+
+void DetachesAndEnds() {
+  Begin(kTask + 1, kMiB, "ended");
+  Attach(kTask + 1);
+  REQUIRE_COMPARE(taskmem_on_refusal(
+                      [](void*, const taskmem_refusal* refusal) {
+                        Detach();
+                        free(malloc(8 * kMiB));
+                        End(refusal->task);
+                        Begin(kTask + 2, kMiB);
+                        Attach(kTask + 2);
+                      },
+                      nullptr),
+                  ==, 0);
+  Refuse();
+  uint64_t task = 0;
+  REQUIRE_COMPARE(taskmem_thread_task(&task), ==, 0);
+  REQUIRE(task == TASKMEM_UNTRACKED);
+  End(kTask + 2);
+}
+
+void ThrowsAndNests() {
+  static std::atomic<int> calls{0};
+  Begin(kTask + 3, kMiB, "throws");
+  REQUIRE_COMPARE(taskmem_on_refusal(
+                      [](void*, const taskmem_refusal*) {
+                        // Never refused here: not told again.
+                        void* const large = malloc(64 * kMiB);
+                        REQUIRE(large != nullptr);
+                        free(large);
+                        if (++calls % 2 == 0) throw std::runtime_error("ends in taskmem");
+                      },
+                      nullptr),
+                  ==, 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([] {
+      Attach(kTask + 3);
+      for (int k = 0; k < 50; ++k) Refuse(8 * kMiB);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE_COMPARE(calls.load(), ==, 200);
+  REQUIRE_COMPARE(
+      taskmem_on_refusal([](void*, const taskmem_refusal*) { pthread_exit(nullptr); }, nullptr), ==,
+      0);
+  std::thread([] {
+    Attach(kTask + 3);
+    Hide(malloc(8 * kMiB));
+    REQUIRE(!"a thread that has ended");
+  }).join();
+  REQUIRE_COMPARE(taskmem_on_refusal(nullptr, nullptr), ==, 0);
+  REQUIRE_COMPARE(Charged(kTask + 3), <=, kMiB);
+  End(kTask + 3);
+}
+
+void OnlySoMany() {
+  int error = 0;
+  for (intptr_t i = 0; i < 100 && error == 0; ++i) {
+    error = taskmem_on_refusal(Note, reinterpret_cast<void*>(i));
+    // The same again takes no room.
+    if (error == 0) REQUIRE_COMPARE(taskmem_on_refusal(Note, reinterpret_cast<void*>(i)), ==, 0);
+  }
+  REQUIRE_COMPARE(error, ==, ENOSPC);
+  REQUIRE_COMPARE(taskmem_on_refusal(nullptr, nullptr), ==, 0);
+}
+
+}  // namespace
+
+int main() {
+  EachIsTold();
+  DetachesAndEnds();
+  ThrowsAndNests();
+  OnlySoMany();
+  RequireBooksMatchPages();
+}
