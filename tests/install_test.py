@@ -3,6 +3,7 @@
 a copy of this system, over which changes are laid, and the tree below a prefix. A C++ program outside
 of this tree is built against it by pkg-config, CMake and Bazel, as tools/manual/api.md says."""
 
+import gzip
 import json
 import os
 import re
@@ -222,6 +223,18 @@ class TreeTest(Case):
                 "bash", "-c", "source $SCRIPT; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _taskmem; "
                 "printf '%s\\n' \"${COMPREPLY[@]}\"", "bash", *words, SCRIPT=script)
             self.assertEqual(set(out.split()), wanted, words)
+
+    def test_man_pages_say_what_help_says(self):
+        self.install()
+
+        def page(name):
+            with gzip.open(self.path("root/usr/local/share/man/" + name), "rt") as file:
+                return file.read().replace("\\-", "-")
+
+        self.assertIn("\ntaskmem run -- python3 script.py\n", page("man1/taskmem.1.gz"))
+        self.assertIn("\\fB--quota\\fR \\fIBYTES\\fR\nWhat each task may hold.\n",
+                      page("man1/taskmem-run.1.gz"))
+        self.assertIn(".SH AT THE LIMIT\n", page("man7/taskmem-quotas.7.gz"))
 
     def test_zsh_script_is_of_the_same_options(self):
         self.install()

@@ -6,8 +6,8 @@ import re
 import subprocess
 
 Option = collections.namedtuple("Option", "name value sentence values default variable")
-# groups: a list of (heading, [Option]); footer: what follows the last of them.
-Help = collections.namedtuple("Help", "sentence usage groups footer")
+# groups: a list of (heading, [Option]); examples: lines.
+Help = collections.namedtuple("Help", "sentence usage groups examples")
 
 _SENTENCE = re.compile(r"^(?P<sentence>.*?)(?: Values: (?P<values>.*?)\.)?"
                        r"(?: Default: (?P<default>\S+)\.)?(?: \[(?P<variable>TASKMEM_\w+)\])?$")
@@ -25,7 +25,7 @@ def _option(heading, sentence):
 
 def parse(text):
     blocks = text.strip().split("\n")
-    sentence, usage, groups, footer = blocks[0], "", [], []
+    sentence, usage, groups, examples = blocks[0], "", [], None
     pending = None  # [heading, words of its sentence]
 
     def finish():
@@ -37,7 +37,12 @@ def parse(text):
     for line in blocks[1:]:
         if line.startswith("Usage: "):
             usage = line[len("Usage: "):]
-        elif line.endswith(":") and not line.startswith(" ") and not footer:
+        elif line == "Examples:":
+            finish()
+            examples = []
+        elif examples is not None and line.startswith("  "):
+            examples.append(line.strip())
+        elif line.endswith(":") and not line.startswith(" "):
             finish()
             groups.append((line[:-1], []))
         elif line.startswith("   ") and pending:
@@ -48,10 +53,9 @@ def parse(text):
             # A name that reaches into the sentence's column has a line of its own.
             pending = [heading, [rest.strip()] if rest.strip() else []]
         elif line.strip():
-            finish()
-            footer.append(line)
+            finish()  # a sentence at the end
     finish()
-    return Help(sentence, usage, groups, " ".join(footer))
+    return Help(sentence, usage, groups, examples or [])
 
 
 def of(command, topic=None):
@@ -73,7 +77,7 @@ def choices(option):
     text = re.sub(r"\(.*?\)", "", option.values or "")
     words = [word.strip() for word in re.split(r",|;| or ", text)]
     found = [re.sub(r"^or ", "", word) for word in words]
-    plain = [word for word in found if re.fullmatch(r"[a-z][a-z0-9-]*", word) and word != "half a"]
+    plain = [word for word in found if re.fullmatch(r"[a-z][a-z0-9-]*", word)]
     prefixes = [re.match(r"[a-z-]+=", word)[0] for word in found if re.match(r"[a-z-]+=", word)]
     return plain + prefixes
 

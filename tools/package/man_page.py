@@ -46,7 +46,7 @@ def _table(rows):
     out = []
     for row in cells[2:]:
         if len(row) == 2:
-            text = row[1]
+            text = row[1] if header[0] else "%s %s" % (row[1], header[1])
         else:
             text = "; ".join("%s: %s" % pair for pair in zip(header[1:], row[1:]) if pair[1])
         out += [".TP", inline("**%s**" % row[0] if "`" not in row[0] else row[0]), inline(text)]
@@ -125,4 +125,6 @@ def of_command(name, version, help_, more):
                 out.append("Default: %s." % escaped(option.default))
             if option.variable:
                 out += [".br", "Variable: \\fB%s\\fR." % escaped(option.variable)]
+    if help_.examples:
+        out += [".SH EXAMPLES", ".EX"] + [line(escaped(one)) for one in help_.examples] + [".EE"]
     return "\n".join(out + more) + "\n"
