@@ -107,6 +107,18 @@ class DocumentsTest(unittest.TestCase):
         self.taskmem("audit", str(process.pid), "--json", "--output", self.path("one.json"))
         self.assert_is("audit", read(self.path("one.json")))
 
+    def test_what_a_process_leaves_at_its_end(self):
+        done = subprocess.run(
+            ["/usr/bin/python3", "-c", "held = bytes(8 << 20)"], timeout=60,
+            env={**self.environment, "LD_PRELOAD": self.path("libtaskmem.so"),
+                 "TASKMEM_STATS": self.path("left-%l.json"), "TASKMEM_LABEL": "one",
+                 "TASKMEM_AUDIT": self.path("left-audit-%l.json")})
+        self.assertEqual(done.returncode, 0)
+        stats = read(self.path("left-one.json"))
+        self.assert_is("stats", stats)
+        self.assertEqual(stats["process"]["label"], "one")
+        self.assert_is("audit", read(self.path("left-audit-one.json")))
+
     def test_a_process_without_samples(self):
         process = self.start("/usr/bin/python3", "-c", WAITING, TASKMEM_SITES="off",
                              LD_PRELOAD=self.path("libtaskmem.so"))
