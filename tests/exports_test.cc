@@ -37,6 +37,8 @@ const std::set<std::string>& Expected() {
       // threads and their names
       "pthread_create", "thrd_create", "pthread_setname_np", "prctl", "syscall",
       "JVM_SetNativeThreadName",
+      // the face of the API for Java
+      "JNI_OnLoad_taskmem",
       // mappings
       "mmap", "mmap64", "munmap", "mremap", "mprotect", "pkey_mprotect", "madvise", "brk", "sbrk",
       "shmat", "shmdt",

@@ -11,6 +11,7 @@ readonly TEST_PACKAGES=(
   liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless pkg-config
   python3 python3-jsonschema redis-server redis-tools sqlite3
 )
+readonly SPARK_PACKAGES=(openjdk-17-jdk-headless python3-venv)
 
 say() { echo "taskmem: $*" >&2; }
 
@@ -87,6 +88,11 @@ fetch_sources() {
     mkdir -p "$root/.cache"
     "$root/tools/fetch_source" "$package" "$folder" </dev/null || exit 1
   done
+}
+
+fetch_spark() {
+  mkdir -p "$root/.cache"
+  "$root/tools/fetch_spark" "$root/.cache/pyspark" </dev/null
 }
 
 # Bazel keeps a server: it must not inherit the lock.

@@ -1,0 +1,242 @@
+#!/usr/bin/python3
+"""The plugin on real Spark 3.5.7: a driver and two executors (local-cluster) on this machine alone.
+
+Two applications run once for all tests: one with the plugin and a quota, and one whose threads'
+names make the tasks."""
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+FILES = os.environ["TEST_SRCDIR"]
+MIB = 1 << 20
+SECONDS = 240
+
+
+def own(path):
+    return os.path.join(FILES, "taskmem", path)
+
+
+SPARK = os.path.join(FILES, "pyspark", "deps")
+JAR = own("tools/spark/taskmem-spark.jar")
+
+
+def has_spark():
+    return os.path.exists(os.path.join(SPARK, "bin", "spark-submit")) and os.path.getsize(JAR) != 0
+
+
+class Attempt:
+    """A line that SparkJobs.java writes."""
+
+    def __init__(self, line):
+        (_, self.kind, self.id, self.partition, self.number, self.end, self.peak,
+         self.held) = line.split()
+        self.partition = int(self.partition)
+
+    def expected(self):
+        return (self.partition + 1) * 10 * MIB
+
+
+@unittest.skipUnless(has_spark(), "Spark could not be fetched (tools/fetch_spark)")
+class SparkTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.folder = cls.temporary.name
+        for source, name in [("tools/taskmem_command", "taskmem"),
+                             ("shim/libtaskmem.so", "libtaskmem.so")]:
+            shutil.copy(own(source), cls.path(name))
+        os.mkdir(cls.path("left"))
+        # Where its workers keep their folders.
+        os.mkdir(cls.path("spark"))
+        for name in ["bin", "jars"]:
+            os.symlink(os.path.join(SPARK, name), cls.path("spark/" + name))
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    @classmethod
+    def submit(cls, kinds, master, confs, before=(), **environment):
+        """Runs SparkJobs; what its driver wrote, and the lines of its file."""
+        out = cls.path("out")
+        command = [*before, os.path.join(SPARK, "bin", "spark-submit"), "--master", master,
+                   "--driver-memory", "512m", "--class", "SparkJobs"]
+        for conf in ["spark.ui.enabled=false", "spark.driver.host=127.0.0.1",
+                     "spark.driver.bindAddress=127.0.0.1", "spark.executor.memory=512m", *confs]:
+            command += ["--conf", conf]
+        command += [own("tests/spark/jobs.jar"), out, *kinds]
+        clean = {key: value for key, value in os.environ.items()
+                 if not key.startswith(("TASKMEM_", "SPARK_"))}
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=SECONDS, check=False, cwd=cls.folder, encoding="utf-8",
+            env={**clean, "SPARK_HOME": cls.path("spark"), "SPARK_LOCAL_IP": "127.0.0.1",
+                 "SPARK_LOCAL_DIRS": cls.folder, "TASKMEM_STATS_DIR": cls.path("stats"),
+                 **environment})
+        if done.returncode != 0:
+            raise AssertionError(done.stdout[-20000:])
+        with open(out, encoding="utf-8") as file:
+            return done.stdout, file.read().splitlines()
+
+    def executor_logs(self):
+        logs = ""
+        for folder, _, names in os.walk(self.path("spark/work")):
+            for name in names:
+                if name == "stderr":
+                    with open(os.path.join(folder, name), encoding="utf-8") as file:
+                        logs += file.read()
+        return logs
+
+
+class PluginTest(SparkTest):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        preload = cls.path("libtaskmem.so")
+        cls.log, cls.lines = cls.submit(
+            ["warm", "unsafe", "small", "direct", "retry", "leak", "refused"], "local-cluster[2,2,512]",
+            ["spark.plugins=io.taskmem.spark.TaskmemPlugin", "spark.jars=" + JAR,
+             "spark.taskmem.task.quota=64m", "spark.executor.killOnFatalError.depth=0",
+             "spark.taskmem.report.interval=1s",
+             "spark.executorEnv.LD_PRELOAD=" + preload, "spark.executorEnv.TASKMEM_TASK_BY=none",
+             "spark.executorEnv.TASKMEM_STATS_DIR=" + cls.path("stats"),
+             "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%l-%p.json")])
+        cls.attempts = [Attempt(line) for line in cls.lines if line.startswith("attempt ")]
+
+    def of(self, kind):
+        return [attempt for attempt in self.attempts if attempt.kind == kind]
+
+    def assert_peaks(self, attempts):
+        for attempt in attempts:
+            with self.subTest(kind=attempt.kind, partition=attempt.partition):
+                self.assertAlmostEqual(int(attempt.peak), attempt.expected(),
+                                       delta=attempt.expected() * 0.05)
+
+    def test_peaks_are_those_of_the_attempts(self):
+        for kind in ["unsafe", "small", "direct"]:
+            self.assertEqual(len(self.of(kind)), 4)
+            self.assert_peaks(self.of(kind))
+
+    def test_failed_attempts_have_theirs(self):
+        attempts = self.of("retry")
+        self.assertEqual(sorted(attempt.end for attempt in attempts), ["failed"] + ["ok"] * 4)
+        self.assert_peaks(attempts)
+
+    def test_what_is_left_behind_is_held_at_the_end_and_said(self):
+        attempts = self.of("leak")
+        self.assertEqual(len(attempts), 4)
+        logs = self.executor_logs()
+        for attempt in attempts:
+            self.assertAlmostEqual(int(attempt.held), attempt.expected(),
+                                   delta=attempt.expected() * 0.05)
+            self.assertIn("taskmem: task %s (" % attempt.id, logs)
+        for attempt in self.of("unsafe"):
+            self.assertLess(int(attempt.held), MIB)
+
+    def test_the_driver_shows_why_memory_was_refused(self):
+        text = "\n".join(line for line in self.lines if line.startswith("refused "))
+        self.assertIn("Unable to allocate 209715200 bytes", text)
+        self.assertRegex(text, r"Suppressed: io\.taskmem\.spark\.NativeMemoryRefused: task \d+ "
+                               r"\(\d+\.0 attempt \d\) refused 200\.0 MiB: holds .* of its quota of "
+                               r"64\.0 MiB; ")
+        # The executors lived through all attempts of it.
+        self.assertEqual(len(self.of("refused")), 4)
+        self.assertNotIn("Lost executor", self.log)
+
+    def test_the_driver_adds_up(self):
+        self.assertRegex(self.log, r"taskmem: \d+ attempts in 2 executors, largest native peak "
+                                   r"\d+\.\d MiB by task \d+ \(")
+
+    def test_executors_leave_tables_with_their_names(self):
+        for number in range(2):
+            # One that the worker killed leaves it to the next who reads.
+            subprocess.run([self.path("taskmem"), "ps"], capture_output=True, check=True,
+                           env={"TASKMEM_STATS_DIR": self.path("stats")}, timeout=60)
+            left = glob.glob(self.path("left/executor %d-*.json" % number))
+            self.assertEqual(len(left), 1, os.listdir(self.path("left")))
+            with open(left[0], encoding="utf-8") as file:
+                stats = json.load(file)
+            self.assertEqual(stats["process"]["label"], "executor %d" % number)
+            names = [task["name"] for task in stats["tasks"]]
+            self.assertTrue(any(" attempt 0" in name for name in names), names)
+
+
+class ThreadNamesTest(SparkTest):
+
+    def test_the_line_of_the_readme(self):
+        stats = self.path("stats.json")
+        _, lines = self.submit(
+            ["warm", "unsafe", "retry"], "local[2,4]", [],
+            before=[self.path("taskmem"), "run", "--quiet", "--stats", stats, "--task-by",
+                    "thread-name=TID ([0-9]+)", "--task-per-rename", "--quota", "1G", "--"])
+        with open(stats, encoding="utf-8") as file:
+            document = json.load(file)
+        # spark-submit is a shell that becomes the driver.
+        tasks = {str(task["task_id"]): task for task in document["tasks"]}
+        attempts = [Attempt(line) for line in lines if line.startswith("attempt ")]
+        self.assertEqual(len(attempts), 13)
+        for attempt in attempts[4:]:
+            self.assertAlmostEqual(tasks[attempt.id]["peak_charged_bytes"], attempt.expected(),
+                                   delta=attempt.expected() * 0.05)
+
+
+class AbsentTest(SparkTest):
+
+    def test_without_the_preload_it_says_so_once(self):
+        log, lines = self.submit(
+            ["unsafe"], "local[2]",
+            ["spark.plugins=io.taskmem.spark.TaskmemPlugin", "spark.jars=" + JAR])
+        self.assertEqual(log.count("libtaskmem.so is not preloaded"), 1, log)
+        self.assertEqual(len(lines), 4)
+
+
+class SettingsTest(SparkTest):
+
+    def check(self, *settings):
+        done = subprocess.run(
+            ["java", "-Xmx64m", "-cp", JAR + ":" + own("tests/spark/jobs.jar"),
+             "io.taskmem.spark.SettingsCheck", *settings],
+            capture_output=True, check=True, timeout=SECONDS, encoding="utf-8")
+        return done.stdout.splitlines()
+
+    def test_values(self):
+        quota = "spark.taskmem.task.quota="
+        self.assertEqual(
+            self.check("", quota + "64m", quota + "1GiB", quota + "4096", quota + "none",
+                       quota + "50% spark.executor.cores=4",
+                       quota + "100% spark.executor.cores=4 spark.task.cpus=2 "
+                       "spark.executor.memoryOverhead=1g spark.memory.offHeap.enabled=true "
+                       "spark.memory.offHeap.size=1g",
+                       "spark.taskmem.accumulators=false spark.taskmem.retained.min=2k "
+                       "spark.taskmem.report.interval=250ms"),
+            ["0 true 1048576 10000", "67108864 true 1048576 10000", "1073741824 true 1048576 10000",
+             "4096 true 1048576 10000", "0 true 1048576 10000", "50331648 true 1048576 10000",
+             "1073741824 true 1048576 10000", "0 false 2048 250"])
+
+    def test_what_is_wrong_is_one_line(self):
+        for setting, why in [
+                ("task.quota=lots", "bad value 'lots' for spark.taskmem.task.quota: expected a size"),
+                ("task.quota=0", "bad value '0' for "), ("task.quota=-1", "bad value '-1' for "),
+                ("task.quota=9999999999g", "bad value '9999999999g' for "),
+                ("task.quota=1x", "bad value '1x' for "), ("task.quota=200%", "bad value '200%' for "),
+                ("task.quota=50%", "spark.taskmem.task.quota=50% needs spark.executor.cores"),
+                ("task.qouta=1g", "spark.taskmem.task.qouta is no key: they are "),
+                ("accumulators=yes", "bad value 'yes' for spark.taskmem.accumulators"),
+                ("retained.min=some", "bad value 'some' for spark.taskmem.retained.min"),
+                ("report.interval=0", "bad value '0' for spark.taskmem.report.interval")]:
+            with self.subTest(setting):
+                lines = self.check("spark.taskmem." + setting)
+                self.assertEqual(len(lines), 1)
+                self.assertTrue(lines[0].startswith("taskmem: " + why), lines)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

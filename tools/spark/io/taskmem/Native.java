@@ -1,0 +1,79 @@
+package io.taskmem;
+
+/**
+ * taskmem's functions. They are those of the preload library itself, which the JVM finds among the
+ * symbols of the process: no file is loaded. Where it is not preloaded, {@link #isPresent} is false
+ * and nothing else may be called.
+ *
+ * <p>All are thread-safe. Sizes are bytes, ids are a task's; -1 is no task.
+ */
+public final class Native {
+  private static final boolean PRESENT = load();
+
+  private Native() {}
+
+  private static boolean load() {
+    try {
+      System.loadLibrary("taskmem");
+      return true;
+    } catch (UnsatisfiedLinkError | SecurityException e) {
+      return false;
+    }
+  }
+
+  public static boolean isPresent() {
+    return PRESENT;
+  }
+
+  // Indices of what taskInfo and processInfo fill in.
+  public static final int CHARGED = 0;
+  public static final int PEAK = 1;
+  public static final int QUOTA = 2;
+  public static final int OVERDRAFT = 3;
+  public static final int REFUSALS = 4;
+  public static final int OVERFLOW = 5;
+  public static final int PEAK_OVERFLOW = 6;
+  public static final int THREADS = 7;
+  public static final int STATE = 8;
+  public static final int TASK_FIGURES = 9;
+
+  public static final int LIVE_BYTES = 0;
+  public static final int RETAINED_BYTES = 1;
+  public static final int UNTRACKED_BYTES = 2;
+  public static final int ALL_REFUSALS = 3;
+  public static final int OVERFLOW_BYTES = 4;
+  public static final int LIVE_TASKS = 5;
+  public static final int RESIDENT_BYTES = 6;
+  public static final int PROCESS_FIGURES = 7;
+
+  /**
+   * Begins the task, unless it is live, with a quota (0: that of the process), and attaches this
+   * thread to it. Returns the id it worked for before; less than -1000: -1000 less an errno value.
+   */
+  public static native long attach(long id, String name, long quota);
+
+  /** Attaches this thread to a task that may have ended: then to none. */
+  public static native void attachBack(long id);
+
+  public static native long currentTask();
+
+  /** What the task still holds stays charged to it until it is freed. 0, or minus an errno value. */
+  public static native int endTask(long id);
+
+  public static native int setQuota(long id, long bytes);
+
+  /** Of the newest task of this id, live or ended. 0, or minus an errno value. */
+  public static native int taskInfo(long id, long[] figures);
+
+  public static native int processInfo(long[] figures);
+
+  public static native int setLabel(String label);
+
+  /** From now on the text of each task's last refusal is kept for {@link #takeRefusal}. */
+  public static native int keepRefusals();
+
+  /** Why the task was refused memory the last time, once; null: it was not. */
+  public static native String takeRefusal(long id);
+
+  public static native String version();
+}

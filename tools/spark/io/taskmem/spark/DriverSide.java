@@ -1,0 +1,108 @@
+package io.taskmem.spark;
+
+import com.codahale.metrics.Gauge;
+import com.codahale.metrics.MetricRegistry;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.ObjectOutputStream;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.plugin.DriverPlugin;
+import org.apache.spark.api.plugin.PluginContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Checks the settings, names the accumulators, and adds up what executors report. */
+final class DriverSide implements DriverPlugin {
+  static final String PEAK_ACCUMULATOR = "accumulator.peak";
+  static final String HELD_ACCUMULATOR = "accumulator.held";
+
+  private static final Logger LOG = LoggerFactory.getLogger(TaskmemPlugin.class);
+
+  // Spark itself only keeps weak references.
+  private NativeBytes peak;
+  private NativeBytes held;
+  private final Map<String, ExecutorReport> reports = new ConcurrentHashMap<>();
+
+  @Override
+  public Map<String, String> init(SparkContext context, PluginContext plugin) {
+    Map<String, String> all = new HashMap<>();
+    for (scala.Tuple2<String, String> entry : context.getConf().getAll()) {
+      all.put(entry._1(), entry._2());
+    }
+    Settings settings = new Settings(all);
+    Map<String, String> own = Settings.ofPlugin(all);
+    // As executors do not know how many slots they have.
+    if (settings.quotaBytes != 0) own.put(Settings.QUOTA, Long.toString(settings.quotaBytes));
+    if (settings.hasAccumulators) {
+      peak = new NativeBytes(false);
+      held = new NativeBytes(true);
+      own.put(PEAK_ACCUMULATOR, register(context, peak, "native memory peak"));
+      own.put(HELD_ACCUMULATOR, register(context, held, "native memory held at end"));
+    }
+    return own;
+  }
+
+  /** So that failed attempts count as well. Serialized: each attempt makes its own of it. */
+  private static String register(SparkContext context, NativeBytes accumulator, String name) {
+    accumulator.register(context, scala.Option.apply(name), true);
+    try (ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ObjectOutputStream objects = new ObjectOutputStream(bytes)) {
+      objects.writeObject(accumulator);
+      objects.flush();
+      return Base64.getEncoder().encodeToString(bytes.toByteArray());
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  @Override
+  public void registerMetrics(String application, PluginContext plugin) {
+    // In local mode an executor has its own beside them.
+    MetricRegistry registry = plugin.metricRegistry();
+    registry.register("all.executors", (Gauge<Integer>) reports::size);
+    registry.register("all.taskBytes", (Gauge<Long>) () -> sum(ExecutorReport.TASK_BYTES));
+    registry.register("all.retainedBytes", (Gauge<Long>) () -> sum(ExecutorReport.RETAINED_BYTES));
+    registry.register("all.untrackedBytes", (Gauge<Long>) () -> sum(ExecutorReport.UNTRACKED_BYTES));
+    registry.register("all.refusals", (Gauge<Long>) () -> sum(ExecutorReport.REFUSALS));
+  }
+
+  private long sum(int figure) {
+    long sum = 0;
+    for (ExecutorReport report : reports.values()) sum += report.figures[figure];
+    return sum;
+  }
+
+  @Override
+  public Object receive(Object message) {
+    ExecutorReport report = ExecutorReport.of(message);
+    if (report != null) reports.put(report.executor, report);
+    return null;
+  }
+
+  @Override
+  public void shutdown() {
+    if (reports.isEmpty()) return;
+    ExecutorReport largest = null;
+    long attempts = 0;
+    for (ExecutorReport report : reports.values()) {
+      attempts += report.figures[ExecutorReport.ATTEMPTS];
+      if (largest == null || report.figures[ExecutorReport.LARGEST_PEAK]
+          > largest.figures[ExecutorReport.LARGEST_PEAK]) {
+        largest = report;
+      }
+    }
+    LOG.info("taskmem: {} attempts in {} executors, largest native peak {} MiB by {}; refused {} "
+            + "times; at the last report {} MiB were retained by ended attempts and {} MiB of none",
+        attempts, reports.size(), mib(largest.figures[ExecutorReport.LARGEST_PEAK]),
+        largest.largest, sum(ExecutorReport.REFUSALS), mib(sum(ExecutorReport.RETAINED_BYTES)),
+        mib(sum(ExecutorReport.UNTRACKED_BYTES)));
+  }
+
+  static String mib(long bytes) {
+    return String.format("%.1f", bytes / 1048576.0);
+  }
+}
