@@ -138,6 +138,56 @@ TEST_F(CommandLineTest, TheTableSaysThatAProgramWasKilled) {
       << result.Describe();
 }
 
+// Something of 90 MiB is refused.
+constexpr char kTooMuch[] =
+    "held = []\n"
+    "try:\n"
+    "  for i in range(4): held.append(b'x' * (90 << 20))\n"
+    "except MemoryError: pass\n";
+
+TEST_F(CommandLineTest, ItEndsWithWhoWasRefusedFirst) {
+  folder_.Write("job.py", kTooMuch);
+  const std::string run = "taskmem run --quota 300M --log log ";
+  const Result result = Try(run + "-- python3 job.py");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  const size_t at = result.err.find("taskmem: tid ");
+  ASSERT_NE(at, std::string::npos) << result.Describe();
+  std::string hint = result.err.substr(at);
+  for (const std::string& line : Lines(hint)) EXPECT_LE(ScreenColumns(line), 80u) << line;
+  // One sentence, wherever its lines end.
+  for (size_t end; (end = hint.find("\n  ")) != std::string::npos;) hint.replace(end, 3, "");
+  EXPECT_NE(hint.find("(python3) was the first to be refused memory: 90.0 MiB"), std::string::npos)
+      << hint;
+  EXPECT_NE(hint.find(" of its quota of 300.0 MiB; "), std::string::npos) << hint;
+  // The log names the task alike.
+  const std::string task = hint.substr(9, hint.find(" was the") - 9);
+  EXPECT_NE(Content("log").find(" warn " + task + " refused 90.0 MiB"), std::string::npos)
+      << task << Content("log");
+
+  EXPECT_EQ(Try(run + "--quiet -- python3 job.py").err, "");
+  const Result fits = Try("taskmem run --quota 2G -- python3 job.py");
+  EXPECT_EQ(fits.err.find("refused memory"), std::string::npos) << fits.err;
+  // That it was killed says who, too, and by the same name.
+  const Result killed = Try(run + "--at-limit kill -- python3 job.py");
+  EXPECT_EQ(killed.err.find("refused memory"), std::string::npos) << killed.err;
+  EXPECT_NE(killed.err.find("(python3) is over its quota"), std::string::npos) << killed.err;
+  EXPECT_EQ(killed.err.find("task 2814749"), std::string::npos) << killed.err;
+}
+
+TEST_F(CommandLineTest, ProgramsAreNamedByTheirScripts) {
+  folder_.Write("job.py",
+                "import subprocess, os\n"
+                "print(subprocess.run(['taskmem', 'ps'], capture_output=True, text=True).stdout)\n"
+                "print(subprocess.run(['taskmem', 'stats', str(os.getpid())],\n"
+                "                     capture_output=True, text=True).stdout)\n");
+  folder_.Write("outer.sh", "python3 job.py; exit 0");
+  const Result result = Try("taskmem run -- bash outer.sh");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.err.find("taskmem: bash outer.sh, pid "), std::string::npos) << result.err;
+  EXPECT_NE(result.out.find("  python3 job.py  "), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("taskmem: python3 job.py, pid "), std::string::npos) << result.out;
+}
+
 TEST_F(CommandLineTest, TheListOfProcessesIsThereAsJson) {
   const Result result = Try("taskmem run --quiet -- taskmem ps --json");
   EXPECT_TRUE(result.Succeeded()) << result.Describe();

@@ -27,7 +27,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 6;
+inline constexpr uint32_t kStatsVersion = 7;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 inline constexpr size_t kLabelBytes = 64;
@@ -50,6 +50,19 @@ struct PoolStats {
   std::atomic<uint64_t> slack_bytes;  // free in the allocator, in memory, and counted as unmanaged
 };
 
+// What a task was refused first in this process. Written once; read where `state` is kWritten.
+struct FirstRefusal {
+  enum State : uint32_t { kNone, kBeingWritten, kWritten };
+  std::atomic<State> state;
+  uint32_t by_quota;  // 1: the task's quota refused; 0: --memory
+  uint64_t time_ns;   // CLOCK_MONOTONIC
+  uint64_t task_id;
+  uint64_t bytes;        // that were asked for
+  uint64_t held_bytes;   // by the task
+  uint64_t limit_bytes;  // the quota, or --memory
+  char name[TaskBook::kNameBytes];
+};
+
 struct StatsHeader {
   uint64_t magic;
   uint32_t version;
@@ -61,6 +74,7 @@ struct StatsHeader {
   // reads the file when the process is gone and removes it.
   char session[64];
   char program[256];                         // what was executed, cut
+  char title[80];                            // the same as people call it; empty: not known
   std::atomic<uint32_t> task_slots;          // slots ever used: TaskBooks beyond are zero
   std::atomic<uint32_t> thread_entries;      // entries ever used
   std::atomic<uint64_t> charged_bytes;       // of all tasks and untracked; see peak
@@ -82,6 +96,7 @@ struct StatsHeader {
   // Patterns of the files that it shall leave at its end (exit_paths.h); empty: none, or written.
   char exit_stats[kExitPathBytes];
   char exit_audit_file[kExitPathBytes];
+  FirstRefusal first_refusal;
 };
 
 struct alignas(64) ThreadEntry {

@@ -18,6 +18,7 @@
 #include "shim/base/own_ranges.h"
 #include "shim/base/run_notice.h"
 #include "shim/base/user_directory.h"
+#include "shim/books/program_title.h"
 
 namespace taskmem {
 
@@ -77,6 +78,10 @@ const char* StatsProgram() {
     os::ReadLink("/proc/self/exe", g_stats->program, sizeof(g_stats->program));
   }
   return g_stats->program;
+}
+
+void StatsNoteTitle(int argc, const char* const* argv) {
+  DescribeProgram(StatsProgram(), argc, argv, g_stats->title, sizeof(g_stats->title));
 }
 
 namespace {
@@ -373,6 +378,7 @@ bool StatsAfterFork() {
   g_stats->exit_audit.store(ExitAudit::kNone);
   // Nobody is setting it here.
   g_stats->label_state.fetch_and(1);
+  g_stats->first_refusal.state.store(FirstRefusal::kNone);
   g_stats->peak_resident_bytes.store(0);
   const uint32_t slots = g_stats->task_slots.load();
   for (uint32_t slot = 0; slot < slots; ++slot) {

@@ -66,6 +66,8 @@ bool IsVforkChild();
 
 // What was executed, cut; read once.
 const char* StatsProgram();
+// What people call it, from its command line; before StatsPublish.
+void StatsNoteTitle(int argc, const char* const* argv);
 
 // A `taskmem run` waits for the file.
 bool StatsOutliveProcess();

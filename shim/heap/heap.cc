@@ -27,6 +27,7 @@
 #include "shim/books/own_memory.h"
 #include "shim/books/page_map.h"
 #include "shim/books/slack.h"
+#include "shim/books/task_text.h"
 #include "shim/contexts/borrow.h"
 #include "shim/contexts/charge.h"
 #include "shim/contexts/context.h"

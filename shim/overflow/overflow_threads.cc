@@ -11,6 +11,7 @@
 #include "shim/base/os.h"
 #include "shim/base/resident_pages.h"
 #include "shim/books/stats_segment.h"
+#include "shim/books/task_text.h"
 #include "shim/heap/heap.h"
 #include "shim/options/log.h"
 #include "shim/overflow/overflow_host.h"
@@ -87,10 +88,8 @@ void NoteThrashing(uint32_t slot, uint64_t returned_bytes) {
                                       "ending the process"};
   char line[256];
   snprintf(line, sizeof(line),
-           "task %llu (%s) is thrashing: %s of its overflow memory came back from disk in %llu s; "
-           "%s",
-           static_cast<unsigned long long>(book.task_id.load()), book.name,
-           SizeText(static_cast<int64_t>(returned_bytes)).c_str(),
+           "%s is thrashing: %s of its overflow memory came back from disk in %llu s; %s",
+           TaskText(book).c_str(), SizeText(static_cast<int64_t>(returned_bytes)).c_str(),
            static_cast<unsigned long long>(kWindowNs / 1'000'000'000),
            kActions[static_cast<int>(g_at_thrashing)]);
   LogLine(Log(), LogLevel::kWarn, "%s", line);

@@ -59,7 +59,7 @@ void LogStart() {
           text[0] != '\0' ? text : " no options");
 }
 
-__attribute__((constructor(101))) void Start() {
+__attribute__((constructor(101))) void Start(int argc, char** argv) {
   EnterHeap(nullptr);
   if (g_libc_heap != nullptr) {
     IsPrivileged() ? ForgetVariables() : SaySpaceIsSmall();
@@ -94,6 +94,7 @@ __attribute__((constructor(101))) void Start() {
   OpenExitFiles();
   SetProcessLabel(options.label);
   OpenSites(options);
+  StatsNoteTitle(argc, argv);
   StatsPublish(options);
   RegisterForkHandlers();
   ResolveLibc();

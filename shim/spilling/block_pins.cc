@@ -8,6 +8,7 @@
 #include "shim/books/own_memory.h"
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
+#include "shim/books/task_text.h"
 #include "shim/options/log.h"
 #include "shim/spilling/block_store.h"
 
@@ -172,9 +173,8 @@ void EndTaskInBlocks(uint32_t slot) {
     pin = TakeOut(At(at));
   }
   if (locked == 0) return;
-  LogLine(Log(), LogLevel::kWarn, "%lld block locks were not released by task %llu (%s): %s]",
-          static_cast<long long>(locked), static_cast<unsigned long long>(book.task_id.load()),
-          book.name, names.text());
+  LogLine(Log(), LogLevel::kWarn, "%lld block locks were not released by %s: %s]",
+          static_cast<long long>(locked), TaskText(book).c_str(), names.text());
 }
 
 void AddBlockPinLocks(ForkLocks* locks) { locks->Add(g_mutex); }

@@ -10,6 +10,7 @@
 #include "shim/books/own_memory.h"
 #include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
+#include "shim/books/task_text.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/options/log.h"
@@ -89,8 +90,8 @@ class Host final : public SpillHost {
       counter.fetch_add(value, std::memory_order_relaxed);
     };
     if (!IsLive(count.task)) return;
-    LogLine(Log(), LogLevel::kDebug, "task %llu: a hook was asked for %llu bytes%s and freed %llu",
-            static_cast<unsigned long long>(g_books[SlotOf(count.task)].task_id.load()),
+    LogLine(Log(), LogLevel::kDebug, "%s: a hook was asked for %llu bytes%s and freed %llu",
+            TaskText(g_books[SlotOf(count.task)]).c_str(),
             static_cast<unsigned long long>(count.asked_bytes),
             count.is_soft ? " (soft limit)" : "",
             static_cast<unsigned long long>(count.freed_bytes));
@@ -100,8 +101,8 @@ class Host final : public SpillHost {
   }
 
   void NoteException(uint64_t task, const char* name) override {
-    LogLine(Log(), LogLevel::kError, "Error while calling spill() on %s of task %llu: it threw",
-            name, static_cast<unsigned long long>(g_books[SlotOf(task)].task_id.load()));
+    LogLine(Log(), LogLevel::kError, "Error while calling spill() on %s of %s: it threw", name,
+            TaskText(g_books[SlotOf(task)]).c_str());
   }
 
   void SoftSpillEnded(uint64_t task, uint64_t unseen_bytes) override {

@@ -37,6 +37,7 @@ struct TaskAudit {
 struct Audit {
   pid_t pid = 0;
   std::string program;
+  std::string title;                                  // as ProcessStats has it
   uint64_t resident_bytes = 0;                        // the kernel's, over all ranges
   std::array<uint64_t, kLedgerClasses> classes = {};  // add up to resident_bytes, exactly
   // Finer than the classes: what each holds by kind ("brk heap"); the kinds of a class add up

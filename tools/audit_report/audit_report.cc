@@ -139,7 +139,10 @@ Json FrameJson(const NamedFrame& frame) {
 std::string FormatAudit(const Audit& audit, const std::vector<NamedSite>& sites) {
   std::string text = fmt::format(
       "taskmem: audit of {}, pid {}\n",
-      Printable(std::filesystem::path(audit.program).filename().string(), kNameColumns), audit.pid);
+      Printable(audit.title.empty() ? std::filesystem::path(audit.program).filename().string()
+                                    : audit.title,
+                kNameColumns),
+      audit.pid);
   text += FormatClasses(audit);
   if (audit.is_cut_short) text += "cut short after 20 s: not all of its tables were read\n";
   if (!audit.tasks.empty()) text += "tasks, resident:\n" + FormatTasks(audit.tasks);

@@ -32,6 +32,7 @@
 #include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/interposable.h"
+#include "tools/cli/refusal_hint.h"
 #include "tools/cli/run_listener.h"
 #include "tools/sites/named_sites.h"
 #include "tools/stats/report.h"
@@ -349,6 +350,24 @@ void TidySpillDir(const Options& options) {
   }
 }
 
+// Beside the table, not instead of it.
+void SayFirstRefusal(const RunRequest& request, const Collected& collected,
+                     const AuditWatcher* watcher) {
+  if (request.quiet) return;
+  KnownSites known;
+  known.was_asked_for = watcher != nullptr;
+  const Audit* const peak = watcher != nullptr ? watcher->peak().get() : nullptr;
+  if (peak != nullptr) {
+    known.pid = peak->pid;
+    known.sites = NameSites(*peak, SIZE_MAX);
+  }
+  std::vector<ProcessStats> processes = {collected.program};
+  processes.insert(processes.end(), collected.children.begin(), collected.children.end());
+  const std::string hint = RefusalHint(processes, known);
+  if (hint.empty()) return;
+  WriteText(STDERR_FILENO, ReportLine("taskmem: " + hint, TerminalColumns(STDERR_FILENO)));
+}
+
 void ReportAll(const RunRequest& request, const Preparation& run, const ChildResult& child,
                const AuditWatcher* watcher) {
   run.listener->Hear(child.pid);
@@ -364,6 +383,7 @@ void ReportAll(const RunRequest& request, const Preparation& run, const ChildRes
   TidySpillDir(run.options);
   Report(request, run.options, collected);
   if (watcher != nullptr) ReportAudit(request.audit_file, *watcher);
+  SayFirstRefusal(request, collected, watcher);
 }
 
 }  // namespace

@@ -26,7 +26,10 @@ constexpr size_t kNameColumns = 40;
 using Row = std::vector<std::string>;
 
 std::string Program(const ProcessStats& process) {
-  return Shortened(std::filesystem::path(process.program).filename().string(), kNameColumns);
+  return Shortened(process.title.empty()
+                       ? std::filesystem::path(process.program).filename().string()
+                       : process.title,
+                   kNameColumns);
 }
 
 std::string Label(const ProcessStats& process) { return Shortened(process.label, kNameColumns); }

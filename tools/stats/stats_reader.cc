@@ -134,6 +134,17 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
                    });
 }
 
+std::optional<Refusal> ReadRefusal(const FirstRefusal& first) {
+  if (first.state.load() != FirstRefusal::kWritten) return std::nullopt;
+  return Refusal{.time_ns = first.time_ns,
+                 .task_id = first.task_id,
+                 .task_name = FieldText(first.name),
+                 .by_quota = first.by_quota != 0,
+                 .bytes = first.bytes,
+                 .held_bytes = first.held_bytes,
+                 .limit_bytes = first.limit_bytes};
+}
+
 }  // namespace
 
 std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
@@ -152,6 +163,8 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   process.label = FieldText(header.label[header.label_state.load() & 1]);
   process.exit_stats = FieldText(header.exit_stats);
   process.has_exited = header.state.load() == ProcessState::kExited;
+  process.title = FieldText(header.title);
+  process.first_refusal = ReadRefusal(header.first_refusal);
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
   ReadBooks(snapshot, &process);
@@ -285,6 +298,7 @@ ProcessBooks BooksOf(const StatsSnapshot& snapshot, const std::string& path) {
   books.start_time = header.start_time;
   books.path = path;
   books.program = FieldText(header.program);
+  books.title = FieldText(header.title);
   books.layout = header.audit;
   for (uint32_t slot = 0; slot < snapshot.slots(); ++slot) {
     const SlotIdentity& identity = snapshot.Identity(slot);

@@ -72,6 +72,17 @@ struct PoolUsage {
   uint64_t untouched_bytes = 0;  // granted beyond memory_bytes: not in memory, as of the last look
 };
 
+// What a task was refused first.
+struct Refusal {
+  uint64_t time_ns = 0;  // CLOCK_MONOTONIC
+  uint64_t task_id = 0;
+  std::string task_name;
+  bool by_quota = false;  // else by --memory
+  uint64_t bytes = 0;
+  uint64_t held_bytes = 0;   // by the task
+  uint64_t limit_bytes = 0;  // the quota, or --memory
+};
+
 struct ProcessStats {
   pid_t pid = 0;
   uint64_t start_time = 0;
@@ -83,8 +94,9 @@ struct ProcessStats {
   std::string label;        // what it is called beside that; may be empty
   bool has_exited = false;  // its end was not that it was killed
   std::string
-      exit_stats;   // the pattern of a file that it shall leave and has not left (exit_paths.h)
-  std::string end;  // how it ended: "killed (signal 9)"; empty: by itself, or not yet
+      exit_stats;     // the pattern of a file that it shall leave and has not left (exit_paths.h)
+  std::string end;    // how it ended: "killed (signal 9)"; empty: by itself, or not yet
+  std::string title;  // what people call it: "python3 job.py"; empty: not known
   uint64_t charged_bytes = 0;       // of all books
   uint64_t peak_charged_bytes = 0;  // never less than that, or than any book's peak
   uint64_t untracked_bytes = 0;
@@ -93,6 +105,7 @@ struct ProcessStats {
   uint64_t peak_resident_bytes = 0;
   uint64_t refusals = 0;
   PoolUsage pools;
+  std::optional<Refusal> first_refusal;
   std::vector<TaskStats> tasks;  // in order of peak, the largest first
 };
 
@@ -137,6 +150,7 @@ struct ProcessBooks {
   uint64_t start_time = 0;
   std::string path;  // of the stats file
   std::string program;
+  std::string title;  // as ProcessStats has it
   AuditLayout layout = {};
   std::vector<Slot> slots;  // by task slot
 };
