@@ -46,6 +46,46 @@ TEST_F(BooksElsewhereTest, OfAProcessThatWasNeverElsewhere) {
   EXPECT_NE(result.out.find("taskmem: audit of holder"), std::string::npos) << result.Describe();
 }
 
+// Root sees the books of other users' processes, where they are that user's.
+TEST_F(BooksElsewhereTest, OfAnotherUsersProcess) {
+  const Result result = ShellInMountSpace(
+      "mkfifo -m 0666 $FOLDER/ready; "
+      "{ setpriv --reuid 65534 --regid 65534 --clear-groups env "
+      "LD_PRELOAD=$FOLDER/libtaskmem.so $FOLDER/holder $FOLDER/ready & }; "
+      "read line < $FOLDER/ready; taskmem ps; taskmem stats $!; taskmem audit $!; kill -9 $!");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.out.find("  holder   70.1 MiB"), std::string::npos) << result.Describe();
+  EXPECT_NE(result.out.find(kTable), std::string::npos) << result.Describe();
+  EXPECT_NE(result.out.find("taskmem: audit of holder"), std::string::npos) << result.Describe();
+}
+
+// What a user writes of another user's process, or gives another's name, is not believed; and
+// neither waits nor fails.
+TEST_F(BooksElsewhereTest, OfAnotherUsersMaking) {
+  const Result result = ShellInMountSpace(
+      "mkfifo -m 0666 $FOLDER/ready; as() { user=$1; shift; setpriv --reuid $user --regid $user "
+      "--clear-groups \"$@\"; }; "
+      "{ LD_PRELOAD=$FOLDER/libtaskmem.so $FOLDER/holder $FOLDER/ready & }; "
+      "read line < $FOLDER/ready; mine=$(echo /dev/shm/taskmem-0/*); name=${mine##*/}; "
+      // A copy of root's books, a link to them, a pipe, an endless file, books with two names.
+      "for i in 1 2 3 4 5; do as $i mkdir -m 0700 /dev/shm/taskmem-$i; done; "
+      "cp --sparse=always $mine /dev/shm/taskmem-1/$name; chown 1:1 /dev/shm/taskmem-1/$name; "
+      "as 2 ln -s $mine /dev/shm/taskmem-2/$name; as 3 mkfifo /dev/shm/taskmem-3/$name; "
+      "as 4 truncate -s 1T /dev/shm/taskmem-4/$name; as 4 ln -s / /dev/shm/taskmem-4/$$-1; "
+      "cp --sparse=always $mine /dev/shm/taskmem-5/$name; "
+      // A folder of another's name.
+      "as 6 mkdir -m 0700 /dev/shm/taskmem-7; as 8 mkdir -m 0777 /dev/shm/taskmem-8; "
+      "timeout 20 taskmem ps; timeout 20 taskmem stats $! | head -1; ls /dev/shm/taskmem-?; "
+      "kill -9 $!");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  size_t holders = 0;
+  for (size_t at = 0; (at = result.out.find("  holder   ", at)) != std::string::npos; ++at) {
+    ++holders;
+  }
+  EXPECT_EQ(holders, 1u) << result.Describe();
+  EXPECT_NE(result.out.find("\ntaskmem: holder, pid "), std::string::npos) << result.Describe();
+}
+
 TEST_F(BooksElsewhereTest, OfAProgramThatRunStarted) {
   const Result result = ShellWithRoot(
       "taskmem run chroot $ROOT $FOLDER/holder; ls -A $ROOT/dev/shm/taskmem-0 /dev/shm/taskmem-0");

@@ -349,8 +349,8 @@ void StatsPublish(const Options& options) {
   g_tells_run = false;
   if (failed != nullptr) {
     TellRun(g_stats->session, -1);
-    Message("cannot %s the stats file in %s: this process is not shown by ps, stats and run",
-            failed, g_dir);
+    Message("cannot %s the stats file in %s: limits hold, without tables (ps, stats, run)", failed,
+            g_dir);
   }
 }
 

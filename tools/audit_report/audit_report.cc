@@ -103,11 +103,20 @@ std::string FrameText(const NamedFrame& frame) {
   return Printable(text);
 }
 
+// Blocks as large as the interval are remembered one by one: of these nothing is estimated.
+std::string AccuracyText(const NamedSite& site) {
+  if (site.error_bytes == 0) {
+    return site.samples == 1 ? "exact"
+                             : fmt::format("exact, {} remembered one by one", site.samples);
+  }
+  return fmt::format("± {}, {} sample{}", HumanBytes(site.error_bytes), site.samples,
+                     site.samples == 1 ? "" : "s");
+}
+
 std::string FormatSites(const std::vector<NamedSite>& sites) {
   std::string text;
   for (const NamedSite& site : sites) {
-    text += fmt::format("  {:>10}  ± {}, {} sample{}, {}\n", HumanBytes(site.bytes),
-                        HumanBytes(site.error_bytes), site.samples, site.samples == 1 ? "" : "s",
+    text += fmt::format("  {:>10}  {}, {}\n", HumanBytes(site.bytes), AccuracyText(site),
                         TaskText(site.task));
     const size_t shown = std::min(site.frames.size(), kMostFrames);
     for (size_t i = 0; i < shown; ++i) {

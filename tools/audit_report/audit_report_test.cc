@@ -65,6 +65,11 @@ TEST(AuditReport, TableShowsWhatThereIs) {
         "[generated code]", "± 3.0 MiB, 1 sample, untracked", "vdso 4.0 KiB"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
+  std::vector<NamedSite> exact = Sites(audit);
+  for (NamedSite& site : exact) site.error_bytes = 0;
+  EXPECT_NE(FormatAudit(audit, exact).find("50.0 MiB  exact, 100 remembered one by one, 42 (query"),
+            std::string::npos);
+  EXPECT_NE(FormatAudit(audit, exact).find(" 1.0 MiB  exact, untracked\n"), std::string::npos);
   Audit off = Example();
   off.sites.is_on = false;
   EXPECT_NE(FormatAudit(off, {}).find("not sampled"), std::string::npos);

@@ -40,7 +40,7 @@ int AuditCommand(const AuditRequest& request) {
   if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
     Fatal(kExitUsage, "{}", message);
   }
-  const auto books = ReadProcessBooks(StatsDirs(options), request.pid);
+  const auto books = ReadProcessBooks(ReadableStatsDirs(options), request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
   std::string error;
   const auto audit = TakeAudit(*books, &error);

@@ -189,7 +189,8 @@ void AddAudit(CLI::App* app, AuditRequest* request) {
   audit->add_option("--output", request->output_file, "Writes there, not on standard output.")
       ->type_name("FILE");
   audit->add_option("--sites", request->sites, "How many allocation sites the table shows.")
-      ->type_name("COUNT");
+      ->type_name("COUNT")
+      ->check(CLI::NonNegativeNumber);
   audit
       ->add_option_function<std::string>(
           "--by", [request](const std::string&) { request->by_module = true; },

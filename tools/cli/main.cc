@@ -34,7 +34,7 @@ Found FindProcesses() {
   if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
     Fatal(kExitUsage, "{}", error);
   }
-  std::vector<StatsFile> files = ReadStatsDirs(StatsDirs(options));
+  std::vector<StatsFile> files = ReadStatsDirs(ReadableStatsDirs(options));
   Found found;
   for (StatsFile& file : files) {
     if (!IsLeftOver(file)) continue;

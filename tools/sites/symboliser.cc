@@ -20,7 +20,9 @@ struct Symboliser::Session {
 
 std::string Symbol::Text() const {
   if (module.empty()) return "[generated code]";
-  if (function.empty()) return fmt::format("[{}]", module);
+  if (function.empty()) {
+    return offset != 0 ? fmt::format("{}+{:#x}", module, offset) : fmt::format("[{}]", module);
+  }
   return fmt::format("{} ({})", function, module);
 }
 

@@ -19,8 +19,9 @@ struct Symbol {
   std::string path;      // of the module
   std::string file;      // of the source; empty: no debug information
   int line = 0;
+  uint64_t offset = 0;  // of the address from where the module begins; 0: not known
 
-  // "function (module)", or as much as is known.
+  // "function (module)"; without a function "module+0x11d9", or as much as is known.
   std::string Text() const;
 };
 

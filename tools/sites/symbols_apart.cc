@@ -128,6 +128,7 @@ SymbolTable ModulesOfReturnAddresses(const std::vector<Module>& modules,
     if (module == nullptr) continue;
     symbol.path = module->path;
     symbol.module = module->Name();
+    symbol.offset = address - module->start;
   }
   return symbols;
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -17,6 +18,7 @@
 #include <filesystem>
 #include <iterator>
 #include <random>
+#include <string_view>
 #include <system_error>
 
 #include "accounting/audit/stats_layout.h"
@@ -208,6 +210,39 @@ std::vector<std::string> StatsDirs(const Options& options) {
   return dirs;
 }
 
+std::vector<std::string> OtherUsersStatsDirs() {
+  std::vector<std::string> dirs;
+  if (geteuid() != 0) return dirs;
+  constexpr size_t kMostDirs = 1024;
+  constexpr std::string_view kPrefix = "taskmem-";
+  std::error_code error;
+  for (fs::directory_iterator at(StatsParent(), error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename();
+    uid_t user = 0;
+    if (dirs.size() == kMostDirs || !name.starts_with(kPrefix)) continue;
+    const char* const digits = name.data() + kPrefix.size();
+    const auto [stop, wrong] = std::from_chars(digits, name.data() + name.size(), user);
+    if (wrong != std::errc() || (*stop != '\0' && *stop != '-') || user == geteuid()) continue;
+    const int fd = open(at->path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) continue;
+    struct stat status;
+    if (fstat(fd, &status) == 0 && status.st_uid == user && (status.st_mode & 0777) == 0700) {
+      dirs.push_back(PathOf(fd, at->path().c_str()));
+    }
+    close(fd);
+  }
+  return dirs;
+}
+
+std::vector<std::string> ReadableStatsDirs(const Options& options) {
+  std::vector<std::string> dirs = StatsDirs(options);
+  if (options.stats_dir[0] != '\0') return dirs;
+  std::vector<std::string> others = OtherUsersStatsDirs();
+  std::move(others.begin(), others.end(), std::back_inserter(dirs));
+  return dirs;
+}
+
 std::vector<std::string> MakeStatsDirs(const Options& options, std::string* error) {
   if (options.stats_dir[0] != '\0') {
     const char* const dir = options.stats_dir;
@@ -261,13 +296,40 @@ std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid) {
   return found.which == MappedBooks::kOthers ? ReadOtherBooks(pid, found) : std::nullopt;
 }
 
+namespace {
+
+// The user whose folder it is; nothing: this one, or the folder is nobody's alone.
+std::optional<uid_t> OtherOwner(const std::string& dir) {
+  struct stat status;
+  if (stat(dir.c_str(), &status) != 0 || status.st_uid == geteuid()) return std::nullopt;
+  if ((status.st_mode & 0777) != 0700) return std::nullopt;
+  return status.st_uid;
+}
+
+// What another user has in his folder under the name of a process that is not his, or not there,
+// says nothing. (That the file is that user's has been looked at.)
+bool IsOfLiveProcessOf(uid_t user, const fs::path& path, const ProcessStats& process) {
+  return process.is_alive && EffectiveUser(process.pid) == user &&
+         path.filename() == fmt::format("{}-{}", process.pid, process.start_time);
+}
+
+}  // namespace
+
 std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
   std::vector<StatsFile> files;
   std::error_code error;
+  const std::optional<uid_t> other = OtherOwner(dir);
+  size_t looked_at = 0;
+  size_t tasks = 0;
   for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
     const fs::directory_entry& entry = *at;
+    constexpr size_t kMostTasksOfOthers = 200'000;
+    if (other && (++looked_at > kMostFilesOfOthers || tasks > kMostTasksOfOthers)) break;
     if (auto process = ReadStatsFile(entry.path())) {
+      if (other && !IsOfLiveProcessOf(*other, entry.path(), *process)) continue;
+      tasks += process->tasks.size();
       FollowExec(entry.path(), &*process);
+      if (other && !process->is_alive) continue;
       files.push_back({entry.path(), *std::move(process)});
     }
   }

@@ -132,6 +132,14 @@ std::vector<std::string> StatsDirs(const Options& options);
 // `error` says why.
 std::vector<std::string> MakeStatsDirs(const Options& options, std::string* error);
 
+// For root: the folders of other users in StatsParent(), each its user's and nobody else's. Of the
+// files there only those of live processes are read, at most kMostFilesOfOthers of a folder.
+inline constexpr size_t kMostFilesOfOthers = 1024;
+std::vector<std::string> OtherUsersStatsDirs();
+
+// StatsDirs, and those where no folder was named.
+std::vector<std::string> ReadableStatsDirs(const Options& options);
+
 // Every stats file of a folder, in order of peak_charged_bytes, the largest
 // first. Empty where there is no folder.
 std::vector<StatsFile> ReadStatsDir(const std::string& dir);

@@ -41,6 +41,8 @@ bool IsTrusted(int fd, const StatsHeader& header) {
   struct stat file;
   if (fstat(fd, &file) != 0) return false;
   if (file.st_uid == geteuid()) return true;
+  // Another name may be in a folder where others can change it; and it is as large as they are.
+  if (file.st_nlink != 1 || static_cast<uint64_t>(file.st_size) != kStatsBytes) return false;
   const auto pid = static_cast<pid_t>(header.pid);
   return geteuid() == 0 && (!IsAlive(pid, header.start_time) || EffectiveUser(pid) == file.st_uid);
 }
