@@ -44,6 +44,12 @@ TEST(Memory, IsSharedByTheRuleOfSpark) {
   ExpectSuccess({"memory_share", "spark"}, Memory("64M", {{"TASKMEM_SHARE", "spark"}}));
 }
 
+// A small task is not refused for a large one's sake.
+TEST(Memory, IsKeptForWhoHasLessThanAShare) {
+  ExpectSuccess({"memory_share_fair", "fair"}, Memory("300M", {{"TASKMEM_SHARE", "fair"}}));
+  ExpectSuccess({"memory_share_fair", "none"}, Memory("300M"));
+}
+
 TEST(Memory, IsForWhoComesFirstOtherwise) {
   ExpectSuccess({"memory_share", "none"}, Memory("64M"));
   ExpectSuccess({"memory_share", "none"}, Memory("64M", {{"TASKMEM_SHARE", "none"}}));
@@ -90,7 +96,7 @@ class MemoryInAStorm : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(MemoryInAStorm, IsNotWaitedForForEver) {
   for (const char* memory : {"1M", "8M"}) {
-    for (const char* share : {"none", "spark"}) {
+    for (const char* share : {"none", "fair", "spark"}) {
       const Result result =
           RunProgram({"memory_storm", GetParam()}, Memory(memory, {{"TASKMEM_SHARE", share}}));
       EXPECT_TRUE(result.Succeeded()) << memory << " " << share << "\n" << result.Describe();

@@ -33,6 +33,7 @@ enum class Compatibility : uint8_t { kSpark, kTaskmem };
 enum class Sharing : uint8_t {
   kSpark,  // each of N active tasks gets 1/N at most (EXEC-3)
   kNone,   // first come, first served
+  kFair,   // the same, but what other active tasks lack of 1/2N is kept for them
 };
 
 }  // namespace taskmem

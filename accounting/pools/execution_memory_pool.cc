@@ -26,6 +26,15 @@ bool ExecutionMemoryPool::Register(int64_t task, bool* inserted) {
   return true;
 }
 
+int64_t ExecutionMemoryPool::LackOfOthers(int64_t task, int64_t minimum) const {
+  int64_t lack = 0;
+  tasks_.ForEach([&](const TaskEntry& entry) {
+    if (!entry.is_active || entry.task == task) return;
+    lack += std::max<int64_t>(0, minimum - entry.bytes - entry.overdrawn);
+  });
+  return lack;
+}
+
 int64_t ExecutionMemoryPool::Headroom(int64_t task, const GrantLimits& limits) const {
   const int64_t cap = limits.divide ? limits.max_pool_bytes / active_tasks_ : limits.max_pool_bytes;
   return std::max<int64_t>(0, cap - UsageOf(task));
@@ -34,7 +43,12 @@ int64_t ExecutionMemoryPool::Headroom(int64_t task, const GrantLimits& limits) c
 ExecutionMemoryPool::Decision ExecutionMemoryPool::Decide(int64_t task, int64_t bytes,
                                                           const GrantLimits& limits) const {
   const int64_t minimum = limits.min_pool_bytes / (2 * active_tasks_);
-  const int64_t grant = std::min({bytes, Headroom(task, limits), limits.free_bytes});
+  int64_t free = limits.free_bytes;
+  // Less than half of the whole is ever kept: where more than that remains nobody is looked at.
+  if (limits.keeps_shares && active_tasks_ > 1 && free - bytes < limits.min_pool_bytes / 2) {
+    free = std::max<int64_t>(0, free - LackOfOthers(task, minimum));
+  }
+  const int64_t grant = std::min({bytes, Headroom(task, limits), free});
   return {grant, grant < bytes && UsageOf(task) + grant < minimum};
 }
 

@@ -3,6 +3,10 @@
 //   used = sum of the tasks' bytes <= size
 //   each task: at most 1/N of the pool as large as it may grow; one that holds less
 //   than 1/2N waits rather than being answered less (EXEC-3)
+//
+// Or without the cap: a task may have all that is free, but for what the other active tasks lack
+// of 1/2N each. So a small one is not refused for a large one's sake, who was first with a part of
+// memory that more tasks share since keeps it, and nothing waits that would not wait otherwise.
 #ifndef TASKMEM_ACCOUNTING_POOLS_EXECUTION_MEMORY_POOL_H_
 #define TASKMEM_ACCOUNTING_POOLS_EXECUTION_MEMORY_POOL_H_
 
@@ -17,6 +21,9 @@ struct GrantLimits {
   int64_t min_pool_bytes;  // what 1/2N is taken of
   int64_t free_bytes;      // what may be granted now
   bool divide;             // the cap of a task is 1/N, not the whole
+  // What other active tasks lack of 1/2N is kept for them: not from the pool as large as it may
+  // grow, which eviction may not reach, but of what a task may be given now and after it.
+  bool keeps_shares = false;
 };
 
 // Not thread-safe; growth and waiting are the manager's.
@@ -79,6 +86,8 @@ class ExecutionMemoryPool : public MemoryPool {
 
  private:
   void Remove(TaskEntry* entry);
+  // What the other active tasks lack of `minimum` each. Walks over all tasks.
+  int64_t LackOfOthers(int64_t task, int64_t minimum) const;
 
   TaskTable tasks_;
   int64_t active_tasks_ = 0;

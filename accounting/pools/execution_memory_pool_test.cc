@@ -307,5 +307,65 @@ TEST_F(ExecutionMemoryPoolTest, RandomOperationsKeepTheRules) {
   }
 }
 
+// --share fair
+
+TEST_F(ExecutionMemoryPoolTest, WhatOthersLackOfTheirShareIsKept) {
+  Hold(1, 177);
+  Hold(2, 5);
+  Hold(3, 400);
+  const auto decide = [&](int64_t task, int64_t bytes) {
+    GrantLimits limits = {1000, pool_.size(), pool_.free(), false};
+    limits.keeps_shares = true;
+    return pool_.Decide(task, bytes, limits).grant;
+  };
+  // 1/2N is 166: the second lacks 161 of it, of 418 that are free.
+  EXPECT_EQ(decide(1, 300), 257);
+  EXPECT_EQ(decide(1, 200), 200);
+  EXPECT_EQ(decide(2, 418), 418);
+  pool_.Retire(2);
+  EXPECT_EQ(decide(1, 418), 418);
+}
+
+// Whatever tasks of a number ask for and give back: what one lacks of 1/2N is there when it asks,
+// and what others do not lack is had by who comes first.
+TEST(FairShares, AreThereWhenTheyAreAskedFor) {
+  constexpr int64_t kTasks = 7;
+  constexpr int64_t kSize = 100'000;
+  constexpr int64_t kShare = kSize / (2 * kTasks);
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const auto below = [&](int64_t bound) {
+    return std::uniform_int_distribution<int64_t>(0, bound - 1)(random);
+  };
+  ExecutionMemoryPool pool(MemoryMode::kOffHeap);
+  pool.IncrementPoolSize(kSize);
+  bool inserted;
+  for (int64_t task = 0; task < kTasks; ++task) ASSERT_TRUE(pool.Register(task, &inserted));
+  int64_t held[kTasks] = {};
+  for (int step = 0; step < 20'000; ++step) {
+    const int64_t task = below(kTasks);
+    if (below(3) == 0) {
+      // Not its last byte, with which it would leave N.
+      if (held[task] > 1) held[task] -= pool.Release(task, below(held[task]));
+      continue;
+    }
+    int64_t kept = 0;
+    for (int64_t other = 0; other < kTasks; ++other) {
+      if (other != task) kept += std::max<int64_t>(0, kShare - held[other]);
+    }
+    const int64_t bytes = 1 + below(below(2) == 0 ? 1000 : kSize);
+    GrantLimits limits = {kSize, kSize, pool.free(), false};
+    limits.keeps_shares = true;
+    const int64_t grant = pool.Decide(task, bytes, limits).grant;
+    ASSERT_EQ(grant, std::min(bytes, std::max<int64_t>(0, pool.free() - kept)));
+    ASSERT_GE(grant, std::min(bytes, kShare - held[task])) << "its share was not there";
+    if (grant == 0) continue;
+    pool.Grant(task, grant);
+    held[task] += grant;
+    ASSERT_GE(pool.free(), kept) << "what is kept has been given away";
+  }
+}
+
 }  // namespace
 }  // namespace taskmem

@@ -37,6 +37,7 @@ GrantLimits UnifiedMemoryManager::LimitsFor(const ModePools& pools) const {
   limits.max_pool_bytes = std::max<int64_t>(
       0, pools.max_bytes - std::min(pools.storage.used(), pools.region_bytes) - beside);  // UMM-6
   limits.divide = options_.sharing == Sharing::kSpark;
+  limits.keeps_shares = options_.sharing == Sharing::kFair;
   if (IsSpark()) {
     limits.min_pool_bytes = pools.execution.size();
     limits.free_bytes = pools.execution.free();
@@ -99,7 +100,10 @@ UnifiedMemoryManager::Pass UnifiedMemoryManager::RunPass(Waiter& waiter) {
   const bool may_evict =
       request.may_evict && !waiter.has_evicted &&
       request.at_least <= pools.execution.Headroom(request.task, LimitsFor(pools));
-  PlanGrowth(pools, request.bytes, enough, &waiter.move_bytes, &waiter.evict_bytes);
+  // What is kept for others is counted of all there is: free storage is execution's to take.
+  const bool keeps_shares = options_.sharing == Sharing::kFair;
+  PlanGrowth(pools, keeps_shares ? std::max(request.bytes, pools.max_bytes) : request.bytes, enough,
+             &waiter.move_bytes, &waiter.evict_bytes);
   if (waiter.evict_bytes > 0 && may_evict) return Pass::kMustEvict;
   if (waiter.move_bytes > 0) MoveToExecution(pools, waiter.move_bytes);
   waiter.has_evicted = false;

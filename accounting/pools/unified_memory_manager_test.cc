@@ -485,6 +485,17 @@ TEST(Manager, WithoutSharesATaskMayHaveAllThatIsFree) {
   EXPECT_EQ(m.Acquire(1, 650), 50);
 }
 
+TEST(Manager, FairSharesKeepWhatOthersLack) {
+  TestManager m(kTaskmem, {}, Sharing::kFair);
+  EXPECT_EQ(m.Acquire(1, 1000), 1000) << "it is alone";
+  m.Release(1, 400);
+  EXPECT_EQ(m.Acquire(2, 5), 5);
+  EXPECT_EQ(m.Acquire(1, 400), 150);  // 250 are the second's, of which it has 5
+  EXPECT_EQ(m.Acquire(1, 100), 0);
+  EXPECT_EQ(m.Acquire(2, 245), 245);
+  m->EndTask(2);
+}
+
 // Forks
 
 TEST(Manager, AForkChildBeginsAnew) {

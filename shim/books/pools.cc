@@ -226,7 +226,10 @@ void GiveSlackBackFor(uint64_t bytes) {
 
 uint32_t SlotThatAcquires() { return t_acquiring_slot; }
 
+bool g_shares_are_limits = false;
+
 void OpenPools(const Options& options) {
+  g_shares_are_limits = options.share != Sharing::kNone;
   // What divides memory by its size wants to know it.
   const bool has_overflow =
       options.overflow == Overflow::kOn ||

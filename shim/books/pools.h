@@ -18,6 +18,9 @@ class UnifiedMemoryManager;
 // Once, before the first task begins. Until then nothing is limited.
 void OpenPools(const Options& options);
 
+// Where memory is short a task is refused for what others may have (--share).
+extern bool g_shares_are_limits;
+
 // In a forked child: the books stand, and the pools begin anew with them. Where a signal
 // handler has interrupted this thread inside the pools they stay as they are.
 void PoolsAfterFork();

@@ -198,7 +198,8 @@ bool ParseStorageFraction(const char* value, Options* options) {
 }
 
 bool ParseShare(const char* value, Options* options) {
-  constexpr Choice<Sharing> kChoices[] = {{"none", Sharing::kNone}, {"spark", Sharing::kSpark}};
+  constexpr Choice<Sharing> kChoices[] = {
+      {"none", Sharing::kNone}, {"fair", Sharing::kFair}, {"spark", Sharing::kSpark}};
   return ParseChoice(value, kChoices, &options->share);
 }
 
@@ -402,9 +403,10 @@ const OptionInfo kOptions[] = {
      "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
      "a number of at least 0 and less than 1", kQuotas},
     {"share", "TASKMEM_SHARE", "RULE", "none",
-     "How tasks share --memory: none, first come first served; spark, each of N active tasks gets "
-     "1/N at most.",
-     ParseShare, "none or spark", kQuotas},
+     "How tasks share --memory: none, first come first served; fair, each may have all that is "
+     "free "
+     "but what the others of N active tasks lack of 1/2N; spark, each gets 1/N at most.",
+     ParseShare, "none, fair or spark", kQuotas},
     {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
      "How often mappings that are charged by what of them is in memory are looked at.",
      ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms", kQuotas},

@@ -111,6 +111,8 @@ TEST(Options, StoresValues) {
   }
   EXPECT_TRUE(Find("share").parse("spark", &options));
   EXPECT_EQ(options.share, Sharing::kSpark);
+  EXPECT_TRUE(Find("share").parse("fair", &options));
+  EXPECT_EQ(options.share, Sharing::kFair);
   EXPECT_TRUE(Find("share").parse("none", &options));
   EXPECT_EQ(options.share, Sharing::kNone);
   EXPECT_TRUE(Find("at-limit").parse("kill", &options));
@@ -206,7 +208,7 @@ TEST(Options, BadValuesChangeNothing) {
       {"storage-fraction", "0x0.8"},
       {"storage-fraction", " 0.5"},
       {"share", "Spark"},
-      {"share", "fair"},
+      {"share", "equal"},
       {"share", ""},
       {"at-limit", "Refuse"},
       {"refuse-min", "-1"},
