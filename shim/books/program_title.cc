@@ -1,8 +1,7 @@
 #include "shim/books/program_title.h"
 
+#include <cstdio>
 #include <cstring>
-
-#include "accounting/base/format_text.h"
 
 namespace taskmem {
 namespace {
@@ -131,10 +130,10 @@ void DescribeProgram(const char* path, int argc, const char* const* argv, char* 
   const Interpreter* interpreter = FindInterpreter(name);
   const char* script = interpreter != nullptr ? FindScript(*interpreter, argc, argv) : nullptr;
   if (script == nullptr || *script == '\0') {
-    FormatText(title, bytes, "%s", name);
+    snprintf(title, bytes, "%s", name);
     return;
   }
-  FormatText(title, bytes, "%s %s", name, LastPart(script));
+  snprintf(title, bytes, "%s %s", name, LastPart(script));
 }
 
 }  // namespace taskmem
