@@ -1,6 +1,7 @@
 // How much stack calls of the allocator take: each is made on a stack of its own that was painted
 // before, as a fiber makes it. Arguments: the state ("limit...": at a quota; "looks": with what
 // is charged by residency), and how many bytes a call may take.
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -155,6 +156,11 @@ int main(int argc, char** argv) {
     REQUIRE(mmap(nullptr, 1 << 20, PROT_READ, shared, -1, 0) != MAP_FAILED);
     const int stack = MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN;
     REQUIRE(mmap(nullptr, 1 << 20, PROT_READ, stack, -1, 0) != MAP_FAILED);
+    // And in /proc/self/pagemap.
+    const int file = open("/proc/self/exe", O_RDONLY);
+    REQUIRE(file >= 0);
+    void* const copy = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    REQUIRE(copy != MAP_FAILED);
   }
   if (at_limit) {
     // More than the quota of 64 MiB, which a task may have; some of it in overflow.
