@@ -186,6 +186,7 @@ uint64_t RunCrossFree() {
   };
   static Box boxes[kThreads];
   static uint64_t sums[kThreads];
+  for (uint64_t& sum : sums) sum = 0;
   std::vector<std::thread> threads;
   for (int number = 0; number < kThreads; ++number) {
     threads.emplace_back([number] {

@@ -52,8 +52,9 @@ uint64_t RunLarson() {
   struct Lane {
     std::vector<char*> blocks;
     uint64_t bytes = 0;
+    // The last thread of a lane is amid it still when it lets RunLarson go on.
+    std::shared_ptr<std::latch> done;
   };
-  static std::latch done(kLanes);
   // A struct, as a lambda cannot start a thread on itself.
   struct Worker {
     static void Run(Lane* lane, int number, int generation) {
@@ -63,17 +64,22 @@ uint64_t RunLarson() {
         lane->bytes += FreeTagged(block);
         block = NewTagged(random.Between(16, 1000));
       }
-      if (generation + 1 == kGenerations) return done.count_down();
+      if (generation + 1 == kGenerations) {
+        const std::shared_ptr<std::latch> done = lane->done;
+        return done->count_down();
+      }
       std::thread(Run, lane, number, generation + 1).detach();
     }
   };
   std::vector<Lane> lanes(kLanes);
+  const auto done = std::make_shared<std::latch>(kLanes);
   for (int i = 0; i < kLanes; ++i) {
+    lanes[i].done = done;
     lanes[i].blocks.resize(1000);
     for (char*& block : lanes[i].blocks) block = NewTagged(64);
     std::thread(Worker::Run, &lanes[i], i, 0).detach();
   }
-  done.wait();
+  done->wait();
   uint64_t checksum = 0;
   for (Lane& lane : lanes) {
     for (char* block : lane.blocks) lane.bytes += FreeTagged(block);
