@@ -398,22 +398,27 @@ LeavingMemory::LeavingMemory(uint64_t start, uint64_t end) {
     count_ = 0;
     return;
   }
-  SampleResidency();
+  SampleResidencyNow();
   look_ = g_looks.load(std::memory_order_relaxed);
 }
 
 void LeavingMemory::ItIsGone() {
   if (count_ == 0 || HoldsBook()) return;
-  const LockedBook book;
-  // Another look has seen that it is gone, or is about to say what it saw before.
-  if (g_looks.load(std::memory_order_relaxed) != look_ || g_is_looking.load()) return;
-  for (uint32_t i = 0; i < count_; ++i) {
-    std::atomic<uint64_t>& charged = g_charged[parts_[i].slot];
-    const uint64_t before = charged.load(std::memory_order_relaxed);
-    const uint64_t bytes = parts_[i].bytes < before ? parts_[i].bytes : before;
-    charged.store(before - bytes, std::memory_order_relaxed);
-    CreditMapped(parts_[i].slot, bytes);
+  {
+    const LockedBook book;
+    if (g_looks.load(std::memory_order_relaxed) == look_ && !g_is_looking.load()) {
+      for (uint32_t i = 0; i < count_; ++i) {
+        std::atomic<uint64_t>& charged = g_charged[parts_[i].slot];
+        const uint64_t before = charged.load(std::memory_order_relaxed);
+        const uint64_t bytes = parts_[i].bytes < before ? parts_[i].bytes : before;
+        charged.store(before - bytes, std::memory_order_relaxed);
+        CreditMapped(parts_[i].slot, bytes);
+      }
+      return;
+    }
   }
+  // Another look was made meanwhile, or is: it may have seen what is gone.
+  SampleResidencyNow();
 }
 
 void AddResidency(uint32_t slot, uint64_t bytes) {

@@ -44,7 +44,7 @@ void WatchResidency();
 
 // [start, end) is about to leave memory. What has come there since the last look would be missed:
 // looks, where it is much of what is charged. What of it is charged is then credited by
-// ItIsGone, once it has left.
+// ItIsGone, once it has left. No lock may be held.
 class LeavingMemory {
  public:
   LeavingMemory(uint64_t start, uint64_t end);
