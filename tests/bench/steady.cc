@@ -1,6 +1,6 @@
 // Runs each program of bench.cc that is a workload for some time, again and again in one process,
-// and compares what is resident in the first quarter of that time with what is resident later: what
-// stays must not grow. README.md says how to read the result.
+// and compares what is resident in the second quarter of that time with what is resident in the
+// last: what stays must not grow. README.md says how to read the result.
 //
 //   steady [--seconds N] [--only PROGRAM] [--library PATH]
 //
@@ -56,8 +56,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> notes;
   const std::vector<Program> programs = MakePrograms(only, &notes);
   setlinebuf(stdout);
-  std::printf("%-9s %-16s %10s %10s %7s\n", "program", "configuration", "first MiB", "later MiB",
-              "x");
+  std::printf("%-9s %-16s %10s %10s %7s\n", "program", "configuration", "2/4 MiB", "4/4 MiB", "x");
   bool pass = true;
   for (const Program& program : programs) {
     if (!program.is_workload) continue;

@@ -1,6 +1,6 @@
 // workloads NAME [SECONDS]: runs one of the programs that bench.cc times, and prints its checksum;
-// or runs it again and again, and prints how much was resident at most in the first quarter of that
-// time and how much later, in bytes.
+// or runs it again and again, and prints how much was resident in the second quarter of that time
+// and in the last, the mean of samples, in bytes.
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,13 +46,17 @@ bool RunFor(const Workload& workload, double seconds) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   std::atomic<bool> is_over{false};
-  uint64_t early = 0;
-  uint64_t late = 0;
+  struct Quarter {
+    uint64_t bytes = 0;
+    uint64_t samples = 0;
+  };
+  Quarter quarters[4];
   std::thread sampler([&] {
     while (!is_over.load()) {
-      uint64_t& most = elapsed() < seconds / 4 ? early : late;
-      most = std::max(most, ResidentBytes());
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      Quarter& quarter = quarters[std::min(static_cast<int>(4 * elapsed() / seconds), 3)];
+      quarter.bytes += ResidentBytes();
+      ++quarter.samples;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   });
   const uint64_t checksum = workload.run();
@@ -60,7 +64,11 @@ bool RunFor(const Workload& workload, double seconds) {
   while (is_same && elapsed() < seconds) is_same = workload.run() == checksum;
   is_over.store(true);
   sampler.join();
-  if (is_same) std::printf("%" PRIu64 " %" PRIu64 "\n", early, late);
+  for (const int number : {1, 3}) {
+    const Quarter& quarter = quarters[number];
+    std::printf("%" PRIu64 " ", quarter.bytes / std::max<uint64_t>(quarter.samples, 1));
+  }
+  std::printf("\n");
   return is_same;
 }
 
