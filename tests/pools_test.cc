@@ -270,7 +270,7 @@ INSTANTIATE_TEST_SUITE_P(
                       std::tuple("TASKMEM_STORAGE_FRACTION", "1"),
                       std::tuple("TASKMEM_STORAGE_FRACTION", "-0.1"),
                       std::tuple("TASKMEM_STORAGE_FRACTION", "half"),
-                      std::tuple("TASKMEM_SHARE", "fair"), std::tuple("TASKMEM_SHARE", "1")));
+                      std::tuple("TASKMEM_SHARE", "equal"), std::tuple("TASKMEM_SHARE", "1")));
 
 }  // namespace
 }  // namespace taskmem::test
