@@ -5,6 +5,7 @@ namespace taskmem::test {
 namespace {
 
 TASKMEM_CONTRACT_TESTS(MallocContract, ({
+                                           {.name = "aligned_after_growth"},
                                            {.name = "aligned_alloc_corners"},
                                            {.name = "alignment_matrix"},
                                            {.name = "big_alignment"},

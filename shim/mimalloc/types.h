@@ -37,8 +37,8 @@
 // clang-format on
 
 // How many slices of a page behind its first lead back to it. All must of which blocks begin
-// there: of medium pages. Those of a block that is aligned within a large page are set by
-// AlignWithin (shim/heap/aligned.inc).
+// there: of medium pages. That of a block that is aligned within a large page is set by AlignWithin
+// (shim/heap/aligned.inc).
 #undef MI_MAX_SLICE_OFFSET
 #define MI_MAX_SLICE_OFFSET (MI_MEDIUM_PAGE_SIZE / MI_SEGMENT_SLICE_SIZE - 1)
 
