@@ -46,7 +46,7 @@ std::string RefusalHint(const std::vector<ProcessStats>& processes, const KnownS
   text += fmt::format(" was the first to be refused memory: {}, while it held {}",
                       HumanBytes(refusal.bytes), HumanBytes(refusal.held_bytes));
   text += refusal.by_quota ? fmt::format(" of its quota of {}", HumanBytes(refusal.limit_bytes))
-                           : fmt::format(" and all of --memory, {}, was in use",
+                           : fmt::format(" and --memory of {} had no more for it",
                                          HumanBytes(refusal.limit_bytes));
   const std::string site =
       known.pid == process->pid ? TopSite(known, refusal.task_id) : std::string();

@@ -35,7 +35,7 @@ TEST(RefusalHint, NamesTheLimitThatRefused) {
   processes[0].first_refusal->by_quota = false;
   EXPECT_EQ(RefusalHint(processes, {.was_asked_for = true, .pid = 0, .sites = {}}),
             "task 7 (query) was the first to be refused memory: 90.0 MiB, while it held 276.0 MiB "
-            "and all of --memory, 300.0 MiB, was in use; --log FILE says what was tried");
+            "and --memory of 300.0 MiB had no more for it; --log FILE says what was tried");
 }
 
 TEST(RefusalHint, NamesTheLargestSiteOfThatTask) {
