@@ -44,7 +44,10 @@ constinit BookPieces g_pieces;
 constinit SharedObjects g_shared_objects(g_pieces.Source());
 
 uint64_t g_interval_ns = 1'000'000'000;
-std::atomic<bool> g_is_looking{false};
+// Who looks now: a thread's control block.
+std::atomic<const void*> g_looker{nullptr};
+// Somebody knows of a change that the look under way may not have seen: who looks looks again.
+std::atomic<bool> g_look_again{false};
 std::atomic<bool> g_has_charged{false};
 std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
 std::atomic<uint64_t> g_last_cost_ns{0};
@@ -280,12 +283,12 @@ void LookAtMapsFile(const Looked& looked) {
   }
 }
 
-}  // namespace
+bool BecomeLooker() {
+  const void* nobody = nullptr;
+  return g_looker.compare_exchange_strong(nobody, __builtin_thread_pointer());
+}
 
-void SampleResidency() {
-  if (g_stats == nullptr || IsInsideMappings() || !HasResidencyToSample()) return;
-  if (os::IsSealed()) return;
-  if (g_is_looking.exchange(true, std::memory_order_acquire)) return;
+void Look() {
   const uint64_t start = os::MonotonicNs();
   const Looked looked = LookAtPrivateRanges();
   if (looked.has_shared || looked.grows_down) LookAtMapsFile(looked);
@@ -294,16 +297,35 @@ void SampleResidency() {
   const uint64_t end = os::MonotonicNs();
   g_last_cost_ns.store(end - start, std::memory_order_relaxed);
   g_last_ns.store(end, std::memory_order_relaxed);
-  g_is_looking.store(false, std::memory_order_release);
+}
+
+// Until another thread has ended its look. One that this thread is amid, in a handler, goes on
+// only afterwards.
+void AwaitLook(uint64_t most_ns) {
+  const uint64_t start = os::MonotonicNs();
+  for (;;) {
+    const void* const looker = g_looker.load(std::memory_order_acquire);
+    if (looker == nullptr || looker == __builtin_thread_pointer()) return;
+    if (os::MonotonicNs() - start >= most_ns) return;
+    os::Yield();
+  }
+}
+
+}  // namespace
+
+void SampleResidency() {
+  if (g_stats == nullptr || IsInsideMappings() || !HasResidencyToSample()) return;
+  if (os::IsSealed()) return;
+  while (BecomeLooker()) {
+    g_look_again.store(false);
+    Look();
+    g_looker.store(nullptr);
+    if (!g_look_again.load()) return;
+  }
 }
 
 void SampleResidencyNow() {
-  // A look takes milliseconds; a thread that a handler interrupts amid one may be this one.
-  constexpr uint64_t kMostNs = 1'000'000'000;
-  const uint64_t start = os::MonotonicNs();
-  while (g_is_looking.load(std::memory_order_relaxed) && os::MonotonicNs() - start < kMostNs) {
-    os::Yield();
-  }
+  AwaitLook(/*most_ns=*/1'000'000'000);
   SampleResidency();
 }
 
@@ -312,6 +334,7 @@ void SampleResidencyIfDue(bool is_urgent) {
   const uint64_t rest = (is_urgent ? kUrgentRestFactor : kRestFactor) *
                         g_last_cost_ns.load(std::memory_order_relaxed);
   const uint64_t interval = is_urgent ? kUrgentNs : g_interval_ns;
+  if (is_urgent) AwaitLook(/*most_ns=*/5'000'000);
   const uint64_t since = os::MonotonicNs() - g_last_ns.load(std::memory_order_relaxed);
   if (since >= (interval > rest ? interval : rest)) SampleResidency();
 }
@@ -398,7 +421,7 @@ LeavingMemory::LeavingMemory(uint64_t start, uint64_t end) {
     count_ = 0;
     return;
   }
-  SampleResidencyNow();
+  SampleResidency();
   look_ = g_looks.load(std::memory_order_relaxed);
 }
 
@@ -406,7 +429,7 @@ void LeavingMemory::ItIsGone() {
   if (count_ == 0 || HoldsBook()) return;
   {
     const LockedBook book;
-    if (g_looks.load(std::memory_order_relaxed) == look_ && !g_is_looking.load()) {
+    if (g_looks.load(std::memory_order_relaxed) == look_ && g_looker.load() == nullptr) {
       for (uint32_t i = 0; i < count_; ++i) {
         std::atomic<uint64_t>& charged = g_charged[parts_[i].slot];
         const uint64_t before = charged.load(std::memory_order_relaxed);
@@ -418,7 +441,8 @@ void LeavingMemory::ItIsGone() {
     }
   }
   // Another look was made meanwhile, or is: it may have seen what is gone.
-  SampleResidencyNow();
+  g_look_again.store(true);
+  SampleResidency();
 }
 
 void AddResidency(uint32_t slot, uint64_t bytes) {
@@ -449,14 +473,15 @@ void AddResidencyBytes(uint64_t* bytes_by_slot) {
 
 void ResidencyAfterForkInChild() {
   // Another thread may have been looking.
-  if (g_is_looking.load(std::memory_order_relaxed)) {
+  if (g_looker.load(std::memory_order_relaxed) != nullptr) {
     memset(g_found, 0, g_stats->task_slots.load() * sizeof(g_found[0]));
     memset(g_ranges_found, 0, g_stats->task_slots.load() * sizeof(g_ranges_found[0]));
     new (&g_pieces) BookPieces;
     g_shared_objects.ForgetLook();
   }
   g_last_ns.store(0, std::memory_order_relaxed);
-  g_is_looking.store(false, std::memory_order_relaxed);
+  g_looker.store(nullptr, std::memory_order_relaxed);
+  g_look_again.store(false, std::memory_order_relaxed);
   ResidencyTimerAfterFork();
   SlackAfterFork();
 }

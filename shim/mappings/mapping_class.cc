@@ -14,13 +14,21 @@
 namespace taskmem {
 namespace {
 
+bool GetStatus(int fd, struct stat* status) {
+  return !os::IsSealed() && os::Call(SYS_fstat, fd, reinterpret_cast<long>(status)) == 0;
+}
+
+// /dev/zero: what is mapped of it is of no file.
+bool IsZeroDevice(const struct stat& status) {
+  constexpr dev_t kZeroDevice = 1 << 8 | 5;
+  return S_ISCHR(status.st_mode) && status.st_rdev == kZeroDevice;
+}
+
 // A file without a name, in memory: memfd_create, or an unlinked one of a tmpfs.
 bool IsMemoryFile(int fd) {
-  if (os::IsSealed()) return false;
   struct stat status = {};
-  if (os::Call(SYS_fstat, fd, reinterpret_cast<long>(&status)) != 0) return false;
-  constexpr dev_t kZeroDevice = 1 << 8 | 5;
-  if (S_ISCHR(status.st_mode)) return status.st_rdev == kZeroDevice;
+  if (!GetStatus(fd, &status)) return false;
+  if (IsZeroDevice(status)) return true;
   if (!S_ISREG(status.st_mode) || status.st_nlink != 0) return false;
   struct statfs system = {};
   if (os::Call(SYS_fstatfs, fd, reinterpret_cast<long>(&system)) != 0) return false;
@@ -54,7 +62,11 @@ MappingClass ClassOfMapping(int flags, int fd) {
   if ((flags & MAP_ANONYMOUS) != 0) {
     return is_shared ? MappingClass::kSharedAnonymous : MappingClass::kAnonymous;
   }
-  if (!is_shared) return MappingClass::kFilePrivate;
+  if (!is_shared) {
+    struct stat status = {};
+    return GetStatus(fd, &status) && IsZeroDevice(status) ? MappingClass::kAnonymous
+                                                          : MappingClass::kFilePrivate;
+  }
   return IsMemoryFile(fd) ? MappingClass::kSharedAnonymous : MappingClass::kFileShared;
 }
 

@@ -168,6 +168,13 @@ void Shared() {
   REQUIRE_MAPPED(5 * kMiB);
   Touch(copied, 3 * kMiB);
   REQUIRE_MAPPED(8 * kMiB);
+  // /dev/zero is no file.
+  const int zero = open("/dev/zero", O_RDWR);
+  void* const zeroes = mmap(nullptr, 2 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
+  REQUIRE(zero >= 0 && zeroes != MAP_FAILED);
+  REQUIRE_MAPPED(10 * kMiB);
+  Give(zeroes, 2 * kMiB);
+  close(zero);
   const int id = shmget(IPC_PRIVATE, 4 * kMiB, 0600);
   void* const segment = shmat(id, nullptr, 0);
   REQUIRE(segment != MAP_FAILED);
