@@ -25,6 +25,9 @@ class MemoryLog {
 __attribute__((format(printf, 3, 4))) void LogLine(MemoryLog* log, LogLevel level,
                                                    const char* format, ...);
 
+// The same for a text that is made already. Control characters in it are replaced.
+void LogText(MemoryLog* log, LogLevel level, char* text);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_ACCOUNTING_BASE_MEMORY_LOG_H_

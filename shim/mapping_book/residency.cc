@@ -126,7 +126,7 @@ bool MayBeNearQuota(uint32_t slot) {
   return charged > most || g_unseen[slot].load(std::memory_order_relaxed) > most - charged;
 }
 
-uint64_t ResidentBytes(uint64_t start, uint64_t end) {
+__attribute__((noinline)) uint64_t ResidentBytes(uint64_t start, uint64_t end) {
   // Whoever maps may have a small stack.
   constexpr uint64_t kPagesAtOnce = 512;
   unsigned char in_memory[kPagesAtOnce];
@@ -163,8 +163,8 @@ bool IsShared(const MappingTag& tag) {
 }
 
 // Of [start, end), a private mapping of a file: what has been written to, in memory. All of it,
-// where the system does not say.
-uint64_t WrittenBytes(uint64_t start, uint64_t end) {
+// where the system does not say. Not inlined: who allocates may lack the stack for all of a look.
+__attribute__((noinline)) uint64_t WrittenBytes(uint64_t start, uint64_t end) {
   constexpr uint64_t kPresent = uint64_t{1} << 63;
   constexpr uint64_t kOfFile = uint64_t{1} << 61;
   constexpr uint64_t kPagesAtOnce = 64;  // as in ResidentBytes
@@ -228,7 +228,7 @@ void ForEachByResidency(uint64_t from, uint64_t end, Visit visit) {
   }
 }
 
-Looked LookAtPrivateRanges() {
+__attribute__((noinline)) Looked LookAtPrivateRanges() {
   Looked looked;
   ForEachByResidency(0, UINT64_MAX, [&](const MappedRange& range) {
     if (range.tag.grows_down) looked.grows_down = true;
@@ -270,7 +270,7 @@ void LookBelow(const MapsLine& line) {
   g_found[range.tag.slot] += ResidentBytes(line.start, range.start);
 }
 
-void LookAtMapsFile(const Looked& looked) {
+__attribute__((noinline)) void LookAtMapsFile(const Looked& looked) {
   if (looked.has_shared) g_shared_objects.Begin();
   ForEachMapsLine([&](const MapsLine& line) {
     // Of no device is what is private and of no file.
