@@ -42,7 +42,8 @@ class TouchedOnAndOn : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TouchedOnAndOn, EndsTheProcessNearTheQuota) {
   const Result result =
-      RunProgram({"map_touched", GetParam()}, OwnTasks({{"TASKMEM_AT_LIMIT", "kill"}}));
+      RunProgram({"map_touched", GetParam()},
+                 OwnTasks({{"TASKMEM_AT_LIMIT", "kill"}, {"TASKMEM_RESIDENCY_INTERVAL", "3600s"}}));
   EXPECT_EQ(result.signal, SIGKILL) << result.Describe();
   EXPECT_NE(result.err.find("is over its quota by what it touched"), std::string::npos)
       << result.Describe();
@@ -50,7 +51,7 @@ TEST_P(TouchedOnAndOn, EndsTheProcessNearTheQuota) {
   EXPECT_EQ(result.err.find("touched 512 MiB"), std::string::npos) << result.Describe();
 }
 
-INSTANTIATE_TEST_SUITE_P(, TouchedOnAndOn, ::testing::Values("kill", "threads"),
+INSTANTIATE_TEST_SUITE_P(, TouchedOnAndOn, ::testing::Values("kill", "threads", "freed"),
                          [](const auto& info) { return info.param; });
 
 TEST(Mappings, OfAMathLibrarysWorkSpaceCountByWhatIsTouched) {

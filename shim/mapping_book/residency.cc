@@ -51,8 +51,9 @@ std::atomic<bool> g_look_again{false};
 std::atomic<bool> g_has_charged{false};
 std::atomic<uint64_t> g_last_ns{0};  // when the last look ended
 std::atomic<uint64_t> g_last_cost_ns{0};
-std::atomic<uint64_t> g_last_total{0};     // charged by residency, of all tasks
-std::atomic<uint64_t> g_last_resident{0};  // of the process
+std::atomic<uint64_t> g_last_total{0};  // charged by residency, of all tasks
+// Of the process, the least since WatchResidency looked: growth hides behind what was freed.
+std::atomic<uint64_t> g_last_resident{0};
 std::atomic<uint64_t> g_looks{0};
 // Counted as leaving memory since the last look.
 std::atomic<uint64_t> g_left{0};
@@ -374,7 +375,9 @@ void WatchResidency() {
   const uint64_t since = os::MonotonicNs() - g_last_ns.load(std::memory_order_relaxed);
   if (since < g_interval_ns) {
     const uint64_t now = ResidentNow();
-    if (now != 0 && now < g_last_resident.load(std::memory_order_relaxed) + kLittle) return;
+    const uint64_t least = g_last_resident.load(std::memory_order_relaxed);
+    if (now != 0 && now < least) g_last_resident.store(now, std::memory_order_relaxed);
+    if (now != 0 && now < least + kLittle) return;
   }
   SampleResidency();
   g_last_resident.store(ResidentNow(), std::memory_order_relaxed);

@@ -4,7 +4,7 @@
 // none for 50 t: at most 2 % of a core, whatever the interval. Where a task could pass its quota
 // before, the next look comes when it could (NextLookNs); it costs more only if memory has grown.
 //
-// What leaves memory is looked at before (LookBeforeItGoes).
+// What leaves memory is looked at before (LeavingMemory).
 #ifndef TASKMEM_SHIM_MAPPING_BOOK_RESIDENCY_H_
 #define TASKMEM_SHIM_MAPPING_BOOK_RESIDENCY_H_
 

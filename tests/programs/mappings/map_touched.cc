@@ -3,6 +3,7 @@
 //   refuse  requests of at least --refuse-min are refused as long as it is over its quota
 //   kill    it touches more and more, without any call, until the process is ended
 //   threads the same, where the process has a thread
+//   freed   the same, after much that is no task's was in memory and has gone
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -94,6 +95,23 @@ void Refuse() {
   End(kTask);
 }
 
+// As much in memory as what is touched later, and gone again, where the library's thread has seen
+// both.
+void HoldAndFree() {
+  constexpr uint64_t kHeld = 700 * kMiB;
+  char* const held = static_cast<char*>(Anonymous(kHeld, PROT_READ | PROT_WRITE, 0));
+  REQUIRE(held != MAP_FAILED);
+  Touch(held, kHeld);
+  Begin(kTask + 1, kQuota);
+  Attach(kTask + 1);
+  char* const watched = Map(2 * kMiB);
+  Touch(watched, 2 * kMiB);
+  for (int i = 0; i < 60'000 && Charged(kTask + 1) < 2 * kMiB; ++i) Pause(1);
+  REQUIRE_COMPARE(Charged(kTask + 1), >=, 2 * kMiB);
+  Detach();
+  REQUIRE(munmap(held, kHeld) == 0);
+}
+
 // Ends by a signal.
 void TouchOnAndOn() {
   Begin(kTask, kQuota);
@@ -121,6 +139,7 @@ int main(int argc, char** argv) {
     pthread_t thread;
     REQUIRE(pthread_create(&thread, nullptr, Wait, nullptr) == 0);
   }
-  if (strcmp(argv[1], "threads") == 0 || strcmp(argv[1], "kill") == 0) TouchOnAndOn();
+  if (strcmp(argv[1], "freed") == 0) HoldAndFree();
+  if (strcmp(argv[1], "peaks") != 0 && strcmp(argv[1], "refuse") != 0) TouchOnAndOn();
   return 0;
 }
