@@ -83,6 +83,63 @@ TEST(Hooks, AnExceptionIsLogged) {
   EXPECT_NE(lines.find("Error while calling spill() on cache"), std::string::npos) << lines;
 }
 
+// A hook that waits for a lock of the thread that allocates.
+class HookOfALockedThread : public ::testing::TestWithParam<std::string> {
+ protected:
+  struct Run {
+    Result result;
+    std::string thread;              // the main one
+    std::vector<std::string> lines;  // of the log, that tell of the hook
+  };
+  Run RunWithLog(const std::string& where) {
+    const TemporaryFolder folder;
+    const std::string log = folder.Write("log", "");
+    Run run;
+    run.result = RunProgram({"hook_deadlocks", where, log},
+                            {{"TASKMEM_LOG", log}, {"TASKMEM_SPILL_TIMEOUT", "500ms"}});
+    run.thread = "thread " + std::to_string(atoi(run.result.out.c_str())) + " (hook_deadlocks)";
+    std::ifstream file(log);
+    for (std::string line; std::getline(file, line);) {
+      if (line.find("has not returned") != std::string::npos) run.lines.push_back(line);
+    }
+    return run;
+  }
+};
+
+TEST_P(HookOfALockedThread, IsToldOfOnce) {
+  const std::string where = GetParam();
+  const Run run = RunWithLog(where);
+  EXPECT_TRUE(run.result.Succeeded()) << run.result.Describe();
+  EXPECT_EQ(run.result.err, "");
+  ASSERT_EQ(run.lines.size(), 1u);
+  const std::string& line = run.lines[0];
+  const auto says = [&](const std::string& what) {
+    EXPECT_NE(line.find(what), std::string::npos) << line << "\n" << what;
+  };
+  says("warn hook cache of task 1000000000 (query) has not returned for 0.");
+  if (where == "own") {
+    says("it runs inside an allocation of " + run.thread +
+         ", and waits for a lock that this thread holds; the allocation is the same thread's");
+  } else {
+    says(where == "other" ? "it runs inside an allocation of thread " : "it runs on thread ");
+    says(where == "other" ? " (hook_deadlocks), and" : " (taskmem-reclaim), and");
+    says(", and waits for a lock that " + run.thread + " holds; " + run.thread +
+         ", which allocates, has waited for it");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, HookOfALockedThread, ::testing::Values("own", "other", "reclaimer"),
+                         [](const auto& info) { return info.param; });
+
+// Nobody has asked for a log, and the program stands still for good.
+TEST(Hooks, ADeadlockIsSaidWithoutALog) {
+  const Result result =
+      RunProgram({"hook_deadlocks", "own", "-"}, {{"TASKMEM_SPILL_TIMEOUT", "100ms"}});
+  EXPECT_EQ(result.exit_status, 3) << result.Describe();
+  EXPECT_NE(result.err.find("taskmem: hook cache of task"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("waits for a lock that this thread holds"), std::string::npos);
+}
+
 TEST(Hooks, TheApiSaysWhatIsWrong) { ExpectSuccess({"hook_errors"}); }
 
 TEST(Hooks, TheCppWrapperUnregistersItself) { ExpectSuccess({"hook_wrapper"}); }

@@ -428,8 +428,10 @@ const OptionInfo kOptions[] = {
      "allocations rarely wait for them.",
      ParseSoftLimit, "a percentage from 1% to 99%, or none", kAtTheLimit},
     {"spill-timeout", "TASKMEM_SPILL_TIMEOUT", "TIME", "1s",
-     "How long an allocation waits at most for spill hooks of other threads.", ParseSpillTimeout,
-     "a time such as 1s, 250ms or 0", kAtTheLimit},
+     "How long an allocation waits at most for spill hooks of other threads. The log names a hook "
+     "that "
+     "takes longer.",
+     ParseSpillTimeout, "a time such as 1s, 250ms or 0", kAtTheLimit},
     {"wait", "TASKMEM_WAIT", "TIME", "0",
      "How long an allocation waits at most for other tasks to give memory of --memory back, while "
      "its task has less than 1/2N.",

@@ -15,6 +15,7 @@
 #include "shim/heap/upcalls.h"
 #include "shim/options/log.h"
 #include "shim/own_threads/own_thread.h"
+#include "shim/spilling/hook_hang.h"
 #include "spill/hooks/spill_hooks.h"
 
 namespace taskmem {
@@ -83,6 +84,22 @@ class Host final : public SpillHost {
   bool StartThread(void (*run)(void*), void* argument) override {
     return StartOwnThread({"taskmem-reclaim", run, argument, OwnThread::kHookStackBytes, true});
   }
+
+  bool StartWatchThread(void (*run)(void*), void* argument) override {
+    // A handler of a fatal signal starts no threads, nor does who may be killed for it.
+    if (os::IsSealed() || os::BlockedFatalSignals() == 1) return false;
+    return StartOwnThread({"taskmem-hooks", run, argument, OwnThread::kStackBytes, false});
+  }
+  int ThreadId() override {
+    return os::g_knows_thread_id.load(std::memory_order_relaxed) ? os::ThreadIdOfControlBlock()
+                                                                 : os::ThreadId();
+  }
+  int64_t HangNs() override {
+    constexpr int64_t kSecond = 1'000'000'000;
+    return g_timeout_ns > 0 ? g_timeout_ns : kSecond;
+  }
+
+  void NoteHang(const HookHang& hang) override { TellOfHang(hang); }
 
   void Count(const SpillCount& count) override {
     ReclaimBook& book = g_reclaim_books[SlotOf(count.task)];

@@ -58,6 +58,13 @@ struct SpillConsumer {
   bool is_hung = false;       // somebody has waited for it in vain
   bool is_abandoned = false;  // who asked has gone on: the thread that runs it counts it
   pthread_t thread = {};      // that runs it
+  int thread_id = 0;          // the same, as the kernel knows it
+  int waiting_thread = 0;     // the id of the last that waited for it
+  int64_t began_ns = 0;       // of the monotonic clock
+  // It runs and has not been told of as one that hangs (hook_watch.h).
+  bool is_watched = false;
+  SpillConsumer* previous_watched = nullptr;
+  SpillConsumer* next_watched = nullptr;
   uint64_t asked_bytes = 0;
   uint64_t trigger = 0;
   uint64_t returned_bytes = 0;  // by the last call
@@ -90,6 +97,7 @@ struct TaskConsumers {
   SpillRound* rounds[kMemoryModes] = {};
   uint64_t freed_bytes[kMemoryModes] = {};  // by all rounds, never reset
   uint32_t joined[kMemoryModes] = {};       // threads that wait for a round
+  int joined_thread[kMemoryModes] = {};     // the id of the last of them
   // Never reset. Joined threads wait for rounds_told to change, and see what has happened.
   std::atomic<uint32_t> rounds_told[kMemoryModes] = {};
   std::atomic<uint32_t> rounds_ended[kMemoryModes] = {};

@@ -24,9 +24,12 @@ struct SpillHooks::Running {
 };
 
 SpillHooks::SpillHooks(SpillHost& host, const MemorySource& memory)
-    : host_(host), table_(memory), reclaimer_(lock_, host, *this) {}
+    : host_(host), table_(memory), watch_(lock_, host), reclaimer_(lock_, host, *this) {}
 
-SpillHooks::~SpillHooks() { reclaimer_.Stop(); }
+SpillHooks::~SpillHooks() {
+  reclaimer_.Stop();
+  watch_.Stop();
+}
 
 bool SpillHooks::IsInHook() { return t_call != nullptr; }
 
@@ -146,6 +149,7 @@ void SpillHooks::HookThreadEnded(void* packed) {
 
 bool SpillHooks::EndCall(SpillConsumer& consumer) {
   if (consumer.is_hung && consumer.runs_on == SpillThread::kReclaimer) reclaimer_.NoteRecovered();
+  watch_.End(consumer);
   consumer.call = SpillConsumer::Call::kNone;
   consumer.is_hung = false;
   consumer.is_abandoned = false;
@@ -155,10 +159,11 @@ bool SpillHooks::EndCall(SpillConsumer& consumer) {
   return is_awaited;
 }
 
-void SpillHooks::NoteHung(SpillConsumer& consumer) {
-  if (consumer.is_hung || consumer.call != SpillConsumer::Call::kRunning) return;
+bool SpillHooks::NoteHung(SpillConsumer& consumer, HookHang* hang) {
+  if (consumer.is_hung || consumer.call != SpillConsumer::Call::kRunning) return false;
   consumer.is_hung = true;
   if (consumer.runs_on == SpillThread::kReclaimer) reclaimer_.NoteHung();
+  return watch_.TakeHang(consumer, host_.ThreadId(), hang);
 }
 
 void SpillHooks::EndRound(SpillRound& round) {
@@ -215,6 +220,9 @@ void SpillHooks::CollectOfJoined(const SpillRound& round) {
 void SpillHooks::RunCall(SpillConsumer& consumer) {
   const SpillCount asked = {consumer.task_key, consumer.asked_bytes, 0, false};
   const uint64_t charged_before = host_.ChargedBytes(asked.task);
+  lock_.Lock();
+  watch_.Begin(consumer, /*is_awaited=*/true);
+  lock_.Unlock();
   const uint64_t returned = RunHook(consumer, nullptr);
   lock_.Lock();
   consumer.returned_bytes = returned;
@@ -316,6 +324,7 @@ void SpillHooks::ResetInChild() {
     table_.Release(task);
   });
   reclaimer_.AfterFork();
+  watch_.AfterFork();
   lock_.Unlock();
 }
 

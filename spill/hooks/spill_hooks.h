@@ -18,6 +18,7 @@
 #include "accounting/memory/memory_allocator.h"
 #include "accounting/tasks/spill_candidates.h"
 #include "spill/hooks/consumer_table.h"
+#include "spill/hooks/hook_watch.h"
 #include "spill/hooks/reclaimer.h"
 #include "spill/hooks/spill_consumer.h"
 #include "spill/hooks/spill_host.h"
@@ -95,8 +96,9 @@ class SpillHooks final : private ReclaimerWork {
   // Need the lock. True: wake those who wait for calls_ended.
   bool EndCall(SpillConsumer& consumer);
   void EndRound(SpillRound& round);
-  // Nobody waits for its call any more, until that has ended. Needs the lock.
-  void NoteHung(SpillConsumer& consumer);
+  // Nobody waits for its call any more, until that has ended. Needs the lock. True: `hang` is to
+  // be told of, without the lock.
+  bool NoteHung(SpillConsumer& consumer, HookHang* hang);
 
   // spill_round.cc. "AndUnlock": needs the lock, and gives it up.
   SpillResult JoinAndUnlock(TaskConsumers& task, const SpillRequest& request);
@@ -118,6 +120,7 @@ class SpillHooks final : private ReclaimerWork {
   SpillHost& host_;
   Mutex lock_;
   ConsumerTable table_;
+  HookWatch watch_;
   Reclaimer reclaimer_;
 };
 

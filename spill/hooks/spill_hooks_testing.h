@@ -3,6 +3,7 @@
 #define TASKMEM_SPILL_HOOKS_SPILL_HOOKS_TESTING_H_
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -53,6 +54,20 @@ class TestHost final : public SpillHost {
     ++started;
     return true;
   }
+  bool StartWatchThread(void (*run)(void*), void* argument) override {
+    if (!watches) return false;
+    const std::lock_guard lock(mutex_);
+    threads_.emplace_back(run, argument);
+    ++watches_started;
+    return true;
+  }
+  int ThreadId() override { return gettid(); }
+  int64_t HangNs() override { return kTestTimeoutNs; }
+  void NoteHang(const HookHang& hang) override {
+    const std::lock_guard lock(mutex_);
+    hangs.push_back(hang);
+    ++hangs_told;
+  }
   void Count(const SpillCount& count) override {
     ++(count.is_soft ? soft_calls : calls);
     freed += count.freed_bytes;
@@ -73,9 +88,13 @@ class TestHost final : public SpillHost {
   std::atomic<int> soft_spills_ended{0};
   std::atomic<int> collected_everywhere{0};
   std::atomic<uint64_t> freed{0};
+  std::atomic<int> watches_started{0};
+  std::atomic<int> hangs_told{0};
   bool can_start_threads = true;
+  bool watches = false;
   std::function<void()> collect;
   std::vector<std::string> threw;
+  std::vector<HookHang> hangs;
 
  private:
   std::mutex mutex_;

@@ -165,6 +165,60 @@ TEST_F(SpillHooksThreadsTest, WhoJoinsAHangingSpillGivesUpAndSpillsWithoutIt) {
   EXPECT_EQ(hanging.calls, 2);
 }
 
+// Hooks that hang are told of.
+
+TEST_F(SpillHooksThreadsTest, AHookThatHangsIsToldOfOnceThoughNobodyWaits) {
+  host_.watches = true;
+  Cache cache(host_, hooks_, "cache", 500);
+  Gate gate;
+  cache.hook = Through(gate, cache);
+  std::atomic<int> tid{0};
+  std::thread spilling([&] {
+    tid = gettid();
+    hooks_.Spill(RequestOf(600));
+  });
+  Await([&] { return host_.hangs_told == 1; });
+  // Another that begins later is watched by the same thread, or by one more.
+  Cache other(host_, hooks_, "other", 600, SpillThread::kAllocating, 8);
+  SpillRequest request = RequestOf(1000);
+  request.task = 8;
+  other.hook = [&](uint64_t bytes, uint64_t) {
+    Await([&] { return host_.hangs_told == 2; });
+    return other.Free(bytes);
+  };
+  hooks_.Spill(request);
+  gate.Open();
+  spilling.join();
+  // One that returns in time is not.
+  cache.hook = nullptr;
+  hooks_.Spill(RequestOf(1000));
+  ASSERT_EQ(host_.hangs.size(), 2u);
+  const HookHang& hang = host_.hangs[0];
+  EXPECT_EQ(hang.task, kTestTask);
+  EXPECT_STREQ(hang.name, "cache");
+  EXPECT_EQ(hang.hook_thread, tid);
+  EXPECT_EQ(hang.waiting_thread, 0);
+  EXPECT_TRUE(hang.is_on_allocating_thread);
+  EXPECT_GE(hang.running_ns, kTestTimeoutNs);
+  EXPECT_STREQ(host_.hangs[1].name, "other");
+  EXPECT_GE(host_.watches_started, 1);
+}
+
+TEST_F(SpillHooksThreadsTest, WhoWaitsInVainTellsOfTheHook) {
+  Cache cache(host_, hooks_, "cache", 500, SpillThread::kReclaimer);
+  Gate gate;
+  cache.hook = Through(gate, cache);
+  EXPECT_TRUE(hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs)).has_timed_out);
+  hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
+  gate.Open();
+  Await([&] { return host_.calls == 1; });
+  ASSERT_EQ(host_.hangs.size(), 1u);
+  EXPECT_EQ(host_.hangs[0].waiting_thread, gettid());
+  EXPECT_NE(host_.hangs[0].hook_thread, gettid());
+  EXPECT_FALSE(host_.hangs[0].is_on_allocating_thread);
+  EXPECT_EQ(host_.watches_started, 0);
+}
+
 // Reclaimer threads.
 
 TEST_F(SpillHooksThreadsTest, AReclaimerRunsTheHooksThatWantOne) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "accounting/memory/memory_mode.h"
+#include "spill/hooks/spill_consumer.h"
 
 namespace taskmem {
 
@@ -44,6 +45,17 @@ struct SpillCount {
   bool is_soft;
 };
 
+// A hook that has not returned in time.
+struct HookHang {
+  uint64_t task;
+  char name[kSpillNameBytes];  // the consumer's
+  // Thread ids, as the kernel knows them.
+  int hook_thread;               // runs the hook
+  int waiting_thread;            // allocates, and has waited for it; 0: none is known
+  bool is_on_allocating_thread;  // inside an allocation of hook_thread's
+  int64_t running_ns;            // so far
+};
+
 // Enough for what a host keeps of a thread while a hook runs on it.
 struct HookState {
   uint64_t words[8];
@@ -75,7 +87,16 @@ class SpillHost {
   // Starts a thread that calls run(argument) and then ends. False: it cannot be.
   virtual bool StartThread(void (* /*run*/)(void*), void* /*argument*/) { return false; }
 
+  // The same for the thread that tells of hooks that hang, which runs none itself.
+  virtual bool StartWatchThread(void (* /*run*/)(void*), void* /*argument*/) { return false; }
+  // The calling thread's, as the kernel knows it.
+  virtual int ThreadId() { return 0; }
+  // How long a hook may run before NoteHang is called; more than 0.
+  virtual int64_t HangNs() { return 1'000'000'000; }
+
   virtual void Count(const SpillCount& /*count*/) {}
+  // Once for a call. It may return still.
+  virtual void NoteHang(const HookHang& /*hang*/) {}
   // The hook of the consumer of that name has thrown an exception. Called on its thread.
   virtual void NoteException(uint64_t /*task*/, const char* /*name*/) {}
   // A soft spill of the task is over; nothing is under way until the next is asked for.

@@ -36,6 +36,7 @@ SpillResult SpillHooks::JoinAndUnlock(TaskConsumers& task, const SpillRequest& r
   const uint64_t freed_before = task.freed_bytes[mode];
   uint32_t collected = task.collects_wanted[mode].load(std::memory_order_relaxed);
   ++task.joined[mode];
+  task.joined_thread[mode] = host_.ThreadId();
   lock_.Unlock();
   const int64_t start = MonotonicNs();
   const int64_t deadline = DeadlineIn(request.timeout_ns);
@@ -66,16 +67,19 @@ SpillResult SpillHooks::JoinAndUnlock(TaskConsumers& task, const SpillRequest& r
   result.freed_bytes = task.freed_bytes[mode] - freed_before;
   --task.joined[mode];
   SpillRound* const round = task.rounds[mode];
+  HookHang hang;
+  bool has_hung = false;
   if (rounds_ended.load(std::memory_order_relaxed) == seen) {
     result.has_timed_out = true;
     // Nobody else waits for it. The next to come spills by itself, without that hook.
     if (request.timeout_ns > 0 && round != nullptr && round->asked != nullptr) {
-      NoteHung(*round->asked);
+      has_hung = NoteHung(*round->asked, &hang);
       task.rounds[mode] = nullptr;
     }
   }
   table_.Release(task);
   lock_.Unlock();
+  if (has_hung) host_.NoteHang(hang);
   return result;
 }
 
@@ -182,9 +186,11 @@ bool SpillHooks::AskAndUnlock(SpillConsumer& consumer, uint64_t bytes, uint64_t 
     is_over = AskReclaimerAndUnlock(consumer, request, result, &returned);
   } else {
     consumer.call = SpillConsumer::Call::kRunning;
-    consumer.thread = pthread_self();
+    consumer.waiting_thread = 0;
+    const bool starts_watch = watch_.Begin(consumer, /*is_awaited=*/false);
     if (round != nullptr) round->asked = &consumer;
     lock_.Unlock();
+    if (starts_watch) watch_.StartThread();
     returned = RunHook(consumer, round);
     lock_.Lock();
     if (round != nullptr) round->asked = nullptr;
@@ -216,6 +222,7 @@ bool SpillHooks::AskAndUnlock(SpillConsumer& consumer, uint64_t bytes, uint64_t 
 bool SpillHooks::AskReclaimerAndUnlock(SpillConsumer& consumer, const SpillRequest& request,
                                        SpillResult* result, uint64_t* returned) {
   consumer.call = SpillConsumer::Call::kQueued;
+  consumer.waiting_thread = host_.ThreadId();
   ++consumer.waiting;
   const uint32_t seen = consumer.calls_ended.load(std::memory_order_relaxed);
   const bool has_thread = reclaimer_.EnqueueAndUnlock(consumer);
@@ -223,16 +230,19 @@ bool SpillHooks::AskReclaimerAndUnlock(SpillConsumer& consumer, const SpillReque
   lock_.Lock();
   --consumer.waiting;
   const bool is_over = consumer.calls_ended.load(std::memory_order_relaxed) != seen;
+  HookHang hang;
+  bool has_hung = false;
   if (is_over) {
     *returned = consumer.returned_bytes;
   } else if (consumer.call == SpillConsumer::Call::kQueued) {
     reclaimer_.Withdraw(consumer);
     if (EndCall(consumer)) FutexWakeAll(consumer.calls_ended);
   } else {
-    NoteHung(consumer);
+    has_hung = NoteHung(consumer, &hang);
     consumer.is_abandoned = true;
   }
   lock_.Unlock();
+  if (has_hung) host_.NoteHang(hang);
   result->has_timed_out |= has_thread && !is_over;
   return is_over;
 }
@@ -241,16 +251,20 @@ bool SpillHooks::AskReclaimerAndUnlock(SpillConsumer& consumer, const SpillReque
 void SpillHooks::AwaitInFlightAndUnlock(SpillConsumer& consumer, const SpillRequest& request,
                                         SpillResult* result) {
   ++consumer.waiting;
+  consumer.waiting_thread = host_.ThreadId();
   const uint32_t seen = consumer.calls_ended.load(std::memory_order_relaxed);
   lock_.Unlock();
   AwaitCall(consumer, seen, request, result);
   lock_.Lock();
   --consumer.waiting;
+  HookHang hang;
+  bool has_hung = false;
   if (consumer.calls_ended.load(std::memory_order_relaxed) == seen) {
-    NoteHung(consumer);
+    has_hung = NoteHung(consumer, &hang);
     result->has_timed_out = true;
   }
   lock_.Unlock();
+  if (has_hung) host_.NoteHang(hang);
 }
 
 // Until the call is over, or the request's time is.
