@@ -49,7 +49,8 @@ struct PageOwners {
   PageOwners* next_extendable;
   // Of a leased page (lease.inc).
   std::atomic<uint32_t> lease;  // the slot + 1; 0: it is not leased
-  uint32_t aside_blocks;        // in number
+  uint16_t aside_blocks;        // in number, as of a page's blocks
+  uint16_t paid_blocks;         // bear the lessee's mark
   mi_block_t* aside;            // free blocks that nobody has paid for; `used` counts them
   uintptr_t list_state;         // sampled_blocks.inc
   std::atomic<uint16_t> owner[];
