@@ -15,18 +15,6 @@ COLLECTIONS = ["tests/programs"]
 # What callers include lies beside the folders.
 PUBLIC = ["shim/taskmem.h", "shim/taskmem.hpp"]
 MOST_MODULES = 15
-# Modules that include each other and are read as one. No others may, and none of the allocator.
-TANGLES = [
-    {"accounting/spark/memory_consumer", "accounting/spark/task_memory_manager"},
-    {"shim/mapping_book/locked_book", "shim/mapping_book/mapping_queries",
-     "shim/mapping_book/mappings_table", "shim/mapping_book/residency",
-     "shim/mapping_book/residency_timer", "shim/mapping_book/unmapping"},
-    {"shim/spilling/block_pins", "shim/spilling/block_store"},
-    {"spill/locks/block_info_manager", "spill/locks/block_lock_waiter"},
-    {"spill/memory/memory_store", "spill/memory/partially_serialized_block",
-     "spill/memory/partially_unrolled_iterator"},
-]
-
 SOURCE = re.compile(r"\.(h|hpp|cc|c|inc)$")
 BESIDE = re.compile(r"_(test|testing|fuzz)$")
 
@@ -174,8 +162,7 @@ def complaints(root):
     for cycle in cycles(graph):
         found.append("folders include each other: " + " -> ".join(cycle))
     for cycle in cycles(modules):
-        if not any(set(cycle) <= tangle for tangle in TANGLES):
-            found.append("modules include each other: " + " -> ".join(cycle))
+        found.append("modules include each other: " + " -> ".join(cycle))
     for collection in COLLECTIONS:
         if not os.path.isdir(os.path.join(root, collection)):
             continue

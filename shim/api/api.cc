@@ -12,11 +12,11 @@
 #include "shim/mapping_book/callers.h"
 #include "shim/mapping_book/mapping_queries.h"
 #include "shim/mapping_book/mappings_table.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_look.h"
 #include "shim/spilling/block_pins.h"
 #include "shim/taskmem.h"
 #include "shim/tasks/task_pages.h"
-#include "shim/tasks/threads.h"
+#include "shim/tasks/thread_tasks.h"
 
 using namespace taskmem;
 

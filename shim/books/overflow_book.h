@@ -1,6 +1,6 @@
-// Overflow: what a task has beyond its quota lies in a file (spill/reclaim/overflow_file.h), and
+// Overflow: what a task has beyond its quota lies in a file (spill/overflow/overflow_file.h), and
 // its resident share is kept down by a thread of the library's own
-// (spill/reclaim/overflow_pager.h).
+// (spill/overflow/overflow_pager.h).
 //
 //   ordinary memory   charged to the task's book, at most its quota
 //   overflow memory   counted in ReclaimBook::overflow_bytes; what is resident of it and

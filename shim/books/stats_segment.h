@@ -30,7 +30,7 @@ enum class Books : uint32_t {
 // that was made. Until StatsOpen a page that says that all is settled.
 struct ForkPage {
   std::atomic<Books> books;
-  std::atomic<uint32_t> has_mapping_book;  // it is adapted (locked_book.cc)
+  std::atomic<uint32_t> has_mapping_book;  // it is adapted (mapping_call.cc)
   // The process, where fork's handlers have run in it.
   std::atomic<uint32_t> pid;
   // The context of the thread that forked, where they have run.

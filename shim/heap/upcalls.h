@@ -17,7 +17,7 @@ extern "C" void* TaskmemNewSlow(size_t size);
 
 namespace taskmem {
 
-// --- Threads (threads.cc).
+// --- Threads (thread_tasks.cc).
 
 // What a new thread gets from its creator.
 struct ThreadBirth {
@@ -52,7 +52,7 @@ bool HoldsForkLocks();
 // In the child of a fork that ran no handlers: threads that held a lock do not exist here.
 void FreeLocksOfOtherThreads();
 
-// --- The program's mappings (locked_book.cc, mapping_queries.cc).
+// --- The program's mappings (mapping_call.cc, mapping_queries.cc).
 
 // In a forked child, once: what it has not inherited is no more, and shared memory is the
 // parent's. Not from inside the lock.
@@ -73,10 +73,10 @@ void DescribeMappings(AuditLayout* layout);
 // This thread is amid a call that maps or unmaps: a signal handler may ask.
 bool IsAmidMappingCall();
 
-// --- What is charged by residency (residency.cc).
+// --- What is charged by residency (residency_look.cc, residency_ranges.cc).
 
 // Looks at it, unless another thread does, where the interval has passed; or, where `is_urgent`,
-// 0.1 ms and 4 t (residency.h). No lock may be held.
+// 0.1 ms and 4 t (residency_look.h). No lock may be held.
 void SampleResidencyIfDue(bool is_urgent);
 
 // Looks, after another thread that does has ended its look: what was in memory when this is

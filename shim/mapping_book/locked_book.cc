@@ -2,23 +2,15 @@
 
 #include <new>
 
-#include "accounting/base/fork_locks.h"
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
-#include "shim/books/after_fork.h"
 #include "shim/books/book_pieces.h"
 #include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
-#include "shim/heap/upcalls.h"
 #include "shim/limit/mapping_limit.h"
-#include "shim/mapping_book/mapping_queries.h"
-#include "shim/mapping_book/mappings_table.h"
-#include "shim/mapping_book/residency.h"
-#include "shim/mapping_book/unmapping.h"
 
 namespace taskmem {
 
-__thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec"))) = 0;
 constinit BookPlace g_book_place = {};
 constinit MappingNotes g_notes;
 
@@ -35,29 +27,6 @@ void* MapNotes(size_t bytes) {
   return notes;
 }
 
-void MakeBook() { new (g_book_place.book) MappingBook(g_pieces.Source()); }
-
-// A child of a fork that ran no handlers (a raw system call) begins here, too.
-void CheckFork() {
-  std::atomic<uint32_t>& is_ours = g_fork_page->has_mapping_book;
-  if (__builtin_expect(is_ours.load(std::memory_order_relaxed) != 0, 1)) return;
-  // A signal handler amid it: what it interrupted is finished first.
-  if (HoldsBook()) return;
-  is_ours.store(1, std::memory_order_relaxed);
-  ResidencyAfterForkInChild();
-  if (!g_book_place.is_made) return;
-  const bool was_amid = !g_book_place.mutex.TryLock();
-  g_book_place.mutex.ResetAfterFork();
-  if (!was_amid) g_book_place.mutex.Unlock();
-  // Torn. What was mapped before stays charged as it was.
-  if (was_amid) MakeBook();
-  MappingsTableAfterFork();
-  UnmappingsAfterFork();
-  LengthChanges changes(ApplyLength);
-  LockedBook()->AfterFork(&changes);
-  changes.ApplyAll();
-}
-
 }  // namespace
 
 void LockedBook::SpinThenLock() {
@@ -70,7 +39,7 @@ void LockedBook::SpinThenLock() {
 }
 
 void LockedBook::Make() {
-  MakeBook();
+  new (g_book_place.book) MappingBook(g_pieces.Source());
   g_book_place.is_made = true;
 }
 
@@ -91,21 +60,12 @@ void ApplyLength(uint32_t slot, int64_t bytes) {
   if (bytes < 0) CreditMapped(slot, static_cast<uint64_t>(-bytes));
 }
 
-MappingCall::MappingCall() {
-  EnterHeap(nullptr);
-  has_books_ = g_stats != nullptr;
-  if (has_books_) {
-    EnsureSettledBooks();
-    CheckFork();
-  }
-  ++t_mapping_calls;
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
 void LeaveNote(const MappingEvent& event) {
   TASKMEM_DCHECK(HoldsBook());
   if (!g_notes.Add(event, MapNotes)) g_lost_notes.fetch_add(1, std::memory_order_relaxed);
 }
+
+uint64_t LostNotes() { return g_lost_notes.load(std::memory_order_relaxed); }
 
 void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead) {
   if (__builtin_expect(HoldsBook(), 0)) {
@@ -141,21 +101,5 @@ void Resynchronise(uint64_t start, uint64_t end) {
   });
   if (at < end) NoteEvent({.kind = Kind::kUnmapped, .start = at, .end = end}, slot, 0);
 }
-
-void OpenMappings(int64_t residency_interval_ns) {
-  OpenResidency(residency_interval_ns);
-  CheckFork();
-}
-
-void AddMappingLocks(ForkLocks* locks) { locks->Add(g_book_place.mutex); }
-
-void AdaptMappingsAfterFork() { CheckFork(); }
-
-uint64_t LostMappingEvents() {
-  return g_lost_notes.load(std::memory_order_relaxed) + LockedBook()->lost_events();
-}
-
-bool IsInsideMappings() { return HoldsBook(); }
-bool IsAmidMappingCall() { return t_mapping_calls != 0; }
 
 }  // namespace taskmem

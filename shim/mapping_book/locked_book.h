@@ -14,6 +14,8 @@
 // A note that is left when its thread has looked for the last time waits for CatchUpWithNotes, or
 // for any other thread.
 //
+// A forked child makes the book its own in mapping_call.h.
+//
 // Lock order: task registry, then this, then the pools'.
 #ifndef TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_
 #define TASKMEM_SHIM_MAPPING_BOOK_LOCKED_BOOK_H_
@@ -38,6 +40,11 @@ struct alignas(64) BookPlace {
 extern BookPlace g_book_place;
 extern MappingNotes g_notes;
 
+// Of ranges that are charged by residency, whatever of them is in memory.
+inline uint64_t BytesByResidency() {
+  return g_book_place.residency_bytes.load(std::memory_order_relaxed);
+}
+
 // This thread holds the lock: what it is asked for now, a signal handler asks.
 inline bool HoldsBook() { return g_book_place.mutex.IsHeldByThisThread(); }
 
@@ -60,9 +67,11 @@ class LockedBook {
 
   MappingBook* operator->() { return reinterpret_cast<MappingBook*>(g_book_place.book); }
 
+  // Anew, and empty. For whoever holds the lock.
+  static void Make();
+
  private:
   static void SpinThenLock();
-  static void Make();
   static void ApplyNotes();
   void PublishResidency() {
     const uint64_t bytes = (*this)->bytes(ChargeRule::kResidency);
@@ -76,33 +85,13 @@ class LockedBook {
 // Charges, or for negative bytes credits, the task in `slot`.
 void ApplyLength(uint32_t slot, int64_t bytes);
 
-// A call that changes what is mapped, from before it looks at the books until they say what it
-// did. Where a signal handler forks amid one the child goes on with it in books of its own, which
-// are counted anew after it.
-extern __thread uint32_t t_mapping_calls __attribute__((tls_model("initial-exec")));
-
-class MappingCall {
- public:
-  // Enters the heap, and in a forked child makes the book its own.
-  MappingCall();
-  ~MappingCall() {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    --t_mapping_calls;
-  }
-  MappingCall(const MappingCall&) = delete;
-  MappingCall& operator=(const MappingCall&) = delete;
-  // False: there are no books, and there will be none for this call.
-  explicit operator bool() const { return has_books_; }
-
- private:
-  bool has_books_;
-};
-
 // Notes `event`, for which `ahead` bytes were charged to `slot`. From inside the lock, too.
 void NoteEvent(const MappingEvent& event, uint32_t slot, uint64_t ahead);
 
 // From inside the lock only.
 void LeaveNote(const MappingEvent& event);
+// Those for which there was no memory: the book is not exact any more.
+uint64_t LostNotes();
 
 // After the lock was left: for a note that came after that.
 inline void CatchUpWithNotes() {

@@ -3,7 +3,7 @@
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/callers.h"
 #include "shim/mapping_book/locked_book.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_charges.h"
 
 namespace taskmem {
 
@@ -46,22 +46,19 @@ uint32_t ReadMappings(uint64_t from, MappedRange* ranges, uint32_t most) {
 }
 
 uint64_t MappedBytes(ChargeRule rule) {
-  if (rule == ChargeRule::kResidency) {
-    return g_book_place.residency_bytes.load(std::memory_order_relaxed);
-  }
+  if (rule == ChargeRule::kResidency) return BytesByResidency();
   LockedBook book;
   return book->bytes(rule);
 }
+
+uint64_t LostMappingEvents() { return LostNotes() + LockedBook()->lost_events(); }
+
+bool IsInsideMappings() { return HoldsBook(); }
 
 void DescribeMappings(AuditLayout* layout) {
   LockedBook book;
   book->Describe(&layout->mappings);
   DescribeLibraries(layout);
-}
-
-void WithMappingsLocked(void (*step)(void*), void* argument) {
-  LockedBook book;
-  step(argument);
 }
 
 }  // namespace taskmem

@@ -1,5 +1,5 @@
-// The process's mapping book, as the rest of the library sees it: who opens it, asks it and
-// forks with it.
+// The process's mapping book, as the rest of the library asks it. Each takes its lock, but for
+// IsInsideMappings.
 #ifndef TASKMEM_SHIM_MAPPING_BOOK_MAPPING_QUERIES_H_
 #define TASKMEM_SHIM_MAPPING_BOOK_MAPPING_QUERIES_H_
 
@@ -9,11 +9,6 @@
 
 namespace taskmem {
 
-// Called by the constructor, once there are tasks. Calls before are charged to nobody's task.
-void OpenMappings(int64_t residency_interval_ns);
-
-// For fork(): the last lock that is taken.
-void AddMappingLocks(class ForkLocks* locks);
 struct MappedRange {
   uint64_t start;
   uint64_t end;
@@ -31,8 +26,6 @@ uint64_t LostMappingEvents();
 // Whether this thread, interrupted by a signal handler, holds the lock: nothing here that
 // takes it may be called then, but for the calls themselves.
 bool IsInsideMappings();
-// Runs `step` with the lock held: for residency.cc, which settles there what it has counted.
-void WithMappingsLocked(void (*step)(void*), void* argument);
 
 }  // namespace taskmem
 

@@ -10,7 +10,8 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_charges.h"
+#include "shim/mapping_book/residency_watch.h"
 #include "shim/own_threads/own_thread.h"
 #include "shim/own_threads/slack_thread.h"
 

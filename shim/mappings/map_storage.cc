@@ -2,6 +2,7 @@
 #include "accounting/tasks/task_book.h"
 #include "shim/base/os.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/mapping_book/unmapping.h"
 #include "shim/mappings/mappings.h"
 

@@ -8,7 +8,7 @@
 #include "shim/limit/mapping_limit.h"
 #include "shim/mapping_book/callers.h"
 #include "shim/mapping_book/locked_book.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_charges.h"
 #include "shim/mappings/profiles.h"
 #include "shim/sites/sites.h"
 

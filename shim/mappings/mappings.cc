@@ -6,9 +6,11 @@
 
 #include "shim/base/os.h"
 #include "shim/heap/upcalls.h"
+#include "shim/mapping_book/leaving_memory.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/mapping_book/mapping_queries.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_charges.h"
 #include "shim/mapping_book/residency_timer.h"
 #include "shim/mapping_book/unmapping.h"
 #include "shim/mappings/mapping_charge.h"
@@ -64,7 +66,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   long result;
   if (replaces && !HoldsBook()) {
     LengthChanges changes(ApplyLength);
-    LeavingMemory leaving(wanted, wanted + bytes);
+    LeavingMemory leaving({wanted, wanted + bytes});
     {
       LockedBook book;
       result = map();
@@ -106,7 +108,7 @@ int UnmapMemory(void* address, size_t length) {
   if (!IsRange(start, bytes)) return Answer(unmap());
   const MappingCall call;
   if (!call) return Answer(unmap());
-  LeavingMemory leaving(start, start + bytes);
+  LeavingMemory leaving({start, start + bytes});
   const long result = UnmapNoted(start, start + bytes, SYS_munmap, static_cast<long>(start),
                                  static_cast<long>(length));
   if (!os::Failed(result)) leaving.ItIsGone();
@@ -164,7 +166,7 @@ int AdviseMemory(void* address, size_t length, int advice) {
   if (!call) return Answer(advise());
   // What is only marked is in memory still.
   std::optional<LeavingMemory> leaving;
-  if (returns && advice != MADV_FREE) leaving.emplace(start, start + bytes);
+  if (returns && advice != MADV_FREE) leaving.emplace(LeavingMemory::Range{start, start + bytes});
   // Where some of it could not be done it may have been done to the rest.
   const long result = advise();
   if (leaving && !os::Failed(result)) leaving->ItIsGone();

@@ -3,6 +3,7 @@
 
 #include "shim/base/os.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/mappings/mapping_charge.h"
 #include "shim/mappings/mapping_ranges.h"
 #include "shim/mappings/mappings.h"

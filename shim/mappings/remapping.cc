@@ -3,9 +3,10 @@
 
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
+#include "shim/mapping_book/leaving_memory.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/mapping_book/mapping_queries.h"
-#include "shim/mapping_book/residency.h"
 #include "shim/mappings/mapping_charge.h"
 #include "shim/mappings/mapping_ranges.h"
 #include "shim/mappings/mappings.h"
@@ -88,8 +89,9 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   }
   LengthChanges changes(ApplyLength);
   const bool shrinks = new_bytes < old_bytes;
-  LeavingMemory tail(shrinks ? start + new_bytes : 0, shrinks ? start + old_bytes : 0);
-  LeavingMemory under_target(is_fixed ? target : 0, is_fixed ? target + new_bytes : 0);
+  using Range = LeavingMemory::Range;
+  LeavingMemory leaving(shrinks ? Range{start + new_bytes, start + old_bytes} : Range{0, 0},
+                        is_fixed ? Range{target, target + new_bytes} : Range{0, 0});
   long result;
   {
     LockedBook book;
@@ -102,10 +104,7 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   if (ahead != 0) changes.Add(owner.task.slot, -static_cast<int64_t>(ahead));
   changes.ApplyAll();
   CatchUpWithNotes();
-  if (!os::Failed(result)) {
-    tail.ItIsGone();
-    under_target.ItIsGone();
-  }
+  if (!os::Failed(result)) leaving.ItIsGone();
   if (os::Failed(result) && is_fixed) {
     if (old_bytes == new_bytes) {
       NotePartialMove(start, start + old_bytes, target, owner.task.slot);

@@ -1,12 +1,8 @@
-// taskmem's options. One table (options.cc) gives each its name, its variable,
-// its default and its sentence; the library, the command, the manual and the
-// complaints about bad values all come from it.
-//
-// Used inside the preload library: no allocation, no C++ runtime.
+// What can be set, with its defaults: one field for each row of the table (option_table.h), which
+// says how it is called and written.
 #ifndef TASKMEM_SHIM_OPTIONS_OPTIONS_H_
 #define TASKMEM_SHIM_OPTIONS_OPTIONS_H_
 
-#include <cstddef>
 #include <cstdint>
 
 #include "accounting/base/memory_log.h"
@@ -60,32 +56,6 @@ struct Options {
   char label[64] = "";
   char stats_dir[256] = "";  // empty: the user's directory in StatsParent()
 };
-
-struct OptionInfo {
-  const char* name;           // "quota": --quota and TASKMEM_QUOTA
-  const char* variable;       // "TASKMEM_QUOTA"
-  const char* value_name;     // "BYTES"; nullptr for a flag (given or "1", "0")
-  const char* default_value;  // as the user would write it
-  const char* sentence;
-  // Stores `value`; false where it is not one. `options` is unchanged then.
-  bool (*parse)(const char* value, Options* options);
-  const char* expected;  // completes "expected ..." in the complaint
-  const char* group;     // the heading of `run --help` it stands under
-};
-
-// The table, in the order in which help prints it. Options of a group follow each other.
-extern const OptionInfo kOptions[];
-extern const size_t kOptionCount;
-
-// Reads every TASKMEM_* variable of the table; none in a privileged process (environment.h). On a
-// bad value writes one line without a newline into `error` and returns false.
-bool ParseOptionsFromEnvironment(Options* options, char* error, size_t error_bytes);
-
-// "64K", "256MiB", "1.5G", "4096", "none" (UINT64_MAX). False where it is none.
-bool ParseBytes(const char* text, uint64_t* bytes);
-
-// "1s", "250ms", "20us", "2m", "0". False where it is none.
-bool ParseDuration(const char* text, int64_t* ns);
 
 // Where the user's directory (user_directory.h) is in which blocks and overflow go when --overflow
 // is given without --spill-dir.

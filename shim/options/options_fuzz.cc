@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tests/support/fuzz_driver.h"
 

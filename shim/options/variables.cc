@@ -10,6 +10,7 @@
 #include "accounting/base/format_text.h"
 #include "shim/base/environment.h"
 #include "shim/options/exit_paths.h"
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 
 namespace taskmem {

@@ -14,7 +14,7 @@
 #include "shim/options/log.h"
 #include "shim/options/spill_files.h"
 #include "shim/overflow/overflow_threads.h"
-#include "spill/reclaim/overflow_file.h"
+#include "spill/overflow/overflow_file.h"
 
 namespace taskmem {
 

@@ -4,8 +4,8 @@
 #define TASKMEM_SHIM_OVERFLOW_OVERFLOW_HOST_H_
 
 #include "shim/base/resident_pages.h"
-#include "spill/reclaim/overflow_file.h"
-#include "spill/reclaim/overflow_pager.h"
+#include "spill/overflow/overflow_file.h"
+#include "spill/overflow/overflow_pager.h"
 
 namespace taskmem {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "shim/options/options.h"
-#include "spill/reclaim/overflow_file.h"
+#include "spill/overflow/overflow_file.h"
 
 namespace taskmem {
 

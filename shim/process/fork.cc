@@ -41,13 +41,14 @@
 #include "shim/books/pools.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
-#include "shim/mapping_book/mapping_queries.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/options/spill_files.h"
 #include "shim/overflow/overflow.h"
 #include "shim/own_threads/own_stack.h"
+#include "shim/spilling/block_pins.h"
 #include "shim/spilling/block_store.h"
 #include "shim/spilling/spill_host.h"
-#include "shim/tasks/threads.h"
+#include "shim/tasks/thread_tasks.h"
 
 extern "C" {
 // glibc's, for those who keep FILEs in step with fork. Recursive.
@@ -91,6 +92,7 @@ struct Forking {
 __thread Forking t_forking __attribute__((tls_model("initial-exec")));
 
 void AddAllLocks(ForkLocks* locks) {
+  AddBlockPinLocks(locks);
   AddBlockStoreLocks(locks);
   AddSpillFileLocks(locks);
   AddThreadLocks(locks);

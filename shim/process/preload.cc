@@ -17,10 +17,11 @@
 #include "shim/books/stats_segment.h"
 #include "shim/glibc/libc.h"
 #include "shim/heap/heap.h"
-#include "shim/mapping_book/mapping_queries.h"
+#include "shim/mapping_book/mapping_call.h"
 #include "shim/mappings/libc_calls.h"
 #include "shim/mappings/profiles.h"
 #include "shim/options/log.h"
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "shim/options/spill_files.h"
 #include "shim/options/variables.h"
@@ -34,6 +35,7 @@
 #include "shim/spilling/plugin.h"
 #include "shim/spilling/spill_host.h"
 #include "shim/tasks/call_filter.h"
+#include "shim/tasks/thread_tasks.h"
 #include "shim/tasks/threads.h"
 
 namespace taskmem {
@@ -104,6 +106,7 @@ __attribute__((constructor(101))) void Start(int argc, char** argv) {
     RedirectLibcMappings();
   }
   OpenAdoption(options);
+  LookAtDefaultStack();
   StartTasks(options);
   OpenMappings(options.residency_interval_ns);
   g_maps_apart.store(true, std::memory_order_relaxed);

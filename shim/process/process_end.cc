@@ -8,7 +8,7 @@
 #include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/mapping_book/mappings_table.h"
-#include "shim/mapping_book/residency.h"
+#include "shim/mapping_book/residency_look.h"
 #include "shim/options/spill_files.h"
 #include "shim/process/exit_audit.h"
 #include "shim/process/exit_files.h"

@@ -14,7 +14,6 @@
 #include "shim/mappings/mappings.h"
 #include "shim/options/log.h"
 #include "shim/options/spill_files.h"
-#include "shim/spilling/block_pins.h"
 
 namespace taskmem {
 namespace {
@@ -162,7 +161,6 @@ Callback::~Callback() { --t_callbacks; }
 
 void AddBlockStoreLocks(ForkLocks* locks) {
   locks->Add(g_mutex);
-  AddBlockPinLocks(locks);
   if (BlockManager* const blocks = BlockStore()) {
     blocks->AddLocks(locks);
     if (g_disk != nullptr) g_disk->AddLocks(locks);

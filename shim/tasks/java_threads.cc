@@ -7,7 +7,7 @@
 
 #include "shim/base/loaded_symbols.h"
 #include "shim/base/next_symbol.h"
-#include "shim/tasks/threads.h"
+#include "shim/tasks/thread_tasks.h"
 
 namespace taskmem {
 namespace {

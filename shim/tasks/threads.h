@@ -1,33 +1,12 @@
-// Threads: where they come from, and which task that gives them.
+// Threads that the program starts: their functions run between an entry and an end of the
+// library's.
 #ifndef TASKMEM_SHIM_TASKS_THREADS_H_
 #define TASKMEM_SHIM_TASKS_THREADS_H_
 
-#include <cstdint>
-
-#include "shim/options/options.h"
-
 namespace taskmem {
 
-// Called by the constructor, on the main thread.
-void StartTasks(const Options& options);
-
-// Around fork(): nobody is matching a name.
-void AddThreadLocks(class ForkLocks* locks);
-
-// --task-by thread-name.
-bool LooksAtNames();
-
-// While it lives, whoever renames this thread means `name`, of which the system gets less.
-class WholeNameScope {
- public:
-  explicit WholeNameScope(const char* name);
-  ~WholeNameScope();
-  WholeNameScope(const WholeNameScope&) = delete;
-  WholeNameScope& operator=(const WholeNameScope&) = delete;
-};
-
-// --quota: of tasks that bring none of their own.
-uint64_t DefaultQuota();
+// Called by the constructor: how large a stack threads get that bring no size of their own.
+void LookAtDefaultStack();
 
 }  // namespace taskmem
 

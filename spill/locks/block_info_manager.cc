@@ -1,7 +1,5 @@
 #include "spill/locks/block_info_manager.h"
 
-#include "spill/locks/block_lock_waiter.h"
-
 namespace taskmem {
 
 // Holds the lock while the locks of a block change, and tells the memory manager, once it

@@ -209,7 +209,29 @@ class BlockInfoManager {
     bool is_passed_over = false;  // by an eviction that could have used it
   };
 
-  struct Waiter;
+  // A call that waits for the lock of a block, on the stack of its thread.
+  // It is linked, and belongs to whoever holds the lock, until it is signalled; then to its
+  // thread again.
+  struct Waiter {
+    enum class Kind : uint8_t { kRead, kWrite, kNew };
+
+    Kind kind;
+    Block* block;
+    int64_t task;
+    StorageLevel level;  // kNew: the block's, if it vanishes
+    Hold* spare;         // kRead, kNew
+    const Cancellation* cancellation = nullptr;
+
+    LockOutcome outcome = LockOutcome::kLocked;
+    bool is_new = false;  // kNew: this call has registered the block
+    StoreErrorCode error = StoreErrorCode::kNone;
+
+    Waiter* next = nullptr;
+    Waiter* previous = nullptr;
+    bool is_waiting = false;
+    std::atomic<uint32_t> signalled{0};
+  };
+
   class Change;
 
   // Of block_lock_books.cc; they need the lock, and keep it.

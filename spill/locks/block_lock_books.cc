@@ -1,6 +1,5 @@
 // Who has locked which block: the lists of BlockInfoManager. All of it needs its lock.
 #include "spill/locks/block_info_manager.h"
-#include "spill/locks/block_lock_waiter.h"
 
 namespace taskmem {
 

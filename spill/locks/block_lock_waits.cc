@@ -1,7 +1,6 @@
 // How threads wait for the locks of blocks, and are answered.
 #include "accounting/base/futex.h"
 #include "spill/locks/block_info_manager.h"
-#include "spill/locks/block_lock_waiter.h"
 
 namespace taskmem {
 

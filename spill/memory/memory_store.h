@@ -27,6 +27,7 @@
 #include "spill/memory/partially_serialized_block.h"
 #include "spill/memory/partially_unrolled_iterator.h"
 #include "spill/memory/unroll_memory.h"
+#include "spill/memory/unroll_owner.h"
 #include "spill/names/node_table.h"
 #include "spill/names/store_error.h"
 
@@ -62,7 +63,7 @@ struct PutOutcome {
   int64_t taken = 0;         // values taken from the iterator
 };
 
-class MemoryStore final : public BlockEvictor {
+class MemoryStore final : public BlockEvictor, private UnrollOwner {
  public:
   static constexpr int64_t kNoTask = -1;                 // CONST-7
   static constexpr int64_t kMaxChunkBytes = 2147483632;  // MS-11
@@ -137,7 +138,8 @@ class MemoryStore final : public BlockEvictor {
   StoreResult<bool> ReserveUnrollMemoryForTask(const BlockId& id, int64_t bytes, MemoryMode mode,
                                                int64_t task);
   // At most what the task has.
-  void ReleaseUnrollMemoryForTask(MemoryMode mode, int64_t task, int64_t bytes = INT64_MAX);
+  void ReleaseUnrollMemoryForTask(MemoryMode mode, int64_t task,
+                                  int64_t bytes = INT64_MAX) override;
   // TASK-1, before UnifiedMemoryManager::EndTask.
   void ReleaseAllUnrollMemoryForTask(int64_t task);
 
@@ -145,7 +147,7 @@ class MemoryStore final : public BlockEvictor {
   int64_t MemoryUsed() const { return manager_.StorageMemoryUsed(); }
   int64_t BlocksMemoryUsed() const { return MemoryUsed() - unroll_.Total(); }
   const UnrollMemory& unroll_memory() const { return unroll_; }  // MS-20
-  bool IsSpark() const { return manager_.compatibility() == Compatibility::kSpark; }
+  bool IsSpark() const override { return manager_.compatibility() == Compatibility::kSpark; }
 
   // Around fork(): nobody else may be inside; outside of BlockInfoManager's. In the child no
   // other thread goes on with a put or an eviction. What those had charged is released,
@@ -163,14 +165,13 @@ class MemoryStore final : public BlockEvictor {
 
  private:
   friend class BlockData;
-  friend class PartiallyUnrolledIterator;
 
   // Of memory_store.cc.
   StoreResult<BlockData> Get(const BlockId& id, bool serialized);
   MemoryEntry* MakeEntry(const BlockId& id, MemoryMode mode);
   bool Publish(MemoryEntry* entry);
   void Release(MemoryEntry* entry);
-  void CloseValues(ValueArray& values);
+  void CloseValues(ValueArray& values) override;
   StoreError CheckPut(const BlockId* id) const;
   void LogStored(const BlockId& id, int64_t size, const char* as) const;
   MemoryLog* log() const { return manager_.log(); }

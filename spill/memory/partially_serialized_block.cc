@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "spill/memory/memory_store.h"
-
 namespace taskmem {
 namespace {
 
@@ -40,7 +38,7 @@ void PartiallySerializedBlock::Abandon() {
   if (store_ != nullptr && !store_->IsSpark() && !is_consumed_) Discard(task_);
 }
 
-void PartiallySerializedBlock::Fill(MemoryStore& store, MemoryMode mode, int64_t task,
+void PartiallySerializedBlock::Fill(UnrollOwner& store, MemoryMode mode, int64_t task,
                                     int64_t unroll_bytes, ChunkedBytes bytes,
                                     ValueSerializer& serializer, bool is_closed,
                                     ValueIterator& rest) {

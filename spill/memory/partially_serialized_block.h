@@ -9,6 +9,7 @@
 #include "spill/memory/block_values.h"
 #include "spill/memory/chunked_bytes.h"
 #include "spill/memory/partially_unrolled_iterator.h"
+#include "spill/memory/unroll_owner.h"
 #include "spill/names/store_error.h"
 
 namespace taskmem {
@@ -51,14 +52,14 @@ class PartiallySerializedBlock final {
  private:
   friend class MemoryStore;
 
-  void Fill(MemoryStore& store, MemoryMode mode, int64_t task, int64_t unroll_bytes,
+  void Fill(UnrollOwner& store, MemoryMode mode, int64_t task, int64_t unroll_bytes,
             ChunkedBytes bytes, ValueSerializer& serializer, bool is_closed, ValueIterator& rest);
   void Abandon();
   StoreError VerifyUnused() const;
   void ReleaseUnrollMemory(int64_t task);
   bool CloseStream(ByteSink& sink);
 
-  MemoryStore* store_ = nullptr;
+  UnrollOwner* store_ = nullptr;
   MemoryMode mode_ = MemoryMode::kOnHeap;
   int64_t task_ = 0;  // that unrolled
   int64_t unroll_bytes_ = 0;

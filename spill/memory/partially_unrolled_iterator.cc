@@ -1,12 +1,10 @@
 #include "spill/memory/partially_unrolled_iterator.h"
 
-#include "spill/memory/memory_store.h"
-
 namespace taskmem {
 
 PartiallyUnrolledIterator::~PartiallyUnrolledIterator() { Close(task_); }
 
-void PartiallyUnrolledIterator::Fill(MemoryStore& store, MemoryMode mode, int64_t task,
+void PartiallyUnrolledIterator::Fill(UnrollOwner& store, MemoryMode mode, int64_t task,
                                      int64_t unroll_bytes, ValueIterator* rest) {
   Close(task_);
   store_ = &store;

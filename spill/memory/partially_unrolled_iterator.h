@@ -8,6 +8,7 @@
 #include "accounting/memory/memory_mode.h"
 #include "spill/memory/block_values.h"
 #include "spill/memory/chunked_bytes.h"
+#include "spill/memory/unroll_owner.h"
 #include "spill/memory/value_array.h"
 
 namespace taskmem {
@@ -43,12 +44,12 @@ class PartiallyUnrolledIterator final {
   friend class MemoryStore;
   friend class PartiallySerializedBlock;
 
-  void Fill(MemoryStore& store, MemoryMode mode, int64_t task, int64_t unroll_bytes,
+  void Fill(UnrollOwner& store, MemoryMode mode, int64_t task, int64_t unroll_bytes,
             ValueIterator* rest);
   bool HasUnrolled();
   void ReleaseUnrollMemory(int64_t task);
 
-  MemoryStore* store_ = nullptr;
+  UnrollOwner* store_ = nullptr;
   MemoryMode mode_ = MemoryMode::kOnHeap;
   int64_t task_ = 0;  // that unrolled
   int64_t unroll_bytes_ = 0;

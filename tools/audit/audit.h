@@ -19,7 +19,7 @@
 #include "tools/remote/modules.h"
 #include "tools/remote/remote_memory.h"
 #include "tools/remote/smaps.h"
-#include "tools/stats/stats_reader.h"
+#include "tools/stats/process_books.h"
 
 namespace taskmem {
 

@@ -14,7 +14,8 @@
 #include <utility>
 
 #include "tools/base/process_info.h"
-#include "tools/stats/stats_reader.h"
+#include "tools/stats/process_books.h"
+#include "tools/stats/run_session.h"
 
 namespace taskmem {
 namespace {

@@ -13,6 +13,7 @@
 
 #include "accounting/audit/site_table.h"
 #include "accounting/mappings/mapping_tag.h"
+#include "accounting/tasks/task_book.h"
 #include "shim/books/page_map.h"
 #include "tests/support/fuzz_driver.h"
 #include "tools/audit/audit.h"

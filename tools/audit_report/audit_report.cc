@@ -25,7 +25,7 @@ std::string Percent(uint64_t part, uint64_t whole) {
   return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
-std::string TaskText(const TaskAudit* task) {
+std::string TaskColumn(const TaskAudit* task) {
   if (task == nullptr) return "untracked";
   std::string text = Printable(task->name, kNameColumns);
   if (task->id) {
@@ -69,7 +69,7 @@ std::string FormatTasks(const std::vector<TaskAudit>& tasks) {
   std::string text;
   for (size_t i = 0; i < std::min(tasks.size(), kMostTasks); ++i) {
     text += fmt::format("  {:>10}  {}\n", HumanBytes(tasks[i].page_bytes + tasks[i].mapping_bytes),
-                        TaskText(&tasks[i]));
+                        TaskColumn(&tasks[i]));
   }
   if (tasks.size() > kMostTasks) {
     uint64_t rest = 0;
@@ -117,7 +117,7 @@ std::string FormatSites(const std::vector<NamedSite>& sites) {
   std::string text;
   for (const NamedSite& site : sites) {
     text += fmt::format("  {:>10}  {}, {}\n", HumanBytes(site.bytes), AccuracyText(site),
-                        TaskText(site.task));
+                        TaskColumn(site.task));
     const size_t shown = std::min(site.frames.size(), kMostFrames);
     for (size_t i = 0; i < shown; ++i) {
       text += fmt::format("                {}\n", FrameText(site.frames[i]));
@@ -233,7 +233,7 @@ std::string FormatCollapsed(const std::vector<NamedSite>& sites) {
     return Printable(name);
   };
   for (const NamedSite& site : sites) {
-    text += clean(TaskText(site.task));
+    text += clean(TaskColumn(site.task));
     for (size_t i = site.frames.size(); i-- > 0;) {
       text += ';' + clean(site.frames[i].symbol.Text());
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/audit/audit.h"
 #include "tools/audit_report/audit_report.h"
@@ -11,7 +12,8 @@
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
 #include "tools/sites/named_sites.h"
-#include "tools/stats/stats_reader.h"
+#include "tools/stats/process_books.h"
+#include "tools/stats/stats_dirs.h"
 
 namespace taskmem {
 namespace {

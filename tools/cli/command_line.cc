@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shim/base/version.h"
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
 #include "tools/base/text_table.h"

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
@@ -16,7 +17,10 @@
 #include "tools/cli/command_line.h"
 #include "tools/cli/run_command.h"
 #include "tools/stats/exit_stats.h"
+#include "tools/stats/left_overs.h"
 #include "tools/stats/report.h"
+#include "tools/stats/stats_dirs.h"
+#include "tools/stats/stats_files.h"
 #include "tools/stats/stats_reader.h"
 
 namespace taskmem {

@@ -18,6 +18,7 @@
 #include "accounting/audit/exit_audit_protocol.h"
 #include "shim/base/environment.h"
 #include "shim/base/user_directory.h"
+#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "shim/options/variables.h"
 #include "spill/files/file_ops.h"
@@ -36,6 +37,9 @@
 #include "tools/cli/run_listener.h"
 #include "tools/sites/named_sites.h"
 #include "tools/stats/report.h"
+#include "tools/stats/run_session.h"
+#include "tools/stats/stats_dirs.h"
+#include "tools/stats/stats_files.h"
 #include "tools/stats/stats_reader.h"
 
 namespace taskmem {

@@ -3,7 +3,8 @@
 #ifndef TASKMEM_TOOLS_STATS_EXIT_STATS_H_
 #define TASKMEM_TOOLS_STATS_EXIT_STATS_H_
 
-#include "tools/stats/stats_reader.h"
+#include "tools/stats/left_overs.h"
+#include "tools/stats/stats_files.h"
 
 namespace taskmem {
 

@@ -11,6 +11,7 @@
 #include "accounting/audit/stats_layout.h"
 #include "tests/support/fuzz_driver.h"
 #include "tools/stats/report.h"
+#include "tools/stats/run_session.h"
 #include "tools/stats/stats_reader.h"
 
 namespace taskmem {

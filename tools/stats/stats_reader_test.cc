@@ -13,6 +13,9 @@
 
 #include "accounting/audit/stats_layout.h"
 #include "tools/base/process_info.h"
+#include "tools/stats/left_overs.h"
+#include "tools/stats/run_session.h"
+#include "tools/stats/stats_files.h"
 
 namespace taskmem {
 namespace {

@@ -1,4 +1,4 @@
-#include "shim/options/options.h"
+#include "shim/options/option_table.h"
 
 #include <gtest/gtest.h>
 
@@ -17,37 +17,6 @@ const OptionInfo& Find(const std::string& name) {
   }
   ADD_FAILURE() << "no option " << name;
   return kOptions[0];
-}
-
-uint64_t Bytes(const char* text) {
-  uint64_t bytes = 0;
-  EXPECT_TRUE(ParseBytes(text, &bytes)) << text;
-  return bytes;
-}
-
-TEST(ParseBytes, ReadsSizes) {
-  EXPECT_EQ(Bytes("0"), 0u);
-  EXPECT_EQ(Bytes("4096"), 4096u);
-  EXPECT_EQ(Bytes("4096B"), 4096u);
-  EXPECT_EQ(Bytes("64K"), 64u << 10);
-  EXPECT_EQ(Bytes("64k"), 64u << 10);
-  EXPECT_EQ(Bytes("64KB"), 64u << 10);
-  EXPECT_EQ(Bytes("256MiB"), 256u << 20);
-  EXPECT_EQ(Bytes("1.5G"), uint64_t{3} << 29);
-  EXPECT_EQ(Bytes("0.001K"), 1u);
-  EXPECT_EQ(Bytes("2T"), uint64_t{2} << 40);
-  EXPECT_EQ(Bytes("15E"), uint64_t{15} << 60);
-  EXPECT_EQ(Bytes("none"), UINT64_MAX);
-}
-
-TEST(ParseBytes, RejectsWhatIsNoSize) {
-  for (const char* text :
-       {"", " ", "-1", "+1", "K", "1.5", "1.", ".5G", "1.2.3G", "1 K", "64X", "64Ki", "64KiBs",
-        "0x10", "16E", "18446744073709551615", "99999999999999999999", "1.0123456789G", "None"}) {
-    uint64_t bytes = 7;
-    EXPECT_FALSE(ParseBytes(text, &bytes)) << text;
-    EXPECT_EQ(bytes, 7u) << text;
-  }
 }
 
 TEST(Options, TableIsWellFormed) {
@@ -305,26 +274,6 @@ TEST_F(EnvironmentTest, CutsALongComplaint) {
   setenv("TASKMEM_AT_LIMIT", std::string(1000, 'x').c_str(), 1);
   EXPECT_FALSE(Parse());
   EXPECT_EQ(strlen(error_), sizeof(error_) - 1);
-}
-
-TEST(ParseDuration, KnowsItsUnits) {
-  const std::pair<const char*, int64_t> kGood[] = {{"0", 0},
-                                                   {"0s", 0},
-                                                   {"7ns", 7},
-                                                   {"20us", 20'000},
-                                                   {"250ms", 250'000'000},
-                                                   {"1s", 1'000'000'000},
-                                                   {"2m", 120'000'000'000}};
-  for (const auto& [text, expected] : kGood) {
-    int64_t ns = -1;
-    EXPECT_TRUE(ParseDuration(text, &ns)) << text;
-    EXPECT_EQ(ns, expected) << text;
-  }
-  for (const char* text : {"", "s", "1", "1.5s", " 1s", "1 s", "1S", "0x1s"}) {
-    int64_t ns = -1;
-    EXPECT_FALSE(ParseDuration(text, &ns)) << text;
-    EXPECT_EQ(ns, -1);
-  }
 }
 
 TEST(Options, RelativePathsAreTakenFromTheCurrentFolder) {

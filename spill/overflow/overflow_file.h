@@ -8,8 +8,8 @@
 // A run is preallocated before it is mapped, and nothing else of the range is accessible:
 // a full disk fails an Allocate, and is never a SIGBUS. Its mapping is not inherited by fork
 // (it would be shared with the child): the child makes a file of its own and copies.
-#ifndef TASKMEM_SPILL_RECLAIM_OVERFLOW_FILE_H_
-#define TASKMEM_SPILL_RECLAIM_OVERFLOW_FILE_H_
+#ifndef TASKMEM_SPILL_OVERFLOW_OVERFLOW_FILE_H_
+#define TASKMEM_SPILL_OVERFLOW_OVERFLOW_FILE_H_
 
 #include <atomic>
 #include <cstddef>
@@ -17,22 +17,9 @@
 
 #include "accounting/base/fork_locks.h"
 #include "accounting/base/mutex.h"
+#include "spill/overflow/overflow_status.h"
 
 namespace taskmem {
-
-enum class OverflowStatus : uint8_t {
-  kOk,
-  kNoFile,       // the file cannot be made
-  kInMemory,     // its file system is memory itself
-  kNoAddresses,  // the range cannot be reserved, or has no free run that long
-  kOverLimit,    // the limit given to Open
-  kNoSpace,      // the file system is full, or would be nearly
-  kFileLimit,    // RLIMIT_FSIZE
-  kFailed,       // any other error of the system
-};
-
-// Completes "overflow: ...".
-const char* OverflowStatusText(OverflowStatus status);
 
 // Where the file comes from. Tests make it fail.
 class OverflowFileSource {
@@ -139,21 +126,25 @@ class OverflowFile {
 
   bool Reserve(uint64_t want_bytes);
   size_t BytesBetween(size_t least, size_t most) const;
+  // Gives the file space there and maps it. On an error nothing is left of that.
+  OverflowStatus BackAndMap(const File& file, uint64_t offset, size_t bytes) const;
+
+  // Of overflow_descriptor.cc.
   File CurrentFile();
   static bool IsOpen(const File& file);
   bool EnsureFile(OverflowFileSource& source, File* file);
   // A forked child makes a file of its own, where the program may have left no descriptor.
   void KeepReserve(const File& file);
   void GiveReserveUp(const File& file);
-  OverflowStatus Back(const File& file, uint64_t offset, size_t bytes) const;
-  static bool Map(uintptr_t start, size_t bytes, int fd, uint64_t offset);
-  static bool MapPrivate(uintptr_t start, size_t bytes);
-  static bool MapNothing(uintptr_t start, size_t bytes);
+
+  // Of overflow_units.cc.
   bool FindRun(uint32_t units, size_t alignment, size_t align_offset, uint32_t* first) const;
   void MarkTail(uint32_t first, uint32_t from, uint32_t to, UnitState state);
   void MarkRun(uint32_t first, size_t bytes, UnitState state);
   void FreeRun(uint32_t first);
   void LowerHighUnits();
+
+  // Of overflow_fork.cc.
   bool CopyRun(uint32_t first, const File& from, const File& to);
 
   uintptr_t begin_ = 0;
@@ -173,4 +164,4 @@ class OverflowFile {
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_SPILL_RECLAIM_OVERFLOW_FILE_H_
+#endif  // TASKMEM_SPILL_OVERFLOW_OVERFLOW_FILE_H_

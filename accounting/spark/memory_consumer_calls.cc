@@ -1,7 +1,7 @@
-#include "accounting/spark/memory_consumer.h"
-
+// What a consumer asks of its task's manager: above both, which know each other by their headers.
 #include <algorithm>
 
+#include "accounting/spark/memory_consumer.h"
 #include "accounting/spark/task_memory_manager.h"
 
 namespace taskmem {

@@ -9,8 +9,8 @@
 // than its share; who touches it again pays a minor fault and is seen to be hot: the hand
 // passes it once. The second hand follows: what is still unmapped is written to disk and
 // dropped from the page cache.
-#ifndef TASKMEM_SPILL_RECLAIM_OVERFLOW_PAGER_H_
-#define TASKMEM_SPILL_RECLAIM_OVERFLOW_PAGER_H_
+#ifndef TASKMEM_SPILL_OVERFLOW_OVERFLOW_PAGER_H_
+#define TASKMEM_SPILL_OVERFLOW_OVERFLOW_PAGER_H_
 
 #include <atomic>
 #include <cstddef>
@@ -156,4 +156,4 @@ constexpr bool IsThrashing(uint64_t pushed_out_bytes, uint64_t returned_bytes,
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_SPILL_RECLAIM_OVERFLOW_PAGER_H_
+#endif  // TASKMEM_SPILL_OVERFLOW_OVERFLOW_PAGER_H_

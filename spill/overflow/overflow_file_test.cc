@@ -1,4 +1,4 @@
-#include "spill/reclaim/overflow_file.h"
+#include "spill/overflow/overflow_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

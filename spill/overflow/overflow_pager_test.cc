@@ -1,4 +1,4 @@
-#include "spill/reclaim/overflow_pager.h"
+#include "spill/overflow/overflow_pager.h"
 
 #include <atomic>
 #include <map>
