@@ -1,12 +1,14 @@
 // The API's Java face, io.taskmem.Native (tools/spark): a static JNI library. The JVM looks for
 // JNI_OnLoad_taskmem among the symbols of the process before it looks for a file, so that
-// System.loadLibrary("taskmem") needs no path and no second library. Nothing here calls Java code.
+// System.loadLibrary("taskmem") needs no path and no second library. Java code is called from
+// java_spilling.cc alone.
 #define TASKMEM_IMPLEMENTATION
 #include <atomic>
 #include <cstdint>
 #include <cstring>
 
 #include "accounting/base/format_text.h"
+#include "shim/api/java_spilling.h"
 #include "shim/api/jni_table.h"
 #include "shim/taskmem.h"
 
@@ -111,7 +113,7 @@ int32_t TaskInfo(Environment* environment, Class, int64_t id, jni::Object to) {
 }
 
 // Of the process: charged to live tasks, retained by ended ones, of no task, refusals, in the
-// overflow file, live tasks, resident.
+// overflow file, live tasks, resident, free in the allocator.
 int32_t ProcessInfo(Environment* environment, Class, jni::Object to) {
   taskmem_process_status process = {};
   process.size = sizeof(process);
@@ -135,7 +137,7 @@ int32_t ProcessInfo(Environment* environment, Class, jni::Object to) {
   }
   Fill(environment, to,
        {live_bytes, retained_bytes, process.untracked_bytes, process.refusals, overflow_bytes,
-        live_tasks, process.resident_bytes});
+        live_tasks, process.resident_bytes, process.slack_bytes});
   return 0;
 }
 
@@ -170,11 +172,6 @@ jni::Object Version(Environment* environment, Class) {
   return jni::NewString(environment, taskmem_version());
 }
 
-template <typename Function>
-jni::NativeMethod Method(const char* name, const char* signature, Function* function) {
-  return {name, signature, reinterpret_cast<void*>(function)};
-}
-
 }  // namespace
 }  // namespace taskmem
 
@@ -182,17 +179,17 @@ using namespace taskmem;
 
 extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* machine, void*) {
   const jni::NativeMethod methods[] = {
-      Method("attach", "(JLjava/lang/String;J)J", Attach),
-      Method("attachBack", "(J)V", AttachBack),
-      Method("currentTask", "()J", CurrentTask),
-      Method("endTask", "(J)I", EndTask),
-      Method("setQuota", "(JJ)I", SetQuota),
-      Method("taskInfo", "(J[J)I", TaskInfo),
-      Method("processInfo", "([J)I", ProcessInfo),
-      Method("setLabel", "(Ljava/lang/String;)I", SetLabel),
-      Method("keepRefusals", "()I", KeepRefusals),
-      Method("takeRefusal", "(J)Ljava/lang/String;", TakeRefusal),
-      Method("version", "()Ljava/lang/String;", Version),
+      jni::MethodOf("attach", "(JLjava/lang/String;J)J", Attach),
+      jni::MethodOf("attachBack", "(J)V", AttachBack),
+      jni::MethodOf("currentTask", "()J", CurrentTask),
+      jni::MethodOf("endTask", "(J)I", EndTask),
+      jni::MethodOf("setQuota", "(JJ)I", SetQuota),
+      jni::MethodOf("taskInfo", "(J[J)I", TaskInfo),
+      jni::MethodOf("processInfo", "([J)I", ProcessInfo),
+      jni::MethodOf("setLabel", "(Ljava/lang/String;)I", SetLabel),
+      jni::MethodOf("keepRefusals", "()I", KeepRefusals),
+      jni::MethodOf("takeRefusal", "(J)Ljava/lang/String;", TakeRefusal),
+      jni::MethodOf("version", "()Ljava/lang/String;", Version),
   };
   jni::Environment* environment = nullptr;
   if (jni::GetEnvironment(machine, &environment, jni::kVersion1_8) != jni::kOk) return jni::kError;
@@ -200,7 +197,8 @@ extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* m
   const jni::Object java_class = jni::FindClass(environment, "io/taskmem/Native");
   if (java_class == nullptr) return jni::kError;
   constexpr int kCount = sizeof(methods) / sizeof(methods[0]);
-  if (jni::RegisterNatives(environment, java_class, methods, kCount) != jni::kOk) {
+  if (jni::RegisterNatives(environment, java_class, methods, kCount) != jni::kOk ||
+      !RegisterSpillingNatives(environment, java_class)) {
     return jni::kError;
   }
   return jni::kVersion1_8;

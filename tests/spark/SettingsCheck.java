@@ -16,9 +16,11 @@ public final class SettingsCheck {
         all.put(parts[0], parts[1]);
       }
       try {
-        Settings settings = new Settings(all);
+        Settings settings = Settings.ofApplication(all);
         System.out.println(settings.quotaBytes + " " + settings.hasAccumulators + " "
-            + settings.retainedMinBytes + " " + settings.reportIntervalMs);
+            + settings.retainedMinBytes + " " + settings.reportIntervalMs
+            + (settings.arbitrates ? " " + settings.allowanceBytes + " "
+                + settings.arbiterIntervalMs : ""));
       } catch (IllegalArgumentException e) {
         System.out.println(e.getMessage());
       }

@@ -1,98 +1,19 @@
 #!/usr/bin/python3
-"""The plugin on real Spark 3.5.7: a driver and two executors (local-cluster) on this machine alone.
+"""The plugin on real Spark 3.5.7: a driver and executors (local-cluster) on this machine alone.
 
-Two applications run once for all tests: one with the plugin and a quota, and one whose threads'
+Two applications run once for many tests: one with the plugin and a quota, and one whose threads'
 names make the tasks."""
 
 import glob
 import json
 import os
-import shutil
 import subprocess
-import tempfile
+import sys
 import unittest
 
-FILES = os.environ["TEST_SRCDIR"]
-MIB = 1 << 20
-SECONDS = 240
+sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "taskmem", "tests", "spark"))
 
-
-def own(path):
-    return os.path.join(FILES, "taskmem", path)
-
-
-SPARK = os.path.join(FILES, "pyspark", "deps")
-JAR = own("tools/spark/taskmem-spark.jar")
-
-
-def has_spark():
-    return os.path.exists(os.path.join(SPARK, "bin", "spark-submit")) and os.path.getsize(JAR) != 0
-
-
-class Attempt:
-    """A line that SparkJobs.java writes."""
-
-    def __init__(self, line):
-        (_, self.kind, self.id, self.partition, self.number, self.end, self.peak,
-         self.held) = line.split()
-        self.partition = int(self.partition)
-
-    def expected(self):
-        return (self.partition + 1) * 10 * MIB
-
-
-@unittest.skipUnless(has_spark(), "Spark could not be fetched (tools/fetch_spark)")
-class SparkTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = cls.temporary.name
-        for source, name in [("tools/taskmem_command", "taskmem"),
-                             ("shim/libtaskmem.so", "libtaskmem.so")]:
-            shutil.copy(own(source), cls.path(name))
-        os.mkdir(cls.path("left"))
-        # Where its workers keep their folders.
-        os.mkdir(cls.path("spark"))
-        for name in ["bin", "jars"]:
-            os.symlink(os.path.join(SPARK, name), cls.path("spark/" + name))
-
-    @classmethod
-    def path(cls, name):
-        return os.path.join(cls.folder, name)
-
-    @classmethod
-    def submit(cls, kinds, master, confs, before=(), **environment):
-        """Runs SparkJobs; what its driver wrote, and the lines of its file."""
-        out = cls.path("out")
-        command = [*before, os.path.join(SPARK, "bin", "spark-submit"), "--master", master,
-                   "--driver-memory", "512m", "--class", "SparkJobs"]
-        for conf in ["spark.ui.enabled=false", "spark.driver.host=127.0.0.1",
-                     "spark.driver.bindAddress=127.0.0.1", "spark.executor.memory=512m", *confs]:
-            command += ["--conf", conf]
-        command += [own("tests/spark/jobs.jar"), out, *kinds]
-        clean = {key: value for key, value in os.environ.items()
-                 if not key.startswith(("TASKMEM_", "SPARK_"))}
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=SECONDS, check=False, cwd=cls.folder, encoding="utf-8",
-            env={**clean, "SPARK_HOME": cls.path("spark"), "SPARK_LOCAL_IP": "127.0.0.1",
-                 "SPARK_LOCAL_DIRS": cls.folder, "TASKMEM_STATS_DIR": cls.path("stats"),
-                 **environment})
-        if done.returncode != 0:
-            raise AssertionError(done.stdout[-20000:])
-        with open(out, encoding="utf-8") as file:
-            return done.stdout, file.read().splitlines()
-
-    def executor_logs(self):
-        logs = ""
-        for folder, _, names in os.walk(self.path("spark/work")):
-            for name in names:
-                if name == "stderr":
-                    with open(os.path.join(folder, name), encoding="utf-8") as file:
-                        logs += file.read()
-        return logs
+from harness import JAR, JOBS, MIB, SECONDS, Attempt, SparkTest
 
 
 class PluginTest(SparkTest):
@@ -100,15 +21,12 @@ class PluginTest(SparkTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        preload = cls.path("libtaskmem.so")
         cls.log, cls.lines = cls.submit(
             ["warm", "unsafe", "small", "direct", "retry", "leak", "refused"], "local-cluster[2,2,512]",
-            ["spark.plugins=io.taskmem.spark.TaskmemPlugin", "spark.jars=" + JAR,
-             "spark.taskmem.task.quota=64m", "spark.executor.killOnFatalError.depth=0",
-             "spark.taskmem.report.interval=1s",
-             "spark.executorEnv.LD_PRELOAD=" + preload, "spark.executorEnv.TASKMEM_TASK_BY=none",
-             "spark.executorEnv.TASKMEM_STATS_DIR=" + cls.path("stats"),
-             "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%l-%p.json")])
+            cls.with_plugin(
+                "spark.taskmem.task.quota=64m", "spark.executor.killOnFatalError.depth=0",
+                "spark.taskmem.report.interval=1s",
+                "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%l-%p.json")))
         cls.attempts = [Attempt(line) for line in cls.lines if line.startswith("attempt ")]
 
     def of(self, kind):
@@ -198,11 +116,62 @@ class AbsentTest(SparkTest):
         self.assertEqual(len(lines), 4)
 
 
+class ArbitrateTest(SparkTest):
+    """A sort in two attempts, each beside 80 MiB of native memory, over a pool of 256 MiB."""
+
+    POOL_MIB = 256
+
+    def test_native_memory_and_a_sort_keep_to_the_pool(self):
+        answer, grown, spilled = self.sort("true")
+        self.assertEqual(answer, "right")
+        # What the JVM itself grows by is in it.
+        self.assertLess(grown, self.POOL_MIB * 1.08)
+        self.assertGreater(spilled, 0)
+
+    @classmethod
+    def sort(cls, arbitrates):
+        _, lines = cls.submit(
+            ["80", "2400000", "before"], "local-cluster[1,2,1024]",
+            cls.with_plugin(
+                "spark.executor.memory=1g", "spark.memory.offHeap.enabled=true",
+                "spark.memory.offHeap.size=%dm" % cls.POOL_MIB,
+                "spark.taskmem.arbitrate=" + arbitrates, "spark.taskmem.arbitrate.allowance=0",
+                "spark.taskmem.arbitrate.interval=20ms",
+                "spark.executor.extraJavaOptions=-Xms1g -XX:+AlwaysPreTouch -XX:+UseSerialGC"),
+            main="SortJob")
+        answer, grown, spilled = lines[0].split()
+        return answer, int(grown), int(spilled)
+
+
+class RowBatchTest(SparkTest):
+    """The examples for io.taskmem.Consumer: 96 MiB of rows beside a quota of 64 MiB."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        _, lines = cls.submit([], "local-cluster[1,1,512]",
+                              cls.with_plugin("spark.taskmem.task.quota=64m"), main="RowBatchJob")
+        cls.lines = {line.split()[0]: [int(word) for word in line.split()[1:]] for line in lines}
+
+    def test_batches_that_are_consumers_spill_and_come_back(self):
+        for option in ["option1", "option2"]:
+            right, spills, peak = self.lines[option]
+            self.assertEqual(right, 96 * 1024)
+            self.assertGreaterEqual(spills, 8)
+            self.assertLessEqual(peak, 64)
+
+    def test_batches_that_nobody_knows_of_are_charged_then_retained_then_storage(self):
+        (charged,) = self.lines["cached"]
+        self.assertAlmostEqual(charged, 24, delta=1)
+        self.assertEqual(self.lines["after"], [24, 0])
+        self.assertEqual(self.lines["registered"], [0, 24, 24 * 1024])
+
+
 class SettingsTest(SparkTest):
 
     def check(self, *settings):
         done = subprocess.run(
-            ["java", "-Xmx64m", "-cp", JAR + ":" + own("tests/spark/jobs.jar"),
+            ["java", "-Xmx64m", "-cp", JAR + ":" + JOBS,
              "io.taskmem.spark.SettingsCheck", *settings],
             capture_output=True, check=True, timeout=SECONDS, encoding="utf-8")
         return done.stdout.splitlines()
@@ -216,10 +185,14 @@ class SettingsTest(SparkTest):
                        "spark.executor.memoryOverhead=1g spark.memory.offHeap.enabled=true "
                        "spark.memory.offHeap.size=1g",
                        "spark.taskmem.accumulators=false spark.taskmem.retained.min=2k "
-                       "spark.taskmem.report.interval=250ms"),
+                       "spark.taskmem.report.interval=250ms",
+                       "spark.taskmem.arbitrate=true spark.memory.offHeap.enabled=true",
+                       "spark.taskmem.arbitrate=true spark.memory.offHeap.enabled=true "
+                       "spark.taskmem.arbitrate.allowance=1m spark.taskmem.arbitrate.interval=1s"),
             ["0 true 1048576 10000", "67108864 true 1048576 10000", "1073741824 true 1048576 10000",
              "4096 true 1048576 10000", "0 true 1048576 10000", "50331648 true 1048576 10000",
-             "1073741824 true 1048576 10000", "0 false 2048 250"])
+             "1073741824 true 1048576 10000", "0 false 2048 250",
+             "0 true 1048576 10000 4194304 50", "0 true 1048576 10000 1048576 1000"])
 
     def test_what_is_wrong_is_one_line(self):
         for setting, why in [
@@ -231,6 +204,10 @@ class SettingsTest(SparkTest):
                 ("task.qouta=1g", "spark.taskmem.task.qouta is no key: they are "),
                 ("accumulators=yes", "bad value 'yes' for spark.taskmem.accumulators"),
                 ("retained.min=some", "bad value 'some' for spark.taskmem.retained.min"),
+                ("arbitrate=1", "bad value '1' for spark.taskmem.arbitrate: expected true or false"),
+                ("arbitrate=true", "spark.taskmem.arbitrate needs spark.memory.offHeap.enabled=true"),
+                ("arbitrate.allowance=-1", "bad value '-1' for spark.taskmem.arbitrate.allowance"),
+                ("arbitrate.interval=0", "bad value '0' for spark.taskmem.arbitrate.interval"),
                 ("report.interval=0", "bad value '0' for spark.taskmem.report.interval")]:
             with self.subTest(setting):
                 lines = self.check("spark.taskmem." + setting)

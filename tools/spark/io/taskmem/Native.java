@@ -44,7 +44,8 @@ public final class Native {
   public static final int OVERFLOW_BYTES = 4;
   public static final int LIVE_TASKS = 5;
   public static final int RESIDENT_BYTES = 6;
-  public static final int PROCESS_FIGURES = 7;
+  public static final int SLACK_BYTES = 7;
+  public static final int PROCESS_FIGURES = 8;
 
   /**
    * Begins the task, unless it is live, with a quota (0: that of the process), and attaches this
@@ -76,4 +77,32 @@ public final class Native {
   public static native String takeRefusal(long id);
 
   public static native String version();
+
+  // Of spill hooks and blocks: Consumer and Block are what is used.
+
+  /** Returns the consumer, or minus an errno value. Its hook is {@link #spill} with the handle. */
+  static native long registerConsumer(long task, String name, long handle);
+
+  static native int unregisterConsumer(long consumer);
+
+  static native int reportConsumer(long consumer, long usedBytes);
+
+  /**
+   * Asks the consumers of a live task to free bytes, and waits for them. Returns by how much less
+   * it holds, or minus an errno value.
+   */
+  public static native long spillTask(long id, long bytes);
+
+  static native int putBlock(String name, long address, long bytes, int level);
+
+  static native int getBlock(String name, long[] block);
+
+  static native int releaseBlock(long[] block);
+
+  static native int removeBlock(String name);
+
+  /** Called by the library, on a thread of its own. */
+  private static long spill(long handle, long bytesNeeded) {
+    return Consumer.spill(handle, bytesNeeded);
+  }
 }

@@ -19,12 +19,14 @@ import org.slf4j.LoggerFactory;
 final class DriverSide implements DriverPlugin {
   static final String PEAK_ACCUMULATOR = "accumulator.peak";
   static final String HELD_ACCUMULATOR = "accumulator.held";
+  static final String PYTHON_ACCUMULATOR = "accumulator.python";
 
   private static final Logger LOG = LoggerFactory.getLogger(TaskmemPlugin.class);
 
   // Spark itself only keeps weak references.
   private NativeBytes peak;
   private NativeBytes held;
+  private NativeBytes python;
   private final Map<String, ExecutorReport> reports = new ConcurrentHashMap<>();
 
   @Override
@@ -33,7 +35,7 @@ final class DriverSide implements DriverPlugin {
     for (scala.Tuple2<String, String> entry : context.getConf().getAll()) {
       all.put(entry._1(), entry._2());
     }
-    Settings settings = new Settings(all);
+    Settings settings = Settings.ofApplication(all);
     Map<String, String> own = Settings.ofPlugin(all);
     // As executors do not know how many slots they have.
     if (settings.quotaBytes != 0) own.put(Settings.QUOTA, Long.toString(settings.quotaBytes));
@@ -42,6 +44,10 @@ final class DriverSide implements DriverPlugin {
       held = new NativeBytes(true);
       own.put(PEAK_ACCUMULATOR, register(context, peak, "native memory peak"));
       own.put(HELD_ACCUMULATOR, register(context, held, "native memory held at end"));
+      if (all.get("spark.python.daemon.module") != null) {
+        python = new NativeBytes(false);
+        own.put(PYTHON_ACCUMULATOR, register(context, python, "native memory peak of Python"));
+      }
     }
     return own;
   }

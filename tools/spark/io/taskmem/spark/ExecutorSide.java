@@ -52,7 +52,10 @@ final class ExecutorSide implements ExecutorPlugin {
   private Settings settings;
   private byte[] peakAccumulator;
   private byte[] heldAccumulator;
+  private byte[] pythonAccumulator;
   private ScheduledExecutorService reporter;
+  // null: nothing is arbitrated.
+  private Arbiters arbiters;
   private boolean isOn;
 
   private long attempts;
@@ -72,6 +75,7 @@ final class ExecutorSide implements ExecutorPlugin {
     Map<String, String> own = new HashMap<>(sent);
     peakAccumulator = decoded(own.remove(DriverSide.PEAK_ACCUMULATOR));
     heldAccumulator = decoded(own.remove(DriverSide.HELD_ACCUMULATOR));
+    pythonAccumulator = decoded(own.remove(DriverSide.PYTHON_ACCUMULATOR));
     settings = new Settings(own);
     if (System.getenv("TASKMEM_LABEL") == null) Native.setLabel("executor " + plugin.executorID());
     Native.keepRefusals();
@@ -83,6 +87,7 @@ final class ExecutorSide implements ExecutorPlugin {
     });
     long interval = settings.reportIntervalMs;
     reporter.scheduleAtFixedRate(this::report, interval, interval, TimeUnit.MILLISECONDS);
+    if (settings.arbitrates) arbiters = new Arbiters(settings);
     isOn = true;
     LOG.info("taskmem {}: executor {}, quota of an attempt {}", Native.version(),
         plugin.executorID(), settings.quotaBytes == 0 ? "none of its own" : settings.quotaBytes);
@@ -125,12 +130,16 @@ final class ExecutorSide implements ExecutorPlugin {
     current.set(attempt);
     NativeBytes peak = accumulator(peakAccumulator);
     NativeBytes held = accumulator(heldAccumulator);
+    NativeBytes python = accumulator(pythonAccumulator);
+    Arbiter arbiter = arbiters == null ? null : arbiters.start(task);
     task.addTaskCompletionListener((TaskCompletionListener) ended -> {
+      if (arbiter != null) arbiters.end(arbiter);
       long[] figures = new long[Native.TASK_FIGURES];
       if (Native.taskInfo(id, figures) != 0) return;
       attempt.peak = figures[Native.PEAK];
       if (peak != null) peak.add(figures[Native.PEAK]);
       if (held != null) held.add(figures[Native.CHARGED]);
+      if (python != null) python.add(PythonWorkers.takePeak(id));
     });
     task.addTaskFailureListener((TaskFailureListener) (failed, error) -> {
       String why = Native.takeRefusal(id);
@@ -221,6 +230,7 @@ final class ExecutorSide implements ExecutorPlugin {
   public void shutdown() {
     if (!isOn) return;
     reporter.shutdownNow();
+    if (arbiters != null) arbiters.shutdown();
     report();
   }
 }

@@ -1,6 +1,8 @@
 package io.taskmem.spark;
 
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeSet;
@@ -12,6 +14,13 @@ final class Settings {
   static final String ACCUMULATORS = PREFIX + "accumulators";
   static final String RETAINED_MIN = PREFIX + "retained.min";
   static final String REPORT_INTERVAL = PREFIX + "report.interval";
+  static final String ARBITRATE = PREFIX + "arbitrate";
+  static final String ALLOWANCE = PREFIX + "arbitrate.allowance";
+  static final String ARBITER_INTERVAL = PREFIX + "arbitrate.interval";
+
+  private static final List<String> KEYS = Arrays.asList(
+      QUOTA, ACCUMULATORS, RETAINED_MIN, REPORT_INTERVAL, ARBITRATE, ALLOWANCE, ARBITER_INTERVAL);
+  private static final String OFF_HEAP = "spark.memory.offHeap.enabled";
 
   private static final long MIB = 1L << 20;
 
@@ -21,15 +30,18 @@ final class Settings {
   /** An attempt that leaves at least so much behind is said in the executor's log. */
   final long retainedMinBytes;
   final long reportIntervalMs;
+  /** Native bytes beyond the allowance are acquired from Spark's off-heap pool. */
+  final boolean arbitrates;
+  final long allowanceBytes;
+  final long arbiterIntervalMs;
 
   /** Throws IllegalArgumentException with one line. Other keys may stand among them. */
   Settings(Map<String, String> all) {
     for (String key : new TreeSet<>(all.keySet())) {
-      if (!key.startsWith(PREFIX)) continue;
-      if (!key.equals(QUOTA) && !key.equals(ACCUMULATORS) && !key.equals(RETAINED_MIN)
-          && !key.equals(REPORT_INTERVAL)) {
-        throw new IllegalArgumentException("taskmem: " + key + " is no key: they are " + QUOTA + ", "
-            + ACCUMULATORS + ", " + RETAINED_MIN + " and " + REPORT_INTERVAL);
+      if (key.startsWith(PREFIX) && !KEYS.contains(key)) {
+        throw new IllegalArgumentException("taskmem: " + key + " is no key: they are "
+            + String.join(", ", KEYS.subList(0, KEYS.size() - 1)) + " and "
+            + KEYS.get(KEYS.size() - 1));
       }
     }
     quotaBytes = quota(all);
@@ -38,6 +50,20 @@ final class Settings {
         ? bytes(all.get(RETAINED_MIN), RETAINED_MIN) : MIB;
     reportIntervalMs = all.containsKey(REPORT_INTERVAL)
         ? milliseconds(all.get(REPORT_INTERVAL), REPORT_INTERVAL) : 10_000;
+    arbitrates = flag(all.get(ARBITRATE), ARBITRATE, false);
+    allowanceBytes = all.containsKey(ALLOWANCE) ? bytes(all.get(ALLOWANCE), ALLOWANCE) : 4 * MIB;
+    arbiterIntervalMs = all.containsKey(ARBITER_INTERVAL)
+        ? milliseconds(all.get(ARBITER_INTERVAL), ARBITER_INTERVAL) : 50;
+  }
+
+  /** All keys of an application, of which some need others of Spark's own. */
+  static Settings ofApplication(Map<String, String> all) {
+    Settings settings = new Settings(all);
+    if (settings.arbitrates && !"true".equalsIgnoreCase(all.get(OFF_HEAP))) {
+      throw new IllegalArgumentException("taskmem: " + ARBITRATE + " needs " + OFF_HEAP
+          + "=true and spark.memory.offHeap.size: native memory is acquired from that pool");
+    }
+    return settings;
   }
 
   private static IllegalArgumentException bad(String value, String key, String expected) {
@@ -140,7 +166,7 @@ final class Settings {
         Double.parseDouble(all.getOrDefault("spark.executor.memoryOverheadFactor", "0.1"));
     long overhead = inMib(all, "spark.executor.memoryOverhead",
         Math.max(384 * MIB, (long) (heap * factor)));
-    boolean offHeap = "true".equals(all.get("spark.memory.offHeap.enabled"));
+    boolean offHeap = "true".equalsIgnoreCase(all.get(OFF_HEAP));
     return overhead
         + (offHeap ? bytes(all.getOrDefault("spark.memory.offHeap.size", "0"),
             "spark.memory.offHeap.size") : 0);
