@@ -9,7 +9,7 @@
 //          <--------------------------------       the thread takes it back, likewise
 //             the thread ends, or has ended
 //
-// From owned to lent (collect.inc), all under the lock:
+// From owned to lent (collect/collect.cc), all under the lock:
 //   1. The thread is seen blocked in a system call. So it lives, and its TLS is there.
 //   2. kNoContext is stored in its ThreadState::id, the empty heap in its default heap: its next
 //      malloc and free of its own come to the slow path.

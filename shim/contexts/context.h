@@ -46,7 +46,7 @@ struct Pair {
   Runs* runs;            // blocks of shared pages taken ahead; nullptr until it takes several
   uint8_t single_takes;  // small blocks taken from shared pages one by one; saturates
   bool always_hot;
-  bool in_overflow;              // what it allocates next goes there (overflow_heap.inc)
+  bool in_overflow;              // what it allocates next goes there (limit/overflow_heap.h)
   uint8_t shared_blocks[kBins];  // taken from shared pages, by size class; saturates
 };
 
@@ -89,7 +89,7 @@ struct Context {
   uint32_t number;  // by which free() tells its segments
   uint32_t entries_since_purge;
   Context* next_parked;
-  // Who wanted blocks that were not at hand (page_alloc.inc).
+  // Who wanted blocks that were not at hand (pages/take_small.h).
   const Pair* last_pair;    // to be compared only
   const Pair* tenant;       // the last that had leave to take whole pages; nullptr: it is gone
   uint8_t requests_in_row;  // of the last pair; saturates
@@ -97,16 +97,16 @@ struct Context {
   RunsTable runs;
   bool is_own_threads;  // of threads of the library itself, and of no others
 
-  // Free spans that are in memory (purge.inc). Written by whoever has the context.
+  // Free spans that are in memory (segments/slack.h). Written by whoever has the context.
   std::atomic<int64_t> slack_bytes;
   std::atomic<uint64_t> purge_at_ns;  // when they are looked at; 0: there are none
   uint32_t purge_epoch;               // as of the last time that all were given back
   uint32_t next_held;
-  mi_page_t* held_pages[kHeldPages];  // of large blocks that were freed (held_pages.inc)
+  mi_page_t* held_pages[kHeldPages];  // of large blocks that were freed (segments/held_pages.h)
   uint32_t held_small_count;
   HeldSmallPage held_small_pages[kHeldSmallPages];  // the first `held_small_count`
 
-  // Sampling of allocation sites (sampled_blocks.inc).
+  // Sampling of allocation sites (pages/sampled_blocks.h).
   SampleClock clock;
   uint64_t sample_interval;  // with which the block being allocated was sampled; 0: it was not
   uint64_t due_interval;     // not 0: the next small block is a sample
@@ -162,7 +162,7 @@ struct ThreadState {
   bool exempt;             // nothing is refused to this thread
   bool in_hook;            // inside a HookScope (heap.h)
   bool signals_at_start;   // SIGSEGV was blocked when the thread began
-  bool gives_room;         // large blocks it takes get room to grow (grow.inc)
+  bool gives_room;         // large blocks it takes get room to grow (large/grow.h)
   int64_t unposted_bytes;  // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
   const struct ThreadBirth* birth;  // upcalls.h; while the thread begins

@@ -1,5 +1,5 @@
 // The allocator with its books, as the rest of the library sees it: nothing here
-// shows mimalloc. Everything is implemented in heap.cc.
+// shows mimalloc. Implemented in shim/malloc, shim/collect and shim/limit.
 #ifndef TASKMEM_SHIM_HEAP_HEAP_H_
 #define TASKMEM_SHIM_HEAP_HEAP_H_
 

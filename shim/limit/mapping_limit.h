@@ -1,5 +1,5 @@
 // Charges of mappings, and what happens to one that its quota or the pools do not allow: the
-// same as to an allocation (limit.inc). Implemented in heap.cc.
+// same as to an allocation (request_limit.h).
 #ifndef TASKMEM_SHIM_LIMIT_MAPPING_LIMIT_H_
 #define TASKMEM_SHIM_LIMIT_MAPPING_LIMIT_H_
 

@@ -5,7 +5,7 @@
 
 #include "shim/base/os.h"
 #include "shim/books/stats_segment.h"
-#include "shim/contexts/pthread_stacks.h"
+#include "shim/malloc/pthread_stacks.h"
 #include "shim/mapping_book/callers.h"
 #include "shim/mapping_book/mapping_queries.h"
 

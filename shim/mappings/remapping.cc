@@ -45,6 +45,21 @@ void NotePartialMove(uint64_t start, uint64_t end, uint64_t target, uint32_t slo
   if (at < end) NoteMovedHole(at, end, target + (at - start), slot);
 }
 
+// To a fixed target: that is cleared first, and a source that shrinks is cut.
+void NoteFailedMove(uint64_t start, uint64_t old_bytes, uint64_t target, uint64_t new_bytes,
+                    uint32_t slot) {
+  if (old_bytes == new_bytes) NotePartialMove(start, start + old_bytes, target, slot);
+  Resynchronise(target, target + new_bytes);
+  if (old_bytes != 0) Resynchronise(start, start + old_bytes);
+}
+
+// What the range that ends at `end` is charged by its length when it grows by `more`. 0 in a
+// handler that interrupted whoever has the book.
+uint64_t LengthOfGrowth(uint64_t end, uint64_t more) {
+  if (more == 0 || HoldsBook()) return 0;
+  return LockedBook()->LengthToGrow(end, more);
+}
+
 }  // namespace
 
 void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags, void* to) {
@@ -65,11 +80,7 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   if (!call) return AnswerAddress(remap());
   const uint64_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
   const MappingOwner owner = OwnerOfCall(nullptr, false, more);
-  uint64_t ahead = 0;
-  if (more != 0 && old_bytes != 0 && !HoldsBook()) {
-    LockedBook book;
-    ahead = book->LengthToGrow(start + old_bytes, more);
-  }
+  const uint64_t ahead = old_bytes != 0 ? LengthOfGrowth(start + old_bytes, more) : 0;
   if (!ChargeAhead(owner, ahead, more)) return MAP_FAILED;
   MappingEvent event = {.kind = Kind::kMoved, .start = start, .end = start + old_bytes};
   event.keeps_source = old_bytes == 0 || (flags & MREMAP_DONTUNMAP) != 0;
@@ -106,12 +117,7 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   CatchUpWithNotes();
   if (!os::Failed(result)) leaving.ItIsGone();
   if (os::Failed(result) && is_fixed) {
-    if (old_bytes == new_bytes) {
-      NotePartialMove(start, start + old_bytes, target, owner.task.slot);
-    }
-    // The target is cleared first, and a source that shrinks is cut.
-    Resynchronise(target, target + new_bytes);
-    if (old_bytes != 0) Resynchronise(start, start + old_bytes);
+    NoteFailedMove(start, old_bytes, target, new_bytes, owner.task.slot);
   }
   return AnswerAddress(result);
 }

@@ -38,7 +38,7 @@
 
 // How many slices of a page behind its first lead back to it. All must of which blocks begin
 // there: of medium pages. That of a block that is aligned within a large page is set by AlignWithin
-// (shim/heap/aligned.inc).
+// (shim/malloc/aligned.h).
 #undef MI_MAX_SLICE_OFFSET
 #define MI_MAX_SLICE_OFFSET (MI_MEDIUM_PAGE_SIZE / MI_SEGMENT_SLICE_SIZE - 1)
 

@@ -1,4 +1,4 @@
-// How the value of each option is read: the functions that the table in options.cc names. Each
+// How the value of each option is read: the functions that the table in option_table.cc names. Each
 // stores the value, or returns false where it is none, and leaves `options` as they were.
 #ifndef TASKMEM_SHIM_OPTIONS_OPTION_VALUES_H_
 #define TASKMEM_SHIM_OPTIONS_OPTION_VALUES_H_

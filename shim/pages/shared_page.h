@@ -4,7 +4,7 @@
 //   owner[i] = slot + 1    the block is live, and charged to that slot
 //   owner[i] = 0           it is free (or about to be pushed on a free list)
 //   owner[i] = kLessee     live or free, and charged to the task that the page is leased to, like
-//                          a block in a page of its own (lease.inc)
+//                          a block in a page of its own (lease.h)
 //
 // Whoever changes an owner from non-zero to zero, by an atomic exchange, credits
 // it: a free on any thread, a reuse, the release of the page. So each block is
@@ -16,6 +16,7 @@
 
 #include <atomic>
 
+#include "accounting/base/mutex.h"
 #include "shim/books/page_map.h"
 #include "shim/contexts/charge.h"
 #include "shim/mimalloc/types.h"
@@ -41,18 +42,18 @@ struct PageOwners {
   bool converted;                 // the page was one task's own before
   bool unsettled;                 // its lists may have blocks the lessee has not paid for
   uint8_t run;                    // whose place in Runs::run its blocks go to; the last: to none
-  std::atomic<uint16_t> samples;  // live blocks that are samples (sampled_blocks.inc)
+  std::atomic<uint16_t> samples;  // live blocks that are samples (sampled_blocks.h)
   mi_page_t* page;
   // Pages with room that was never in use (SharedPages). Where it stands in the list; nullptr: it
   // does not.
   PageOwners** place_extendable;
   PageOwners* next_extendable;
-  // Of a leased page (lease.inc).
+  // Of a leased page (lease.h).
   std::atomic<uint32_t> lease;  // the slot + 1; 0: it is not leased
   uint16_t aside_blocks;        // in number, as of a page's blocks
   uint16_t paid_blocks;         // bear the lessee's mark
   mi_block_t* aside;            // free blocks that nobody has paid for; `used` counts them
-  uintptr_t list_state;         // sampled_blocks.inc
+  uintptr_t list_state;         // sampled_blocks.h
   std::atomic<uint16_t> owner[];
 
   // For the first byte of a block. Exact because offsets are multiples of the
@@ -134,6 +135,9 @@ void DropOwners(mi_page_t* page);
 
 // Calls visit(const PageOwners&) for every shared page, under the mutex.
 void ForEachShared(void (*visit)(PageOwners& owners, void* argument), void* argument);
+
+// Guards the list of them. For fork().
+Mutex& SharedPagesMutex();
 
 }  // namespace taskmem
 

@@ -1,6 +1,6 @@
 // Allocation sites of the process: which stacks hold what is live, by samples
-// (accounting/audit/site_table.h). The allocator says which block is a sample (sampled_blocks.inc);
-// this finds the stack and keeps it.
+// (accounting/audit/site_table.h). The allocator says which block is a sample
+// (pages/sampled_blocks.h); this finds the stack and keeps it.
 #ifndef TASKMEM_SHIM_SITES_SITES_H_
 #define TASKMEM_SHIM_SITES_SITES_H_
 

@@ -1,0 +1,18 @@
+// Asking the pages instead of the books; more of it in heap/heap.h.
+#ifndef TASKMEM_SHIM_MALLOC_WALK_H_
+#define TASKMEM_SHIM_MALLOC_WALK_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace taskmem {
+
+// Adds how many pages each slot has of its own.
+void CountPagesInHeaps(uint64_t* pages);
+
+// Memory of the storage book that no heap has (CountMappedStorage).
+extern std::atomic<uint64_t> g_mapped_storage_bytes;
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_MALLOC_WALK_H_

@@ -1,0 +1,26 @@
+// The memory of segments: what mimalloc asks for one by its seams (mimalloc/seams.h), from the
+// cache of free ones, the overflow file, or the system.
+//
+// Of a huge segment at least 32 MiB are mapped: free() takes all addresses in there for ours, so
+// nobody else may get them.
+#ifndef TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
+#define TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
+
+#include <cstddef>
+
+#include "shim/mimalloc/types.h"
+
+namespace taskmem {
+
+// How much is mapped for a huge segment of `bytes`.
+inline size_t WholeWindow(size_t bytes) {
+  return bytes > MI_SEGMENT_SIZE ? bytes : MI_SEGMENT_SIZE;
+}
+
+// Addresses that nobody else gets, and nothing behind them. The system chooses them, so that
+// they are used again. nullptr: there are none.
+char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int protection);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
