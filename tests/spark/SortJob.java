@@ -1,4 +1,5 @@
 import io.taskmem.Consumer;
+import io.taskmem.Native;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.reflect.Field;
@@ -20,7 +21,8 @@ import sun.misc.Unsafe;
  * off-heap pool has. Arguments: the file for the answer, the native MiB of each attempt, the rows, and whether the native
  * memory comes "before" the sort or "after" it, while its rows are read.
  * The answer is one line: "right" or "wrong", the MiB by which the executor grew at most, and those
- * that were spilled to disk.
+ * that were spilled to disk; then of each attempt the bytes of its native peak, and of its peak as
+ * Spark has it.
  */
 public final class SortJob {
   private static final long MIB = 1 << 20;
@@ -83,7 +85,12 @@ public final class SortJob {
     }
     if (block != 0) unsafe.freeMemory(block);
     long spilled = TaskContext.get().taskMetrics().diskBytesSpilled();
-    return new long[] {count, sum, disorder, peak - base, spilled};
+    long[] figures = new long[Native.TASK_FIGURES];
+    // Without the library there are none.
+    if (Native.isPresent()) Native.taskInfo(Native.currentTask(), figures);
+    long ofSpark = TaskContext.get().taskMetrics().peakExecutionMemory();
+    return new long[] {
+        count, sum, disorder, peak - base, spilled, figures[Native.PEAK], ofSpark};
   }
 
   private static List<long[]> run(SparkSession spark, long rows, long nativeBytes, boolean measured,
@@ -102,12 +109,14 @@ public final class SortJob {
         PrintStream out = new PrintStream(arguments[0], "UTF-8")) {
       run(spark, rows / 4, 0, false, "before");
       long[] all = new long[5];
+      StringBuilder peaks = new StringBuilder();
       for (long[] one : run(spark, rows, nativeBytes, true, arguments[3])) {
         for (int i : Arrays.asList(0, 1, 2, 4)) all[i] += one[i];
+        peaks.append(" ").append(one[5]).append(" ").append(one[6]);
         all[3] = Math.max(all[3], one[3]);
       }
       boolean isRight = all[0] == rows && all[1] == rows * (rows - 1) / 2 && all[2] == 0;
-      out.println((isRight ? "right " : "wrong ") + all[3] / MIB + " " + all[4] / MIB);
+      out.println((isRight ? "right " : "wrong ") + all[3] / MIB + " " + all[4] / MIB + peaks);
     }
   }
 }

@@ -3,6 +3,7 @@ import java.lang.reflect.Field;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.SparkConf;
@@ -15,7 +16,8 @@ import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import sun.misc.Unsafe;
 
 /**
- * Jobs whose attempts hold a known amount of native memory: partition p (p + 1) * 10 MiB. To the
+ * Jobs whose attempts hold a known amount of native memory: partition p (p + 1) * 10 MiB, and each of
+ * the 1,000 of "many" 2 MiB. To the
  * file that is the first argument goes a line for each attempt that has ended,
  *
  * <pre>attempt KIND ID PARTITION NUMBER ok|failed PEAK HELD</pre>
@@ -63,6 +65,7 @@ public final class SparkJobs {
       // The first attempts of an executor load its classes, which the JVM allocates for.
       case "warm":
       case "unsafe": holdBlocks(bytes, MIB); break;
+      case "many": holdBlocks(2L * MIB, MIB); break;
       case "small": holdBlocks(bytes, 1024); break;
       case "direct": holdBuffers(bytes); break;
       case "leak": unsafe().setMemory(unsafe().allocateMemory(bytes), bytes, (byte) 1); break;
@@ -113,7 +116,8 @@ public final class SparkJobs {
       for (String kind : Arrays.copyOfRange(arguments, 1, arguments.length)) {
         listener.kind = kind;
         try {
-          context.parallelize(Arrays.asList(0, 1, 2, 3), kind.equals("refused") ? 1 : 4)
+          int attempts = kind.equals("many") ? 1000 : 4;
+          context.parallelize(Collections.nCopies(attempts, 0), kind.equals("refused") ? 1 : attempts)
               .foreach(partition -> hold(kind, TaskContext.getPartitionId()));
         } catch (Exception e) {
           for (String line : e.getMessage().split("\n")) out.println("refused " + line);

@@ -4,23 +4,26 @@
 import glob
 import json
 import os
+import re
+import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "taskmem", "tests", "spark"))
 
-from harness import JAR, MIB, SparkTest, own
-from spark_test import ArbitrateTest
+from harness import JAR, MIB, SPARK, Attempt, SparkTest, own
+import spark_test
 
 
 class NotArbitratedTest(SparkTest):
 
     def test_without_it_a_sort_does_not_keep_to_the_pool(self):
-        ArbitrateTest.setUpClass()
-        self.addCleanup(ArbitrateTest.doClassCleanups)
-        answer, grown, _ = ArbitrateTest.sort("false")
+        spark_test.ArbitrateTest.setUpClass()
+        self.addCleanup(spark_test.ArbitrateTest.doClassCleanups)
+        answer, grown, _ = spark_test.ArbitrateTest.sort("false")
         self.assertEqual(answer, "right")
-        self.assertGreater(grown, ArbitrateTest.POOL_MIB * 1.3)
+        self.assertGreater(grown, spark_test.ArbitrateTest.POOL_MIB * 1.3)
 
 
 class QuotaTest(SparkTest):
@@ -38,13 +41,28 @@ class QuotaTest(SparkTest):
             main="SortJob")[1]
 
     def test_sparks_operators_spill_for_native_memory(self):
-        answer, _, spilled = self.sort("true")[0].split()
+        answer, _, spilled = self.sort("true")[0].split()[:3]
         self.assertEqual(answer, "right")
         self.assertGreater(int(spilled), 0)
 
     def test_without_it_the_attempt_is_refused(self):
         with self.assertRaisesRegex(AssertionError, "NativeMemoryRefused: task .* refused 120.0 MiB"):
             self.sort("false")
+
+
+class SparksOwnPeakTest(SparkTest):
+    """What Spark says its operators had of its off-heap pool at most."""
+
+    def test_a_sort_has_what_spark_says(self):
+        _, lines = self.submit(
+            ["0", "2400000", "before"], "local-cluster[1,2,1024]",
+            self.with_plugin("spark.memory.offHeap.enabled=true", "spark.memory.offHeap.size=1g"),
+            main="SortJob")
+        peaks = [int(word) for word in lines[0].split()[3:]]
+        self.assertEqual(len(peaks), 4)
+        for native, of_spark in zip(peaks[::2], peaks[1::2]):
+            self.assertGreater(of_spark, 100 * MIB)
+            self.assertAlmostEqual(native, of_spark, delta=of_spark * 0.03)
 
 
 class PythonTest(SparkTest):
@@ -84,6 +102,65 @@ class PythonTest(SparkTest):
             if stats["process"].get("label") == "python worker":
                 ids.update(task["task_id"] for task in stats["tasks"])
         self.assertLessEqual(set(by_partition.values()), ids)
+
+
+class StandaloneTest(SparkTest):
+    """A master and a worker, daemons on loopback: executors are the worker's children."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.master = cls.daemon("Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+        url = cls.wait_for(cls.master, r"Starting Spark master at (spark://\S+)")
+        worker = cls.daemon("Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2",
+                            "--memory", "1g", url)
+        cls.wait_for(worker, r"Successfully registered with master (\S+)")
+        cls.log, lines = cls.submit(
+            ["warm", "unsafe", "retry", "many"], url,
+            cls.with_plugin("spark.executor.cores=2",
+                            "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%p.json")))
+        cls.attempts = [Attempt(line) for line in lines]
+
+    @classmethod
+    def daemon(cls, name, *arguments):
+        log = open(cls.path(name), "w+b")
+        cls.addClassCleanup(log.close)
+        started = subprocess.Popen(
+            [os.path.join(SPARK, "bin", "spark-class"), "org.apache.spark.deploy.%s.%s" %
+             (name.lower(), name), *arguments], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=subprocess.STDOUT, cwd=cls.folder,
+            env={**os.environ, "SPARK_HOME": cls.path("spark"), "SPARK_LOCAL_IP": "127.0.0.1"})
+        cls.addClassCleanup(started.wait)
+        cls.addClassCleanup(started.kill)
+        return log.name
+
+    @classmethod
+    def wait_for(cls, path, pattern):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with open(path, encoding="utf-8") as file:
+                found = re.search(pattern, file.read())
+            if found:
+                return found.group(1)
+            time.sleep(0.1)
+        raise AssertionError("%s says nothing of %s" % (path, pattern))
+
+    def test_peaks_are_those_of_the_attempts(self):
+        for kind, count in [("unsafe", 4), ("retry", 5)]:
+            attempts = [each for each in self.attempts if each.kind == kind]
+            self.assertEqual(len(attempts), count)
+            for attempt in attempts:
+                self.assertAlmostEqual(int(attempt.peak), attempt.expected(),
+                                       delta=attempt.expected() * 0.05)
+
+    def test_a_thousand_attempts_have_a_task_each(self):
+        attempts = [each for each in self.attempts if each.kind == "many"]
+        self.assertEqual(len(attempts), 1000)
+        # Beside what the JVM loads in them.
+        for attempt in attempts:
+            self.assertGreaterEqual(int(attempt.peak), 2 * MIB)
+            self.assertLess(int(attempt.peak), 4 * MIB)
+        self.assertNotIn("cannot be begun", self.executor_logs())
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ class ArbitrateTest(SparkTest):
                 "spark.taskmem.arbitrate.interval=20ms",
                 "spark.executor.extraJavaOptions=-Xms1g -XX:+AlwaysPreTouch -XX:+UseSerialGC"),
             main="SortJob")
-        answer, grown, spilled = lines[0].split()
+        answer, grown, spilled = lines[0].split()[:3]
         return answer, int(grown), int(spilled)
 
 
