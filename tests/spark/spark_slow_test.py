@@ -16,6 +16,16 @@ from harness import JAR, MIB, SPARK, Attempt, SparkTest, own
 import spark_test
 
 
+class ArbitratedTest(spark_test.ArbitrateTest):
+
+    def test_native_memory_and_a_sort_keep_to_the_pool(self):
+        answer, grown, spilled = self.sort("true")
+        self.assertEqual(answer, "right")
+        # What the JVM itself grows by is in it.
+        self.assertLess(grown, self.POOL_MIB * 1.08)
+        self.assertGreater(spilled, 0)
+
+
 class NotArbitratedTest(SparkTest):
 
     def test_without_it_a_sort_does_not_keep_to_the_pool(self):
