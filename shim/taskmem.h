@@ -45,6 +45,8 @@ extern "C" {
 #define TASKMEM_IMPLICIT_TASK (UINT64_C(1) << 48)
 // What ended tasks have left behind that are too old to be listed one by one, added up.
 #define TASKMEM_ENDED_TASKS (UINT64_MAX - 3)
+// What threads of an engine's pool allocated while several tasks were active (--pool-threads).
+#define TASKMEM_SHARED (UINT64_MAX - 4)
 // A quota that never refuses.
 #define TASKMEM_NO_QUOTA UINT64_MAX
 
@@ -117,7 +119,8 @@ typedef struct taskmem_task_status {
 } taskmem_task_status;
 
 // The newest task `id`: the live one, else the last that ended and is still listed. Also
-// TASKMEM_UNTRACKED, TASKMEM_STORAGE and TASKMEM_ENDED_TASKS. EINVAL: a size of no version.
+// TASKMEM_UNTRACKED, TASKMEM_STORAGE, TASKMEM_ENDED_TASKS and TASKMEM_SHARED. EINVAL: a size of no
+// version.
 TASKMEM_API int taskmem_task_info(uint64_t id, taskmem_task_status* status);
 
 // The next task, live or ended, in no order. *cursor is 0 at first and the library's own after

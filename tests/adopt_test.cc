@@ -29,11 +29,24 @@ TEST_P(Adoption, MayBeRequired) {
 INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("exported", "local"),
                          [](const auto& info) { return info.param; });
 
+TEST(AdoptionAtTheStart, IsOfALibraryThatTheProgramNeeds) {
+  ExpectSuccess({"engine_needed", "engine_local.so", "adopted"}, Adopt("auto"));
+  ExpectSuccess({"engine_needed", "engine_local.so", "adopted"}, Adopt("require=engine_local"));
+  ExpectSuccess({"engine_needed", "engine_local.so", "kept"}, Adopt("off"));
+}
+
+TEST(AdoptionAtTheStart, IsOfTheProgramItself) {
+  ExpectSuccess({"engine_own", "engine_own", "adopted"}, Adopt("auto"));
+  ExpectSuccess({"engine_own", "engine_own", "kept"}, Adopt("off"));
+}
+
 TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
   TemporaryFolder folder;
   Environment environment = Adopt("auto");
   environment["TASKMEM_LOG"] = folder.path() + "/log";
-  ExpectSuccess({"engine", ProgramPath("engine_incomplete.so"), "kept"}, environment);
+  ExpectSuccess({"engine", ProgramPath("engine_incomplete.so"), "kept",
+                 "not all of its functions have names"},
+                environment);
   std::stringstream log;
   log << std::ifstream(folder.path() + "/log").rdbuf();
   EXPECT_NE(log.str().find("keeps its own memory: not all of its functions have names"),

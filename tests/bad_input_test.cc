@@ -102,6 +102,7 @@ constexpr BadValue kBadValues[] = {
     {"log-level", "loud"},
     {"profile", "cobol"},
     {"redirect-libc", "yes"},
+    {"pool-threads", "all"},
     {"adopt", "all"},
     {"adopt", "require="},
     {"stats-dir", "/\"$(printf '%0300d' 1)\""},

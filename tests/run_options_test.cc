@@ -32,10 +32,11 @@ TEST_F(RunOptionsTest, AFlagMayHaveAValue) {
 
 TEST_F(RunOptionsTest, OthersAreRefusedInOneLine) {
   for (const char* option :
-       {"--overflow=5x", "--overflow=2", "--overflow=-1", "--overflow=true",
-        "--overflow=", "--overflow={}", "--task-per-rename=x", "--task-per-rename=", "--quiet=0",
-        "--quiet=5x", "--spill-fsync=", "--spill-fsync=1", "--redirect-libc=5x", "--adopt=yes",
-        "--quota=", "--sites=yes", "--overflow-size=0", "--overflow-size=3M", "--no-overflow"}) {
+       {"--overflow=5x",      "--overflow=2",      "--overflow=-1",       "--overflow=true",
+        "--overflow=",        "--overflow={}",     "--task-per-rename=x", "--task-per-rename=",
+        "--quiet=0",          "--quiet=5x",        "--spill-fsync=",      "--spill-fsync=1",
+        "--redirect-libc=5x", "--adopt=yes",       "--pool-threads=",     "--quota=",
+        "--sites=yes",        "--overflow-size=0", "--overflow-size=3M",  "--no-overflow"}) {
     const Result result = Run(option);
     EXPECT_EQ(result.exit_status, 2) << option << ' ' << result.Describe();
     EXPECT_EQ(result.out, "") << option;

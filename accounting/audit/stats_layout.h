@@ -7,6 +7,7 @@
 //              TaskBook[kMaxTaskSlots]    one per task slot
 //              ReclaimBook[kMaxTaskSlots] one per task slot
 //              MappingsTable              what the program has mapped, as of the last look
+//              AllocatorsTable            whose allocators there are beside taskmem's
 //
 // Books are counters that are right at every moment: each is one 64-bit atomic.
 // What identifies a task (id, name, state) changes under TaskBook::sequence,
@@ -18,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "accounting/audit/allocators_table.h"
 #include "accounting/audit/audit_layout.h"
 #include "accounting/audit/exit_audit_protocol.h"
 #include "accounting/base/round_up.h"
@@ -27,7 +29,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 7;
+inline constexpr uint32_t kStatsVersion = 8;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 inline constexpr size_t kLabelBytes = 64;
@@ -85,6 +87,7 @@ struct StatsHeader {
   // Written as the process exits; 0 where it was killed.
   std::atomic<uint64_t> resident_bytes_at_exit;
   std::atomic<uint64_t> peak_resident_bytes;
+  std::atomic<uint32_t> shared_by_tasks;  // how many were active when pools' threads served several
   std::atomic<uint32_t> libc_redirected;  // 1: glibc's own entry points jump to ours
   PoolStats pools;
   AuditLayout audit;
@@ -138,12 +141,14 @@ inline constexpr size_t kThreadsOffset = 4096;
 inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * sizeof(ThreadEntry);
 inline constexpr size_t kReclaimOffset = kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
 inline constexpr size_t kMappingsOffset = kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
-inline constexpr size_t kStatsBytes = RoundUp(kMappingsOffset + sizeof(MappingsTable));
+inline constexpr size_t kAllocatorsOffset = RoundUp(kMappingsOffset + sizeof(MappingsTable));
+inline constexpr size_t kStatsBytes = RoundUp(kAllocatorsOffset + sizeof(AllocatorsTable));
 
 static_assert(sizeof(StatsHeader) <= kThreadsOffset);
 static_assert(kTasksOffset % 4096 == 0);
 static_assert(kReclaimOffset % 4096 == 0);
 static_assert(kMappingsOffset % 4096 == 0);
+static_assert(kAllocatorsOffset % 4096 == 0);
 
 }  // namespace taskmem
 

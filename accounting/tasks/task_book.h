@@ -28,11 +28,14 @@ inline constexpr uint32_t kEndedTasksSlot = 1;
 inline constexpr uint32_t kSpillReserveSlot = 2;
 // Cached blocks, which outlive the task that made them. Drawn from the storage pool.
 inline constexpr uint32_t kStorageSlot = 3;
-inline constexpr uint32_t kFirstTaskSlot = 4;
+// What threads of engines' pools allocate while several tasks are active.
+inline constexpr uint32_t kSharedSlot = 4;
+inline constexpr uint32_t kFirstTaskSlot = 5;
 
 // Ids that stand for slots of no task, as UINT64_MAX does for untracked.
 inline constexpr uint64_t kStorageId = UINT64_MAX - 1;
 inline constexpr uint64_t kSpillReserveId = UINT64_MAX - 2;
+inline constexpr uint64_t kSharedId = UINT64_MAX - 4;
 
 inline constexpr uint64_t kNoQuota = UINT64_MAX;
 // Of books that draw on no pool.

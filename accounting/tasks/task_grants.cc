@@ -15,9 +15,9 @@ ExecutionRequest AtOnce(uint32_t slot) {
 }  // namespace
 
 void TaskGrants::RenewUnmanaged() {
-  auto unmanaged = static_cast<int64_t>(books_[kUntrackedSlot].charged_bytes.load() +
-                                        books_[kEndedTasksSlot].charged_bytes.load() +
-                                        books_[kSpillReserveSlot].charged_bytes.load());
+  auto unmanaged = static_cast<int64_t>(
+      books_[kUntrackedSlot].charged_bytes.load() + books_[kEndedTasksSlot].charged_bytes.load() +
+      books_[kSpillReserveSlot].charged_bytes.load() + books_[kSharedSlot].charged_bytes.load());
   const auto storage = static_cast<int64_t>(books_[kStorageSlot].charged_bytes.load());
   if (storage != 0) {
     unmanaged +=

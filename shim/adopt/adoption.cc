@@ -6,8 +6,13 @@
 
 #include <cstdint>
 
-#include "accounting/base/errno_keeper.h"
+#include "accounting/base/format_text.h"
+#include "shim/adopt/adopted_bytes.h"
 #include "shim/adopt/allocator_symbols.h"
+#include "shim/adopt/allocators.h"
+#include "shim/adopt/at_start.h"
+#include "shim/adopt/jemalloc_calls.h"
+#include "shim/adopt/loader_watch.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/books/stats_segment.h"
@@ -25,17 +30,9 @@ constexpr int kNotAdoptedStatus = 1;
 Adopt g_adopt = Adopt::kOff;
 char g_required[sizeof(Options::adopt_names)] = "";
 
-// Libraries that were there at the last look: under the loader's lock, which whoever calls
-// NoteLoaderEvent holds.
-struct Seen {
-  const link_map* map;
-  const void* dynamic;
-};
-constexpr size_t kMostSeen = 2048;
-constinit Seen g_seen[kMostSeen] = {};
-size_t g_seen_count = 0;
-// The last that was loaded at the program's start: those before it in the loader's list were, too.
-const link_map* g_last_at_start = nullptr;
+// Libraries whose blocks are counted, by adopter: one that comes again is counted as before.
+constexpr size_t kKeyBytes = 96;
+char g_adopters[adopt::kMostAdopters][kKeyBytes] = {};
 
 const char* BaseName(const char* path) {
   const char* const slash = strrchr(path, '/');
@@ -68,8 +65,9 @@ bool IsAsInFile(const MappedFile& file, const EntryPoints& found, uintptr_t move
   return true;
 }
 
-// Why it was not adopted, or nullptr.
-const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t moved_by) {
+// Why it was not adopted, or nullptr. `targets`: by function.
+const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t moved_by,
+                  const void* const* targets) {
   if (found.why_not != nullptr) return found.why_not;
   uint64_t start;
   uint64_t end;
@@ -83,7 +81,8 @@ const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t mo
   CodePatch patches[EntryPoints::kMost];
   for (size_t i = 0; i < found.count; ++i) {
     const EntryPoints::Entry& entry = found.entries[i];
-    patches[i] = {reinterpret_cast<unsigned char*>(moved_by + entry.address), entry.target};
+    patches[i] = {reinterpret_cast<unsigned char*>(moved_by + entry.address),
+                  targets[entry.function]};
   }
   return WriteNearJumps(patches, found.count, CodeUse::kUntouched, moved_by + start, moved_by + end)
              ? nullptr
@@ -99,100 +98,105 @@ void UseMallocByVariable(const char* base) {
           getenv("ARROW_DEFAULT_MEMORY_POOL"));
 }
 
-void LookAt(const char* path, uintptr_t moved_by) {
+uint32_t AdopterOf(const char* base, const char* prefix) {
+  char key[kKeyBytes];
+  FormatText(key, sizeof(key), "%s %s", prefix, base);
+  uint32_t i = 0;
+  while (i < adopt::kMostAdopters && g_adopters[i][0] != '\0' && strcmp(g_adopters[i], key) != 0) {
+    ++i;
+  }
+  if (i < adopt::kMostAdopters) memcpy(g_adopters[i], key, sizeof(key));
+  return i;
+}
+
+// What came of one allocator.
+struct Outcome {
+  bool is_jemalloc;
+  uint32_t adopter;
+  char library[sizeof(AllocatorRow::library)];
+  char functions[EntryPoints::kPrefixBytes + 1];
+  size_t function_count;
+  const char* why_not;  // nullptr: it is adopted
+};
+
+// Adopts it, or not.
+Outcome AdoptOne(const MappedFile& file, const EntryPoints& found, const char* base,
+                 uintptr_t moved_by) {
+  Outcome outcome = {};
+  outcome.is_jemalloc = found.is_jemalloc;
+  outcome.adopter = AdopterOf(base, found.prefix);
+  FormatText(outcome.library, sizeof(outcome.library), "%s", base);
+  FormatText(outcome.functions, sizeof(outcome.functions), "%s*", found.prefix);
+  outcome.function_count = found.count;
+  outcome.why_not = Patch(file, found, moved_by,
+                          found.is_jemalloc ? adopt::JemallocTargets(outcome.adopter)
+                                            : adopt::ArrowMimallocTargets(outcome.adopter));
+  return outcome;
+}
+
+// Says so in the books and the log; ends the program where it is required.
+void Report(const Outcome& outcome) {
+  const char* const allocator = outcome.is_jemalloc ? "jemalloc" : "mimalloc";
+  if (outcome.why_not == nullptr) {
+    char how[48];
+    FormatText(how, sizeof(how), "%zu functions jump to taskmem's", outcome.function_count);
+    const uint32_t row = ListAllocator({allocator, outcome.library, outcome.functions, how},
+                                       AdoptionState::kAdopted);
+    if (outcome.adopter < adopt::kMostAdopters) adopt::SetAdoptersRow(outcome.adopter, row);
+    LogLine(Log(), LogLevel::kInfo, "adopted %s of %s (%s), %zu functions", allocator,
+            outcome.library, outcome.functions, outcome.function_count);
+    return;
+  }
+  ListAllocator({allocator, outcome.library, outcome.functions, outcome.why_not},
+                AdoptionState::kKept);
+  LogLine(Log(), LogLevel::kWarn, "%s of %s (%s) keeps its own memory: %s", allocator,
+          outcome.library, outcome.functions, outcome.why_not);
+  if (IsRequired(outcome.library)) {
+    Message("--adopt require: %s of %s cannot be adopted: %s", allocator, outcome.library,
+            outcome.why_not);
+    os::Call(SYS_exit_group, kNotAdoptedStatus);
+  }
+}
+
+// What was adopted, or not, before there were books. Those beyond are adopted and not listed.
+constexpr size_t kMostAtStart = 16;
+Outcome g_at_start[kMostAtStart];
+size_t g_at_start_count = 0;
+
+// All that the library brought at the start, and something.
+bool HasAdopted(const char* base) {
+  bool has = false;
+  for (size_t i = 0; i < g_at_start_count; ++i) {
+    if (strcmp(g_at_start[i].library, base) != 0) continue;
+    if (g_at_start[i].why_not != nullptr) return false;
+    has = true;
+  }
+  return has;
+}
+
+// Less than an allocator and its engine have.
+constexpr size_t kLeastBytes = 256 * 1024;
+constexpr size_t kMostAllocators = 4;
+
+void LookAt(const link_map& library) {
+  const char* const path = library.l_name;
+  // The kernel's own has a name without a folder.
+  if (path == nullptr || strchr(path, '/') == nullptr) return;
   const char* const base = BaseName(path);
-  // Less than an allocator and its engine have.
-  constexpr size_t kLeastBytes = 256 * 1024;
   const MappedFile file(path, kLeastBytes);
-  constexpr size_t kMostAllocators = 4;
   EntryPoints found[kMostAllocators];
   const size_t count = adopt::FindAllocators(file, found, kMostAllocators);
   bool is_whole = true;
   for (size_t i = 0; i < count; ++i) {
-    const EntryPoints& allocator = found[i];
-    const char* const why_not = Patch(file, allocator, moved_by);
-    if (why_not == nullptr) {
-      LogLine(Log(), LogLevel::kInfo, "adopted %s of %s (%s*), %zu functions", allocator.allocator,
-              base, allocator.prefix, allocator.count);
-      continue;
-    }
-    is_whole = false;
-    LogLine(Log(), LogLevel::kWarn, "%s of %s (%s*) keeps its own memory: %s", allocator.allocator,
-            base, allocator.prefix, why_not);
-    if (!IsRequired(base)) continue;
-    Message("--adopt require: %s of %s cannot be adopted: %s", allocator.allocator, base, why_not);
-    os::Call(SYS_exit_group, kNotAdoptedStatus);
+    const Outcome outcome = AdoptOne(file, found[i], base, library.l_addr);
+    if (outcome.why_not != nullptr) is_whole = false;
+    Report(outcome);
   }
   if (count == 0 || !is_whole) UseMallocByVariable(base);
   if (count == 0 && g_required[0] != '\0' && IsRequired(base)) {
     Message("--adopt require: %s has no allocator that is known", base);
     os::Call(SYS_exit_group, kNotAdoptedStatus);
   }
-}
-
-bool WasSeen(const link_map* map, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    if (g_seen[i].map == map && g_seen[i].dynamic == map->l_ld) return true;
-  }
-  return false;
-}
-
-// Called by the loader instead of the empty function that debuggers put a breakpoint at: before
-// and after libraries come and go. What is in its list is mapped.
-void NoteLoaderEvent() {
-  if (os::IsSealed()) return;
-  const ErrnoKeeper keeper;
-  // What was loaded already may have been used.
-  for (const link_map* map = _r_debug.r_map; g_last_at_start != nullptr; map = map->l_next) {
-    if (g_seen_count < kMostSeen) g_seen[g_seen_count++] = {map, map->l_ld};
-    if (map == g_last_at_start) g_last_at_start = nullptr;
-  }
-  size_t count = 0;
-  // What has gone is forgotten: another library may come to its place.
-  for (size_t i = 0; i < g_seen_count; ++i) {
-    for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
-      if (map == g_seen[i].map && map->l_ld == g_seen[i].dynamic) {
-        g_seen[count++] = g_seen[i];
-        break;
-      }
-    }
-  }
-  g_seen_count = count;
-  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
-    if (WasSeen(map, g_seen_count) || g_seen_count == kMostSeen) continue;
-    g_seen[g_seen_count++] = {map, map->l_ld};
-    if (map->l_name != nullptr && map->l_name[0] == '/') LookAt(map->l_name, map->l_addr);
-  }
-}
-
-// What compilers put between functions, instructions that do nothing, up to `end`.
-bool IsPadding(const unsigned char* code, const unsigned char* end) {
-  while (code < end) {
-    if (*code == 0x90 || *code == 0xcc) {
-      ++code;
-      continue;
-    }
-    while (code < end && (*code == 0x66 || *code == 0x2e)) ++code;
-    if (end - code < 3 || code[0] != 0x0f || code[1] != 0x1f) return false;
-    const unsigned char mode = code[2];
-    if ((mode & 0x38) != 0) return false;
-    code += 3 + ((mode & 7) == 4 ? 1 : 0) + (mode >> 6 == 1 ? 1 : mode >> 6 == 2 ? 4 : 0);
-  }
-  return code == end;
-}
-
-bool WatchLoader() {
-  auto* const code = reinterpret_cast<unsigned char*>(_r_debug.r_brk);
-  constexpr uintptr_t kFunctionAlignment = 16;
-  if (code == nullptr || reinterpret_cast<uintptr_t>(code) % kFunctionAlignment != 0) return false;
-  constexpr unsigned char kBranchTarget[] = {0xf3, 0x0f, 0x1e, 0xfa};
-  constexpr unsigned char kReturn = 0xc3;
-  const unsigned char* at = code;
-  if (memcmp(at, kBranchTarget, sizeof(kBranchTarget)) == 0) at += sizeof(kBranchTarget);
-  if (*at++ != kReturn || !IsPadding(at, code + kFunctionAlignment)) return false;
-  static_assert(kFarJumpBytes <= kFunctionAlignment);
-  const CodePatch patch = {code, reinterpret_cast<const void*>(NoteLoaderEvent)};
-  return WriteFarJumps(&patch, 1, CodeUse::kRunning);
 }
 
 // Tells CPython to use malloc where tasks are threads: its arenas serve all of them.
@@ -204,21 +208,47 @@ void UseMallocInPython(const Options& options) {
     return;
   }
   setenv("PYTHONMALLOC", "malloc", 1);
+  ListAllocator({"pymalloc", program, "", "PYTHONMALLOC=malloc was set, as tasks are threads"},
+                AdoptionState::kAdopted);
   LogLine(Log(), LogLevel::kInfo, "%s: PYTHONMALLOC=malloc (python -E and -I do not look at it)",
           program);
 }
 
 }  // namespace
 
+namespace adopt {
+
+void LookAtStart(const link_map& library, const char* path) {
+  const MappedFile file(path, kLeastBytes);
+  EntryPoints found[kMostAllocators];
+  const size_t count = FindAllocators(file, found, kMostAllocators);
+  if (count == 0) return;
+  char program[256];
+  const char* base = BaseName(path);
+  if (library.l_name == nullptr || library.l_name[0] == '\0') {
+    os::ReadLink(path, program, sizeof(program));
+    base = BaseName(program);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Outcome outcome = AdoptOne(file, found[i], base, library.l_addr);
+    if (g_at_start_count < kMostAtStart) g_at_start[g_at_start_count++] = outcome;
+  }
+}
+
+}  // namespace adopt
+
 void OpenAdoption(const Options& options) {
   g_adopt = options.adopt;
   if (g_adopt == Adopt::kOff || os::IsSealed()) return;
   memcpy(g_required, options.adopt_names, sizeof(g_required));
   UseMallocInPython(options);
-  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
-    g_last_at_start = map;
-  }
-  if (WatchLoader()) return;
+  adopt::EnsureLookAtStart();
+  for (size_t i = 0; i < g_at_start_count; ++i) Report(g_at_start[i]);
+  adopt::ForEachLoaded([](const link_map& library) {
+    const char* const base = library.l_name != nullptr ? BaseName(library.l_name) : "";
+    if (!HasAdopted(base)) UseMallocByVariable(base);
+  });
+  if (adopt::WatchLoader(LookAt)) return;
   LogLine(Log(), LogLevel::kWarn, "the loader cannot be watched: no allocator is adopted");
   if (g_adopt != Adopt::kRequire) return;
   Message("--adopt require: the loader cannot be watched");

@@ -7,50 +7,6 @@
 namespace taskmem::adopt {
 namespace {
 
-template <typename Function>
-const void* Code(Function* function) {
-  return reinterpret_cast<const void*>(function);
-}
-
-struct Replacement {
-  const char* name;  // without the prefix
-  const void* target;
-  bool is_core;  // every exported build has it
-};
-
-const Replacement kJemalloc[] = {
-    {"malloc", Code(Malloc), true},
-    {"calloc", Code(Calloc), true},
-    {"realloc", Code(Realloc), true},
-    {"free", Code(Free), true},
-    {"posix_memalign", Code(PosixMemalign), true},
-    {"aligned_alloc", Code(Memalign), true},
-    {"mallocx", Code(Mallocx), true},
-    {"rallocx", Code(Rallocx), true},
-    {"xallocx", Code(Xallocx), true},
-    {"sallocx", Code(Sallocx), true},
-    {"dallocx", Code(Dallocx), true},
-    {"sdallocx", Code(Sdallocx), true},
-    {"nallocx", Code(Nallocx), true},
-    {"malloc_usable_size", Code(UsableSize), true},
-    {"memalign", Code(Memalign), false},
-    {"valloc", Code(Valloc), false},
-    {"pvalloc", Code(Valloc), false},
-    {"malloc_size", Code(UsableSize), false},
-    {"free_sized", Code(FreeSized), false},
-    {"free_aligned_sized", Code(FreeAlignedSized), false},
-    {"malloc_default", Code(Malloc), false},
-    {"free_default", Code(Free), false},
-    {"sdallocx_default", Code(Sdallocx), false},
-};
-
-constexpr char kArrowPrefix[] = "arrow_mi_";
-const Replacement kArrowMimalloc[] = {
-    {"malloc_aligned", Code(MallocAligned), true},
-    {"realloc_aligned", Code(ReallocAligned), true},
-    {"free", Code(Free), true},
-};
-
 // One table of symbols with its names.
 struct SymbolTable {
   const Elf64_Sym* symbols = nullptr;
@@ -126,11 +82,11 @@ bool IsVariant(const char* name, const char* entry) {
 }
 
 void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const Elf64_Sym& symbol,
-              const Replacement& replacement, EntryPoints* found) {
+              size_t function, EntryPoints* found) {
   for (size_t i = 0; i < found->count; ++i) {
     if (found->entries[i].address != symbol.st_value) continue;
     // Two names of one function.
-    if (found->entries[i].target != replacement.target) {
+    if (JemallocTargets(0)[found->entries[i].function] != JemallocTargets(0)[function]) {
       found->why_not = "two of its functions are one";
     }
     return;
@@ -141,7 +97,7 @@ void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const Elf64_Sym&
   } else if (found->count == EntryPoints::kMost) {
     found->why_not = "it has too many functions";
   } else {
-    found->entries[found->count++] = {symbol.st_value, offset, replacement.target};
+    found->entries[found->count++] = {symbol.st_value, offset, function};
   }
 }
 
@@ -159,7 +115,7 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
     for (size_t n = 0; n < kCount; ++n) {
       if (strcmp(name + prefix_bytes, replacements[n].name) == 0) {
         has[n] = true;
-        AddEntry(file, header, symbol, replacements[n], found);
+        AddEntry(file, header, symbol, n, found);
       } else if (IsVariant(name + prefix_bytes, replacements[n].name)) {
         found->why_not = "the compiler made variants of its functions";
       }
@@ -206,9 +162,8 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
     if (name == nullptr) continue;
     if (strcmp(name, kArrowMark) == 0) {
       EntryPoints& arrow = found[count++] = {};
-      arrow.allocator = "mimalloc";
       memcpy(arrow.prefix, kArrowPrefix, sizeof(kArrowPrefix));
-      FindEntries(file, *header, table, kArrowMimalloc, /*needs_core=*/true, &arrow);
+      FindEntries(file, *header, table, kArrowMimallocFunctions, /*needs_core=*/true, &arrow);
       continue;
     }
     const size_t length = strlen(name);
@@ -218,9 +173,9 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
       continue;
     }
     EntryPoints& jemalloc = found[count++] = {};
-    jemalloc.allocator = "jemalloc";
+    jemalloc.is_jemalloc = true;
     memcpy(jemalloc.prefix, name, length + 1 - kMarkBytes);
-    FindEntries(file, *header, table, kJemalloc, /*needs_core=*/!is_whole, &jemalloc);
+    FindEntries(file, *header, table, kJemallocFunctions, /*needs_core=*/!is_whole, &jemalloc);
   }
   return count;
 }

@@ -24,10 +24,10 @@ struct EntryPoints {
   struct Entry {
     uint64_t address;      // as the file has it: what the library is moved by is to be added
     uint64_t file_offset;  // of the same code
-    const void* target;
+    size_t function;       // which of the allocator's (jemalloc_calls.h)
   };
 
-  const char* allocator = "";  // "jemalloc"
+  bool is_jemalloc = false;  // else Arrow's mimalloc
   char prefix[kPrefixBytes] = {};
   Entry entries[kMost];
   size_t count = 0;

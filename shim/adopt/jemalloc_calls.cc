@@ -2,9 +2,10 @@
 
 #include <errno.h>
 
-#include <cstdint>
 #include <cstring>
 
+#include "shim/adopt/adopted_bytes.h"
+#include "shim/adopt/mallctl.h"
 #include "shim/heap/heap.h"
 
 namespace taskmem::adopt {
@@ -18,6 +19,8 @@ bool HasAnyway(size_t alignment, size_t size) {
   return alignment <= 8 || (alignment <= 16 && size > 8);
 }
 
+// The lowest six bits of `flags` are the binary logarithm of the alignment, the next asks for
+// zeroes.
 size_t AlignmentOf(int flags) {
   const int logarithm = flags & 63;
   return logarithm == 0 ? 1 : size_t{1} << logarithm;
@@ -53,53 +56,184 @@ void* ReallocateAligned(void* block, size_t size, size_t alignment, bool zero) {
   return moved;
 }
 
+// A compiler that sees the allocator's function knows how little of the stack's alignment it needs,
+// and its callers in the same file may give it no more.
+#define TASKMEM_ENTRY __attribute__((force_align_arg_pointer))
+
+// The functions of one adopter.
+template <uint32_t kAdopter>
+struct Calls {
+  static void* Taken(void* block) {
+    if constexpr (kAdopter != kUncounted) {
+      if (block != nullptr) CountTaken<kAdopter>(TaskmemUsableSize(block));
+    }
+    return block;
+  }
+
+  static void GiveBack(void* block) {
+    if constexpr (kAdopter != kUncounted) {
+      if (block != nullptr) CountGiven<kAdopter>(TaskmemUsableSize(block));
+    }
+    TaskmemFree(block);
+  }
+
+  template <typename Reallocate>
+  static void* Moved(void* block, Reallocate reallocate) {
+    if constexpr (kAdopter == kUncounted) {
+      return reallocate();
+    } else {
+      const size_t old_size = block != nullptr ? TaskmemUsableSize(block) : 0;
+      void* const moved = reallocate();
+      if (moved != nullptr) {
+        CountGiven<kAdopter>(old_size);
+        CountTaken<kAdopter>(TaskmemUsableSize(moved));
+      }
+      return moved;
+    }
+  }
+
+  TASKMEM_ENTRY static void* Malloc(size_t size) { return Taken(TaskmemMalloc(size)); }
+  TASKMEM_ENTRY static void* Calloc(size_t count, size_t size) {
+    return Taken(TaskmemCalloc(count, size));
+  }
+  TASKMEM_ENTRY static void* Realloc(void* block, size_t size) {
+    if (size == 0 && block != nullptr) {
+      GiveBack(block);
+      return nullptr;
+    }
+    return Moved(block, [=] { return TaskmemRealloc(block, size); });
+  }
+  TASKMEM_ENTRY static void Free(void* block) { GiveBack(block); }
+  TASKMEM_ENTRY static void FreeSized(void* block, size_t) { GiveBack(block); }
+  TASKMEM_ENTRY static void FreeAlignedSized(void* block, size_t, size_t) { GiveBack(block); }
+
+  TASKMEM_ENTRY static int PosixMemalign(void** block, size_t alignment, size_t size) {
+    if (alignment % sizeof(void*) != 0 || !IsPowerOfTwo(alignment)) return EINVAL;
+    const int errno_before = errno;
+    void* const got = Taken(TaskmemMemalign(alignment, size));
+    errno = errno_before;
+    if (got == nullptr) return ENOMEM;
+    *block = got;
+    return 0;
+  }
+
+  TASKMEM_ENTRY static void* Memalign(size_t alignment, size_t size) {
+    if (!IsPowerOfTwo(alignment)) {
+      errno = EINVAL;
+      return nullptr;
+    }
+    return Taken(TaskmemMemalign(alignment, size));
+  }
+
+  TASKMEM_ENTRY static void* Valloc(size_t size) {
+    return Taken(TaskmemMemalign(kPageBytes, size));
+  }
+  TASKMEM_ENTRY static size_t UsableSize(void* block) {
+    return block == nullptr ? 0 : TaskmemUsableSize(block);
+  }
+
+  TASKMEM_ENTRY static void* Mallocx(size_t size, int flags) {
+    return Taken(AllocateAligned(AlignmentOf(flags), size, (flags & kZero) != 0));
+  }
+  TASKMEM_ENTRY static void* Rallocx(void* block, size_t size, int flags) {
+    return Moved(block, [=] {
+      return ReallocateAligned(block, size, AlignmentOf(flags), (flags & kZero) != 0);
+    });
+  }
+  // Never moves and never shrinks: the answer is the size that is there.
+  TASKMEM_ENTRY static size_t Xallocx(void* block, size_t, size_t, int) {
+    return TaskmemUsableSize(block);
+  }
+  TASKMEM_ENTRY static size_t Sallocx(void* block, int) { return TaskmemUsableSize(block); }
+  TASKMEM_ENTRY static void Dallocx(void* block, int) { GiveBack(block); }
+  TASKMEM_ENTRY static void Sdallocx(void* block, size_t, int) { GiveBack(block); }
+  // What may be used of a block of `size` in any case.
+  TASKMEM_ENTRY static size_t Nallocx(size_t size, int) { return size > PTRDIFF_MAX ? 0 : size; }
+
+  TASKMEM_ENTRY static int Mallctl(const char* name, void* old_value, size_t* old_bytes,
+                                   void* new_value, size_t new_bytes) {
+    return ControlByName(kAdopter, name, {old_value, old_bytes, new_value, new_bytes});
+  }
+  TASKMEM_ENTRY static int MallctlByMib(const size_t* mib, size_t length, void* old_value,
+                                        size_t* old_bytes, void* new_value, size_t new_bytes) {
+    return ControlByMib(kAdopter, mib, length, {old_value, old_bytes, new_value, new_bytes});
+  }
+
+  // mimalloc's, with the alignment last.
+  TASKMEM_ENTRY static void* MallocAligned(size_t size, size_t alignment) {
+    return Taken(AllocateAligned(alignment, size, false));
+  }
+  TASKMEM_ENTRY static void* ReallocAligned(void* block, size_t size, size_t alignment) {
+    return Moved(block, [=] { return ReallocateAligned(block, size, alignment, false); });
+  }
+};
+
+template <typename Function>
+const void* Code(Function* function) {
+  return reinterpret_cast<const void*>(function);
+}
+
+template <uint32_t kAdopter>
+const void* const* JemallocOf() {
+  // Filled in by the first call: nothing may wait for a constructor here (at_start.h).
+  static const void* const kTargets[kJemallocFunctionCount] = {
+      Code(Calls<kAdopter>::Malloc),
+      Code(Calls<kAdopter>::Calloc),
+      Code(Calls<kAdopter>::Realloc),
+      Code(Calls<kAdopter>::Free),
+      Code(Calls<kAdopter>::PosixMemalign),
+      Code(Calls<kAdopter>::Memalign),
+      Code(Calls<kAdopter>::Mallocx),
+      Code(Calls<kAdopter>::Rallocx),
+      Code(Calls<kAdopter>::Xallocx),
+      Code(Calls<kAdopter>::Sallocx),
+      Code(Calls<kAdopter>::Dallocx),
+      Code(Calls<kAdopter>::Sdallocx),
+      Code(Calls<kAdopter>::Nallocx),
+      Code(Calls<kAdopter>::UsableSize),
+      Code(Calls<kAdopter>::Memalign),
+      Code(Calls<kAdopter>::Valloc),
+      Code(Calls<kAdopter>::Valloc),
+      Code(Calls<kAdopter>::UsableSize),
+      Code(Calls<kAdopter>::FreeSized),
+      Code(Calls<kAdopter>::FreeAlignedSized),
+      Code(Calls<kAdopter>::Malloc),
+      Code(Calls<kAdopter>::Free),
+      Code(Calls<kAdopter>::Sdallocx),
+      Code(Calls<kAdopter>::Mallctl),
+      Code(NameToMib),
+      Code(Calls<kAdopter>::MallctlByMib),
+  };
+  return kTargets;
+}
+
+template <uint32_t kAdopter>
+const void* const* ArrowMimallocOf() {
+  static const void* const kTargets[kArrowMimallocFunctionCount] = {
+      Code(Calls<kAdopter>::MallocAligned),
+      Code(Calls<kAdopter>::ReallocAligned),
+      Code(Calls<kAdopter>::Free),
+  };
+  return kTargets;
+}
+
+static_assert(kMostAdopters == 8 && kUncounted == 8);
+
 }  // namespace
 
-void* Malloc(size_t size) { return TaskmemMalloc(size); }
-void* Calloc(size_t count, size_t size) { return TaskmemCalloc(count, size); }
-void* Realloc(void* block, size_t size) { return TaskmemRealloc(block, size); }
-void Free(void* block) { TaskmemFree(block); }
-void FreeSized(void* block, size_t) { TaskmemFree(block); }
-void FreeAlignedSized(void* block, size_t, size_t) { TaskmemFree(block); }
-
-int PosixMemalign(void** block, size_t alignment, size_t size) {
-  if (alignment % sizeof(void*) != 0 || !IsPowerOfTwo(alignment)) return EINVAL;
-  const int errno_before = errno;
-  void* const got = TaskmemMemalign(alignment, size);
-  errno = errno_before;
-  if (got == nullptr) return ENOMEM;
-  *block = got;
-  return 0;
+const void* const* JemallocTargets(uint32_t adopter) {
+  static const void* const* (*const kOf[])() = {
+      JemallocOf<0>, JemallocOf<1>, JemallocOf<2>, JemallocOf<3>,         JemallocOf<4>,
+      JemallocOf<5>, JemallocOf<6>, JemallocOf<7>, JemallocOf<kUncounted>};
+  return kOf[adopter < kUncounted ? adopter : kUncounted]();
 }
 
-void* Memalign(size_t alignment, size_t size) {
-  if (!IsPowerOfTwo(alignment)) {
-    errno = EINVAL;
-    return nullptr;
-  }
-  return TaskmemMemalign(alignment, size);
-}
-
-void* Valloc(size_t size) { return TaskmemMemalign(kPageBytes, size); }
-size_t UsableSize(void* block) { return block == nullptr ? 0 : TaskmemUsableSize(block); }
-
-void* Mallocx(size_t size, int flags) {
-  return AllocateAligned(AlignmentOf(flags), size, (flags & kZero) != 0);
-}
-void* Rallocx(void* block, size_t size, int flags) {
-  return ReallocateAligned(block, size, AlignmentOf(flags), (flags & kZero) != 0);
-}
-size_t Xallocx(void* block, size_t, size_t, int) { return TaskmemUsableSize(block); }
-size_t Sallocx(void* block, int) { return TaskmemUsableSize(block); }
-void Dallocx(void* block, int) { TaskmemFree(block); }
-void Sdallocx(void* block, size_t, int) { TaskmemFree(block); }
-size_t Nallocx(size_t size, int) { return size > PTRDIFF_MAX ? 0 : size; }
-
-void* MallocAligned(size_t size, size_t alignment) {
-  return AllocateAligned(alignment, size, false);
-}
-void* ReallocAligned(void* block, size_t size, size_t alignment) {
-  return ReallocateAligned(block, size, alignment, false);
+const void* const* ArrowMimallocTargets(uint32_t adopter) {
+  static const void* const* (*const kOf[])() = {
+      ArrowMimallocOf<0>, ArrowMimallocOf<1>, ArrowMimallocOf<2>,
+      ArrowMimallocOf<3>, ArrowMimallocOf<4>, ArrowMimallocOf<5>,
+      ArrowMimallocOf<6>, ArrowMimallocOf<7>, ArrowMimallocOf<kUncounted>};
+  return kOf[adopter < kUncounted ? adopter : kUncounted]();
 }
 
 }  // namespace taskmem::adopt

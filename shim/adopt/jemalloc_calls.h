@@ -1,38 +1,63 @@
 // jemalloc's functions over this allocator: what an engine that brings its own jemalloc is given
-// instead. As jemalloc(3) has them; arenas and thread caches that flags name do not exist here.
+// instead, and Arrow's mimalloc likewise. As jemalloc(3) has them; arenas and thread caches that
+// flags name do not exist here.
 #ifndef TASKMEM_SHIM_ADOPT_JEMALLOC_CALLS_H_
 #define TASKMEM_SHIM_ADOPT_JEMALLOC_CALLS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 namespace taskmem::adopt {
 
-void* Malloc(size_t size);
-void* Calloc(size_t count, size_t size);
-void* Realloc(void* block, size_t size);
-void Free(void* block);
-void FreeSized(void* block, size_t size);
-void FreeAlignedSized(void* block, size_t alignment, size_t size);
-int PosixMemalign(void** block, size_t alignment, size_t size);
-void* Memalign(size_t alignment, size_t size);
-void* Valloc(size_t size);
-size_t UsableSize(void* block);
+struct Replacement {
+  const char* name;  // without the prefix
+  bool is_core;      // every exported build has it
+};
 
-// The lowest six bits of `flags` are the binary logarithm of the alignment, the next asks for
-// zeroes.
-void* Mallocx(size_t size, int flags);
-void* Rallocx(void* block, size_t size, int flags);
-// Never moves and never shrinks: the answer is the size that is there.
-size_t Xallocx(void* block, size_t size, size_t extra, int flags);
-size_t Sallocx(void* block, int flags);
-void Dallocx(void* block, int flags);
-void Sdallocx(void* block, size_t size, int flags);
-// What may be used of a block of `size` in any case.
-size_t Nallocx(size_t size, int flags);
+inline constexpr Replacement kJemallocFunctions[] = {
+    {"malloc", true},
+    {"calloc", true},
+    {"realloc", true},
+    {"free", true},
+    {"posix_memalign", true},
+    {"aligned_alloc", true},
+    {"mallocx", true},
+    {"rallocx", true},
+    {"xallocx", true},
+    {"sallocx", true},
+    {"dallocx", true},
+    {"sdallocx", true},
+    {"nallocx", true},
+    {"malloc_usable_size", true},
+    {"memalign", false},
+    {"valloc", false},
+    {"pvalloc", false},
+    {"malloc_size", false},
+    {"free_sized", false},
+    {"free_aligned_sized", false},
+    {"malloc_default", false},
+    {"free_default", false},
+    {"sdallocx_default", false},
+    {"mallctl", false},
+    {"mallctlnametomib", false},
+    {"mallctlbymib", false},
+};
+inline constexpr size_t kJemallocFunctionCount =
+    sizeof(kJemallocFunctions) / sizeof(kJemallocFunctions[0]);
 
-// mimalloc's, with the alignment last.
-void* MallocAligned(size_t size, size_t alignment);
-void* ReallocAligned(void* block, size_t size, size_t alignment);
+inline constexpr char kArrowPrefix[] = "arrow_mi_";
+inline constexpr Replacement kArrowMimallocFunctions[] = {
+    {"malloc_aligned", true},
+    {"realloc_aligned", true},
+    {"free", true},
+};
+inline constexpr size_t kArrowMimallocFunctionCount =
+    sizeof(kArrowMimallocFunctions) / sizeof(kArrowMimallocFunctions[0]);
+
+// What is called instead, in the order of the names: of the allocator whose blocks are counted as
+// `adopter`'s (adopted_bytes.h), at most kUncounted.
+const void* const* JemallocTargets(uint32_t adopter);
+const void* const* ArrowMimallocTargets(uint32_t adopter);
 
 }  // namespace taskmem::adopt
 

@@ -15,6 +15,7 @@
 #include "shim/mapping_book/residency_look.h"
 #include "shim/spilling/block_pins.h"
 #include "shim/taskmem.h"
+#include "shim/tasks/pool_threads.h"
 #include "shim/tasks/task_pages.h"
 #include "shim/tasks/thread_tasks.h"
 
@@ -24,10 +25,12 @@ namespace {
 
 static_assert(TASKMEM_NO_QUOTA == kNoQuota);
 static_assert(TASKMEM_STORAGE == kStorageId);
+static_assert(TASKMEM_SHARED == kSharedId);
 
 uint64_t IdOfSlot(uint32_t slot) {
   return slot >= kFirstTaskSlot ? g_books[slot].task_id.load()
          : slot == kStorageSlot ? TASKMEM_STORAGE
+         : slot == kSharedSlot  ? TASKMEM_SHARED
                                 : TASKMEM_UNTRACKED;
 }
 
@@ -46,7 +49,7 @@ bool FindLive(uint64_t id, CurrentTask* task) {
 extern "C" {
 
 int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
-  if (id >= TASKMEM_ENDED_TASKS) return EINVAL;  // they stand for something else
+  if (id >= kSharedId) return EINVAL;  // they stand for something else
   if (options != nullptr && options->size < sizeof(taskmem_options)) return EINVAL;
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;
@@ -54,7 +57,10 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
   const uint64_t quota =
       options != nullptr && options->quota_bytes != 0 ? options->quota_bytes : DefaultQuota();
   uint32_t slot = 0;
-  return BeginTask(id, quota, options != nullptr ? options->name : nullptr, false, &slot);
+  const int error =
+      BeginTask(id, quota, options != nullptr ? options->name : nullptr, false, &slot);
+  if (error == 0) NoteTasksChanged();
+  return error;
 }
 
 int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
@@ -64,6 +70,7 @@ int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
   uint32_t slot = 0;
   if (const int error = EndTask(id, &slot)) return error;
   PokeThreadsOf(slot);
+  NoteTasksChanged();
   EndTaskInBlocks(slot);
   AbsorbEnded(id, slot);
   ReturnIdleToPools(slot);
@@ -77,7 +84,7 @@ int taskmem_task_end(uint64_t id, taskmem_usage* usage) {
 
 int taskmem_thread_attach(uint64_t id, uint64_t* previous) {
   const uint64_t before = previous != nullptr ? GetCurrentTask().id : 0;
-  if (id == kSpillReserveId) return ENOENT;
+  if (id == kSpillReserveId || id == kSharedId) return ENOENT;
   if (!AttachKnown(id)) {
     CurrentTask task = {TASKMEM_UNTRACKED, kUntrackedSlot, 0};
     if (id == TASKMEM_STORAGE) {
@@ -85,6 +92,7 @@ int taskmem_thread_attach(uint64_t id, uint64_t* previous) {
     } else if (id != TASKMEM_UNTRACKED && !FindLive(id, &task)) {
       return ENOENT;
     }
+    LeavePool();
     if (!AttachThread(task, false)) return ENOMEM;
   }
   if (previous != nullptr) *previous = before;

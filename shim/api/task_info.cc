@@ -98,6 +98,7 @@ int taskmem_task_info(uint64_t id, taskmem_task_status* status) {
   EnsureSettledBooks();
   if (id == TASKMEM_UNTRACKED) return ReadOther(id, kUntrackedSlot, "untracked", status);
   if (id == TASKMEM_STORAGE) return ReadOther(id, kStorageSlot, "storage", status);
+  if (id == TASKMEM_SHARED) return ReadOther(id, kSharedSlot, "shared by tasks", status);
   if (id == TASKMEM_ENDED_TASKS) return ReadOther(id, kEndedTasksSlot, "ended tasks", status);
   taskmem_task_status read;
   for (;;) {

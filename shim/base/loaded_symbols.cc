@@ -47,7 +47,7 @@ LoadedSymbols LoadedSymbols::Around(const void* address) {
   return result;
 }
 
-LoadedSymbols::Function LoadedSymbols::Find(const char* name) const {
+LoadedSymbols::Function LoadedSymbols::Find(const char* name, unsigned type) const {
   if (hash_ == nullptr) return {};
   HashHead head;
   memcpy(&head, hash_, sizeof(head));
@@ -63,7 +63,7 @@ LoadedSymbols::Function LoadedSymbols::Find(const char* name) const {
     const uint32_t seen = hashes[index - head.first_symbol];
     const ElfW(Sym)& symbol = symbols_[index];
     constexpr ElfW(Half) kHidden = 0x8000;  // an old version, for who was linked against it
-    if ((seen | 1) == (hash | 1) && ELF64_ST_TYPE(symbol.st_info) == STT_FUNC &&
+    if ((seen | 1) == (hash | 1) && ELF64_ST_TYPE(symbol.st_info) == type &&
         symbol.st_shndx != SHN_UNDEF &&
         (versions_ == nullptr || (versions_[index] & kHidden) == 0) &&
         strcmp(names_ + symbol.st_name, name) == 0) {

@@ -20,9 +20,10 @@ class LoadedSymbols {
   // Of the library that `address` lies in, which must stay loaded.
   static LoadedSymbols Around(const void* address);
 
-  // The default version of the function. Neither aliases nor what is chosen at load time (IFUNC)
+  // The default version of the symbol. Neither aliases nor what is chosen at load time (IFUNC)
   // are followed.
-  Function Find(const char* name) const;
+  // `type`: STT_FUNC, or STT_OBJECT for data.
+  Function Find(const char* name, unsigned type = STT_FUNC) const;
 
  private:
   uintptr_t base_ = 0;

@@ -27,6 +27,7 @@ ThreadEntry* g_thread_entries = nullptr;
 TaskBook* g_books = nullptr;
 ReclaimBook* g_reclaim_books = nullptr;
 MappingsTable* g_mappings_table = nullptr;
+AllocatorsTable* g_allocators_table = nullptr;
 
 namespace {
 constinit ForkPage g_settled_page = {Books::kSettled, 1, 0, nullptr};
@@ -52,6 +53,7 @@ std::atomic<size_t> g_reclaim_bytes_reserved{0};
 std::atomic<size_t> g_thread_bytes_reserved{0};
 std::atomic<size_t> g_library_bytes_reserved{0};
 std::atomic<size_t> g_row_bytes_reserved{0};
+std::atomic<size_t> g_allocator_bytes_reserved{0};
 
 size_t UsedTaskBytes() {
   return g_stats->task_slots.load(std::memory_order_relaxed) * sizeof(TaskBook);
@@ -63,6 +65,12 @@ size_t UsedReclaimBytes() {
 
 size_t UsedThreadBytes() {
   return g_stats->thread_entries.load(std::memory_order_relaxed) * sizeof(ThreadEntry);
+}
+
+// All of the table, once there is an allocator.
+size_t UsedAllocatorBytes() {
+  const bool has_rows = g_allocators_table->rows.load(std::memory_order_relaxed) != 0;
+  return has_rows ? sizeof(AllocatorsTable) : 0;
 }
 
 uint64_t StartTime() {
@@ -229,8 +237,9 @@ const char* Publish() {
   const size_t threads = RoundUp(UsedThreadBytes() + 1, kPageBytes);
   const size_t tasks = RoundUp(UsedTaskBytes() + 1, kPageBytes);
   const size_t reclaim = RoundUp(UsedReclaimBytes() + 1, kPageBytes);
+  const size_t allocators = RoundUp(UsedAllocatorBytes(), kPageBytes);
   const auto reserve = [&](char* file, size_t offset, size_t bytes) {
-    return ReserveSpace(file, offset, bytes) || ReserveSpaceIn(fd, offset, bytes);
+    return bytes == 0 || ReserveSpace(file, offset, bytes) || ReserveSpaceIn(fd, offset, bytes);
   };
   const char* failed = nullptr;
   long mapped = -ENOMEM;
@@ -243,12 +252,14 @@ const char* Publish() {
     failed = "map";
   } else if (auto* const file = reinterpret_cast<char*>(mapped);
              !reserve(file, 0, kThreadsOffset + threads) || !reserve(file, kTasksOffset, tasks) ||
-             !reserve(file, kReclaimOffset, reclaim)) {
+             !reserve(file, kReclaimOffset, reclaim) ||
+             !reserve(file, kAllocatorsOffset, allocators)) {
     failed = "find space for";
   } else {
     memcpy(file + kThreadsOffset, static_cast<void*>(g_thread_entries), UsedThreadBytes());
     memcpy(file + kTasksOffset, static_cast<void*>(g_books), UsedTaskBytes());
     memcpy(file + kReclaimOffset, static_cast<void*>(g_reclaim_books), UsedReclaimBytes());
+    memcpy(file + kAllocatorsOffset, static_cast<void*>(g_allocators_table), UsedAllocatorBytes());
     memcpy(file, static_cast<void*>(g_stats), sizeof(*g_stats));
     if (os::Failed(os::Call(SYS_mremap, mapped, static_cast<long>(kStatsBytes),
                             static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -270,6 +281,7 @@ const char* Publish() {
   // What it said before is said again at the next look.
   g_library_bytes_reserved.store(0, std::memory_order_relaxed);
   g_row_bytes_reserved.store(0, std::memory_order_relaxed);
+  g_allocator_bytes_reserved.store(allocators, std::memory_order_relaxed);
   snprintf(g_path, sizeof(g_path), "%s/%s", g_dir, name);
   return nullptr;
 }
@@ -310,6 +322,7 @@ bool StatsOpen() {
   g_books = reinterpret_cast<TaskBook*>(segment + kTasksOffset);
   g_reclaim_books = reinterpret_cast<ReclaimBook*>(segment + kReclaimOffset);
   g_mappings_table = reinterpret_cast<MappingsTable*>(segment + kMappingsOffset);
+  g_allocators_table = reinterpret_cast<AllocatorsTable*>(segment + kAllocatorsOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
   g_stats->own_bytes.store(g_own_bytes.load(), std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
@@ -325,6 +338,7 @@ bool StatsOpen() {
   name(kEndedTasksSlot, "ended tasks");
   name(kSpillReserveSlot, "spill reserve");
   name(kStorageSlot, "storage");
+  name(kSharedSlot, "shared by tasks");
   NoteOwnRange(guard, kStatsBytes + kPageBytes);
   g_stats->pid = static_cast<uint32_t>(os::ProcessId());
   auto* const page = reinterpret_cast<ForkPage*>(guard);
@@ -358,6 +372,7 @@ bool StatsAfterFork() {
   const size_t thread_bytes = UsedThreadBytes();
   const size_t task_bytes = UsedTaskBytes();
   const size_t reclaim_bytes = UsedReclaimBytes();
+  const size_t allocator_bytes = UsedAllocatorBytes();
   // A child of a child that was never listed is listed like that.
   if (g_path[0] != '\0') g_is_to_be_listed = true;
   auto* copy = static_cast<char*>(os::Map(kStatsBytes, MAP_NORESERVE));
@@ -366,6 +381,7 @@ bool StatsAfterFork() {
   memcpy(copy + kThreadsOffset, static_cast<void*>(g_thread_entries), thread_bytes);
   memcpy(copy + kTasksOffset, static_cast<void*>(g_books), task_bytes);
   memcpy(copy + kReclaimOffset, static_cast<void*>(g_reclaim_books), reclaim_bytes);
+  memcpy(copy + kAllocatorsOffset, static_cast<void*>(g_allocators_table), allocator_bytes);
   os::Call(SYS_mremap, reinterpret_cast<long>(copy), static_cast<long>(kStatsBytes),
            static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
            reinterpret_cast<long>(g_stats));
@@ -476,7 +492,12 @@ void StatsReserveMappings(uint32_t rows, uint32_t libraries) {
        offsetof(MappingsTable, library) + libraries * sizeof(MappingsTable::library[0]),
        kMappingsOffset, kRowsOffset);
   Grow(g_row_bytes_reserved, offsetof(MappingsTable, row) - kRowsOffset + rows * sizeof(MappedRow),
-       kMappingsOffset + kRowsOffset, kStatsBytes - kMappingsOffset - kRowsOffset);
+       kMappingsOffset + kRowsOffset, kAllocatorsOffset - kMappingsOffset - kRowsOffset);
+}
+
+void StatsReserveAllocators() {
+  Grow(g_allocator_bytes_reserved, sizeof(AllocatorsTable), kAllocatorsOffset,
+       kStatsBytes - kAllocatorsOffset);
 }
 
 void NoteOwnBytes(const void* start, uint64_t bytes) {

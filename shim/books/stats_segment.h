@@ -17,6 +17,7 @@ extern ThreadEntry* g_thread_entries;
 extern TaskBook* g_books;
 extern ReclaimBook* g_reclaim_books;
 extern MappingsTable* g_mappings_table;
+extern AllocatorsTable* g_allocators_table;
 
 // Whose the books are. A child's are made when it first needs them (after_fork.h).
 enum class Books : uint32_t {
@@ -84,6 +85,7 @@ void StatsLeaveBehind();
 void StatsReserveTasks(uint32_t count);
 void StatsReserveThreads(uint32_t count);
 void StatsReserveMappings(uint32_t rows, uint32_t libraries);
+void StatsReserveAllocators();  // for all there can be
 // Whether that has been done: for those who then take a lock, and find that others were faster.
 bool StatsHasRoomForTasks(uint32_t count);
 bool StatsHasRoomForThreads(uint32_t count);

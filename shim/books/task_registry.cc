@@ -13,6 +13,7 @@ namespace taskmem {
 
 // Zero pages until used: a constructor would touch all of them in every process.
 constinit TaskSlot g_task_slots[kMaxTaskSlots];
+std::atomic<uint32_t> g_live_tasks{0};
 
 namespace {
 
@@ -142,7 +143,7 @@ uint32_t TakeSlotLocked() {
 
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot,
               uint32_t* slot_out) {
-  if (id >= kSpillReserveId) return EEXIST;
+  if (id >= kSharedId) return EEXIST;
   // The file grows before the lock is taken, again where others have used that up meanwhile.
   const auto reserve = [] { StatsReserveTasks(g_stats->task_slots.load() + kSlotsAhead); };
   reserve();
@@ -176,6 +177,7 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   task.next = bucket;
   bucket = slot;
   g_stats->tasks_begun.fetch_add(1, std::memory_order_relaxed);
+  g_live_tasks.fetch_add(1, std::memory_order_relaxed);
   *slot_out = slot;
   return 0;
 }
@@ -191,6 +193,7 @@ int EndTask(uint64_t id, uint32_t* slot_out) {
     while (*link != slot) link = &g_task_slots[*link].next;
     *link = g_task_slots[slot].next;
     WriteIdentity(slot, id, nullptr, TaskState::kEnded);
+    g_live_tasks.fetch_sub(1, std::memory_order_relaxed);
     generation = g_task_slots[slot].generation.fetch_add(1, std::memory_order_seq_cst);
     EndTaskInPools(slot);
     ForgetPages(slot);

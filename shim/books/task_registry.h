@@ -48,6 +48,9 @@ struct alignas(64) TaskSlot {
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];
 
+// How many have begun and not ended.
+extern std::atomic<uint32_t> g_live_tasks;
+
 // 0, EEXIST, or EAGAIN when every slot is taken: by a live task, or by an ended
 // one that cannot be folded yet.
 int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_hot, uint32_t* slot);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "shim/base/os.h"
+#include "shim/base/own_ranges.h"
 
 namespace taskmem {
 namespace {
@@ -123,7 +124,11 @@ bool WriteNearJumps(const CodePatch* patches, size_t count, CodeUse use, uintptr
         code[0] = 0xe9;
         memcpy(code + 1, &distance, sizeof(distance));
       });
-  if (!is_written) os::Unmap(reinterpret_cast<void*>(island), kIslandBytes);
+  if (is_written) {
+    NoteOwnRange(reinterpret_cast<void*>(island), kIslandBytes);
+  } else {
+    os::Unmap(reinterpret_cast<void*>(island), kIslandBytes);
+  }
   return is_written;
 }
 

@@ -148,6 +148,11 @@ void AskThreadsToCheckTheirNames() {
   PokeThreads([](uint32_t) { return true; }, [](ThreadState& thread) { thread.check_name = true; });
 }
 
+void PokePoolThreads() {
+  PokeThreads([](uint32_t index) { return ContextAt(index)->is_pool_thread.load(); },
+              [](ThreadState&) {});
+}
+
 namespace {
 
 // The first context is made as the books are.
@@ -178,6 +183,7 @@ Context* EnterThread() {
     if (context == nullptr) context = MakeListedContext();
     if (context == nullptr) return nullptr;
     context->is_own_threads = is_own;
+    context->is_pool_thread.store(false, std::memory_order_relaxed);
     context->thread = &t;
     context->default_heap = &_mi_heap_default;
     const bool is_main = tid == ProcessIdAtEntry(context);

@@ -95,7 +95,8 @@ struct Context {
   uint8_t requests_in_row;  // of the last pair; saturates
   Runs* spare_runs;         // of a pair that is gone, for the next
   RunsTable runs;
-  bool is_own_threads;  // of threads of the library itself, and of no others
+  std::atomic<bool> is_pool_thread;  // its thread is one of an engine's pool
+  bool is_own_threads;               // of threads of the library itself, and of no others
 
   // Free spans that are in memory (segments/slack.h). Written by whoever has the context.
   std::atomic<int64_t> slack_bytes;
@@ -159,6 +160,7 @@ struct ThreadState {
   BusyFlag busy;           // inside the allocator: a signal handler must not re-enter
   bool keeps_ended_task;   // --inherit always, and this task was inherited
   bool check_name;         // another thread renamed this one, or may have
+  bool is_pool;            // one of an engine's pool: looks for its task at its slow path
   bool exempt;             // nothing is refused to this thread
   bool in_hook;            // inside a HookScope (heap.h)
   bool signals_at_start;   // SIGSEGV was blocked when the thread began

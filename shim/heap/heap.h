@@ -66,6 +66,22 @@ void AskThreadsToCheckTheirNames();
 // Nothing is refused to this thread.
 void ExemptThread();
 
+// The calling thread is, or is no more, one of an engine's pool: LookAtPoolThread (upcalls.h) says
+// at its slow path whom it works for. An attachment by the program ends that.
+void MarkPoolThread(bool is_pool);
+// Of the thread with that ThreadEntry.
+bool IsPoolThread(uint32_t entry);
+// They look at their next allocation.
+void PokePoolThreads();
+// What the slow path does, for others that ask whom the thread works for.
+void LookIfPoolThread();
+// What the thread is attached to, also where that has ended.
+CurrentTask AttachedTask();
+// Its own ThreadEntry. False: it has none.
+bool OwnThreadEntry(uint32_t* entry, uint32_t* tid);
+// Where the calling thread's stack ends, and how much below is known to be readable (unwinder.h).
+void OwnStackEnd(uint64_t* address, uint64_t* known_bytes);
+
 // While it lives what this thread allocates is charged to a slot of no task. At its end the
 // thread works for its task again, whatever was attached meanwhile. Nests. For threads that
 // have a context, or none at all.

@@ -19,11 +19,22 @@ namespace taskmem {
 
 // --- Threads (thread_tasks.cc).
 
+// Whose code made a thread (pool_makers.h).
+enum class ThreadMaker : uint8_t {
+  kProgram,
+  kPassing,  // a library through which others make threads
+  kPool,     // one with a pool of threads that serves everybody
+  kTeam      // one whose threads serve the thread that made them
+};
+
 // What a new thread gets from its creator.
 struct ThreadBirth {
   CurrentTask task;
   uint64_t stack_bytes = 0;  // that its stack surely has
   bool is_taskmems = false;  // a thread of the library: of no task, whatever the options say
+  ThreadMaker maker = ThreadMaker::kProgram;
+  uint32_t maker_entry = 0;  // the creator's ThreadEntry and number
+  uint32_t maker_tid = 0;
 };
 
 // Called once a thread has a context: attaches it to the task that its birth and
@@ -32,6 +43,10 @@ void ThreadEntered();
 
 // The thread was renamed by another: called by it, at its next slow path.
 void RecheckThreadName();
+
+// The thread is one of an engine's pool: called by it at its slow path and by mapping calls, gives
+// it the task that it works for now (pool_threads.cc).
+void LookAtPoolThread();
 
 // --- Addresses that free() and realloc() are given and the library never handed out (foreign.cc).
 

@@ -2,6 +2,7 @@
 #include "shim/collect/thread_context.h"
 #include "shim/contexts/borrow.h"
 #include "shim/contexts/pairs.h"
+#include "shim/contexts/registry.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/malloc/fast_path.h"
@@ -25,7 +26,7 @@ bool AttachThread(const CurrentTask& task, bool keep_after_end) {
 TASKMEM_FAST bool AttachKnown(uint64_t id) {
   ThreadState& t = t_thread;
   Context* context = t.context;
-  if (context == nullptr || t.busy || !HasOwnBooks() || !OwnsItsContext(t)) {
+  if (context == nullptr || t.busy || t.is_pool || !HasOwnBooks() || !OwnsItsContext(t)) {
     return false;
   }
   Pair* pair = id == UINT64_MAX ? &context->untracked : FindPair(context, id);
@@ -38,6 +39,42 @@ TASKMEM_FAST bool AttachKnown(uint64_t id) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   if (__builtin_expect(HasEnded(*pair), 0)) _mi_heap_default = EmptyHeap();
   return true;
+}
+
+void MarkPoolThread(bool is_pool) {
+  ThreadState& t = t_thread;
+  if (t.context == nullptr || t.is_pool == is_pool) return;
+  t.is_pool = is_pool;
+  t.context->is_pool_thread.store(is_pool, std::memory_order_relaxed);
+}
+
+bool IsPoolThread(uint32_t entry) {
+  return ContextAt(entry)->is_pool_thread.load(std::memory_order_relaxed);
+}
+
+void LookIfPoolThread() {
+  if (t_thread.is_pool && !t_thread.busy) LookAtPoolThread();
+}
+
+CurrentTask AttachedTask() {
+  const Pair* const pair = t_thread.pair;
+  if (pair == nullptr) return {UINT64_MAX, kUntrackedSlot, 0};
+  return {pair->id, pair->slot, pair->generation};
+}
+
+bool OwnThreadEntry(uint32_t* entry, uint32_t* tid) {
+  const Context* const context = t_thread.context;
+  if (context == nullptr) return false;
+  *entry = context->index;
+  *tid = g_thread_entries[context->index].tid.load(std::memory_order_relaxed);
+  return true;
+}
+
+void OwnStackEnd(uint64_t* address, uint64_t* known_bytes) {
+  const Context* const context = t_thread.context;
+  if (context == nullptr) return;
+  *address = context->stack_top;
+  *known_bytes = context->known_stack_bytes;
 }
 
 void EnterHeap(const ThreadBirth* birth) {

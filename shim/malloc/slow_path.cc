@@ -89,6 +89,15 @@ __attribute__((noinline)) void LookAround(Context* context) {
   }
 }
 
+// Whom the thread works for may have changed.
+__attribute__((noinline)) void LookAtThreadsTask(ThreadState& t) {
+  if (t.check_name) {
+    t.check_name = false;
+    RecheckThreadName();
+  }
+  if (t.is_pool) LookAtPoolThread();
+}
+
 // An optional one, to which there is an alternative, is not worth a refusal, nor that room is
 // made for it: it fails.
 enum class RequestKind : uint8_t { kUsual, kOptional };
@@ -96,10 +105,7 @@ enum class RequestKind : uint8_t { kUsual, kOptional };
 __attribute__((always_inline)) inline void* AllocateSlow(Context* context, size_t size, bool zero,
                                                          size_t alignment, RequestKind kind) {
   ThreadState& t = t_thread;
-  if (__builtin_expect(t.check_name, 0)) {
-    t.check_name = false;
-    RecheckThreadName();
-  }
+  if (__builtin_expect(t.check_name | t.is_pool, 0)) LookAtThreadsTask(t);
   Pair* pair = t.pair;
   // Another thread may have stored the empty heap. The end of the task is looked for
   // after the heap is put back: who ends it later stores the empty heap again.

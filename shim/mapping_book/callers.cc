@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "accounting/mappings/mapping_tag.h"
+#include "shim/adopt/allocators.h"
 #include "shim/base/os.h"
 #include "shim/code/mapped_file.h"
 
@@ -75,7 +76,43 @@ Allocator FindInTable(const MappedFile& file, const Elf64_Shdr& table, const Elf
   return Allocator::kNone;
 }
 
-Allocator FindBySymbols(const char* path) {
+struct KnownText {
+  const char* text;  // that any build of the allocator has, for its messages
+  Allocator allocator;
+};
+constexpr KnownText kKnownTexts[] = {
+    {"<jemalloc>: ", Allocator::kJemalloc},
+    {"mimalloc: ", Allocator::kMimalloc},
+    {"tcmalloc: ", Allocator::kTcmalloc},
+};
+
+// The allocator that the file brings with it, where its functions have no names any more: by its
+// constants.
+Allocator FindByTexts(const MappedFile& file, const Elf64_Ehdr& header,
+                      const Elf64_Shdr* sections) {
+  if (header.e_shstrndx >= header.e_shnum) return Allocator::kNone;
+  const Elf64_Shdr& table = sections[header.e_shstrndx];
+  const char* const names = file.At<char>(table.sh_offset, table.sh_size);
+  constexpr char kConstants[] = ".rodata";
+  for (uint32_t i = 0; names != nullptr && i < header.e_shnum; ++i) {
+    const Elf64_Shdr& section = sections[i];
+    if (section.sh_type != SHT_PROGBITS || section.sh_name >= table.sh_size ||
+        strncmp(names + section.sh_name, kConstants,
+                strnlen(kConstants, table.sh_size - section.sh_name)) != 0) {
+      continue;
+    }
+    const char* const start = file.At<char>(section.sh_offset, section.sh_size);
+    for (const KnownText& known : kKnownTexts) {
+      if (start != nullptr &&
+          memmem(start, section.sh_size, known.text, strlen(known.text)) != nullptr) {
+        return known.allocator;
+      }
+    }
+  }
+  return Allocator::kNone;
+}
+
+Allocator FindInFile(const char* path, bool* is_stripped) {
   const MappedFile file(path);
   const auto* header = file.At<Elf64_Ehdr>(0, 1);
   if (header == nullptr || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
@@ -93,7 +130,8 @@ Allocator FindBySymbols(const char* path) {
     const Allocator found = FindInTable(file, table, sections[table.sh_link]);
     if (found != Allocator::kNone) return found;
   }
-  return Allocator::kNone;
+  *is_stripped = true;
+  return FindByTexts(file, *header, sections);
 }
 
 const char* BaseName(const char* path) {
@@ -112,9 +150,32 @@ bool IsPython(const char* base) {
   return base[strspn(base, "python.0123456789")] == '\0';
 }
 
+// Says why it keeps its own memory, unless adoption has spoken of it already.
+void ListKept(Allocator allocator, const char* name, const char* base, bool is_stripped) {
+  if (HasAllocators(base)) return;
+  const char* how = "nothing is known of how to adopt it";
+  AdoptionState state = AdoptionState::kKept;
+  if (IsRuntime(allocator)) {
+    how = "a managed heap, charged to no task";
+    state = AdoptionState::kApart;
+  } else if (allocator == Allocator::kPython) {
+    how = "its arenas serve all threads (PYTHONMALLOC=malloc would take taskmem's blocks)";
+    state = AdoptionState::kApart;
+  } else if (allocator == Allocator::kOpenBlas) {
+    how = "work space, charged by what is in memory";
+    state = AdoptionState::kApart;
+  } else if (is_stripped) {
+    how = "stripped: its functions have no names";
+  } else if (allocator == Allocator::kJemalloc) {
+    how = "--adopt is off, or it cannot be looked at";
+  }
+  ListAllocator({name, base, "", how}, state);
+}
+
 Library Examine(const char* path) {
   const char* base = BaseName(path);
   Library library = {};
+  bool is_stripped = false;
   if (BeginsWith(base, "libjvm.so")) {
     library.allocator = Allocator::kJvm;
   } else if (strcmp(base, "node") == 0 || strcmp(base, "nodejs") == 0 ||
@@ -123,7 +184,7 @@ Library Examine(const char* path) {
   } else if (IsPython(base)) {
     library.allocator = Allocator::kPython;
   } else {
-    library.allocator = FindBySymbols(path);
+    library.allocator = FindInFile(path, &is_stripped);
   }
   const char* name = nullptr;
   switch (library.allocator) {
@@ -141,6 +202,7 @@ Library Examine(const char* path) {
       library.allocator != Allocator::kNone && library.allocator != Allocator::kPython;
   if (name != nullptr) {
     snprintf(library.name, sizeof(library.name), "%s in %.40s", name, base);
+    ListKept(library.allocator, name, base, is_stripped);
   } else {
     snprintf(library.name, sizeof(library.name), "%.55s", base);
   }

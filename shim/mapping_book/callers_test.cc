@@ -15,6 +15,10 @@ extern "C" __attribute__((used, noinline)) void _linked_in_mi_heap_malloc_zero()
 extern "C" const char* __lsan_default_suppressions() { return "leak:libtcmalloc"; }
 
 namespace taskmem {
+
+// Nothing forks here.
+void TakeBooksOver() {}
+
 namespace {
 
 const void* Address(void* library, const char* function) {

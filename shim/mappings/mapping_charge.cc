@@ -15,6 +15,7 @@
 namespace taskmem {
 
 MappingOwner OwnerOfCall(const void* caller, bool may_be_allocators, uint64_t bytes) {
+  LookIfPoolThread();
   MappingOwner owner = {GetCurrentTask(), 0, false, false, false, MayRefuseMappings()};
   if (caller == nullptr) return owner;
   owner.library = LibraryOf(caller);

@@ -34,6 +34,10 @@ const OptionInfo kOptions[] = {
      "Whether a new thread works for the task of the thread that made it: until that task ends, "
      "always, or never.",
      ParseInherit, "until-end, always or never", kTasks},
+    {"pool-threads", "TASKMEM_POOL_THREADS", "HOW", "sole",
+     "A thread of an engine's pool works for the task that is active when exactly one is, and what "
+     "it allocates while several are is of none of them; or for no task.",
+     ParsePoolThreads, "sole or untracked", kTasks},
     {"quota", "TASKMEM_QUOTA", "BYTES", "none", "What each task may hold.", ParseQuota,
      "a size above 0 such as 64M or 1.5GiB, or none", kQuotas},
     {"memory", "TASKMEM_MEMORY", "BYTES", "container",

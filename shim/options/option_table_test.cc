@@ -137,6 +137,8 @@ TEST(Options, StoresValues) {
   EXPECT_STREQ(options.adopt_names, "");
   EXPECT_TRUE(Find("adopt").parse("off", &options));
   EXPECT_EQ(options.adopt, Adopt::kOff);
+  EXPECT_TRUE(Find("pool-threads").parse("untracked", &options));
+  EXPECT_EQ(options.pool_threads, PoolThreads::kUntracked);
   EXPECT_TRUE(Find("stats-dir").parse("/tmp/x", &options));
   EXPECT_STREQ(options.stats_dir, "/tmp/x");
 }
@@ -207,6 +209,7 @@ TEST(Options, BadValuesChangeNothing) {
       {"profile", "cobol"},
       {"redirect-libc", "1"},
       {"stats-dir", ""},
+      {"pool-threads", "shared"},
       {"adopt", "on"},
       {"adopt", "require="},
       {"adopt", "require=" + long_text},

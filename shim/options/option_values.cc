@@ -201,6 +201,12 @@ bool ParseRedirectLibc(const char* value, Options* options) {
   return ParseChoice(value, kSwitchChoices, &options->redirect_libc);
 }
 
+bool ParsePoolThreads(const char* value, Options* options) {
+  constexpr Choice<PoolThreads> kChoices[] = {{"sole", PoolThreads::kSole},
+                                              {"untracked", PoolThreads::kUntracked}};
+  return ParseChoice(value, kChoices, &options->pool_threads);
+}
+
 // "auto", "off", "require", "require=NAME,...".
 bool ParseAdopt(const char* value, Options* options) {
   constexpr Choice<Adopt> kChoices[] = {

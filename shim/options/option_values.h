@@ -33,6 +33,7 @@ bool ParseLog(const char* value, Options* options);
 bool ParseLogLevel(const char* value, Options* options);
 bool ParseProfile(const char* value, Options* options);
 bool ParseRedirectLibc(const char* value, Options* options);
+bool ParsePoolThreads(const char* value, Options* options);
 bool ParseAdopt(const char* value, Options* options);
 bool ParseSites(const char* value, Options* options);
 bool ParseSitesInterval(const char* value, Options* options);

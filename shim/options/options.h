@@ -16,6 +16,7 @@ enum class Inherit : uint8_t { kUntilEnd, kAlways, kNever };
 enum class Overflow : uint8_t { kWhereSpillDir, kOn, kOff };
 enum class AtThrashing : uint8_t { kContinue, kRefuse, kKill };
 enum class Adopt : uint8_t { kAuto, kOff, kRequire };
+enum class PoolThreads : uint8_t { kSole, kUntracked };
 enum class SpillCodec : uint8_t { kNone, kLz4 };
 
 struct Options {
@@ -23,6 +24,7 @@ struct Options {
   char thread_name_regex[256] = "";  // POSIX extended; only for kThreadName
   bool task_per_rename = false;
   Inherit inherit = Inherit::kUntilEnd;
+  PoolThreads pool_threads = PoolThreads::kSole;
   uint64_t quota_bytes = UINT64_MAX;
   uint64_t memory_bytes = 0;  // 0: what the container or the machine gives; UINT64_MAX: no limit
   double storage_fraction = 0.5;

@@ -15,6 +15,7 @@
 #include "shim/books/pools.h"
 #include "shim/books/process_label.h"
 #include "shim/books/stats_segment.h"
+#include "shim/engines/engines.h"
 #include "shim/glibc/libc.h"
 #include "shim/heap/heap.h"
 #include "shim/mapping_book/mapping_call.h"
@@ -108,6 +109,7 @@ __attribute__((constructor(101))) void Start(int argc, char** argv) {
   OpenAdoption(options);
   LookAtDefaultStack();
   StartTasks(options);
+  OpenEngines(options);
   OpenMappings(options.residency_interval_ns);
   g_maps_apart.store(true, std::memory_order_relaxed);
 }

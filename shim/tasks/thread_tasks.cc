@@ -15,6 +15,7 @@
 #include "shim/mappings/profiles.h"
 #include "shim/spilling/block_pins.h"
 #include "shim/taskmem.h"
+#include "shim/tasks/pool_threads.h"
 #include "shim/tasks/thread_names.h"
 
 namespace taskmem {
@@ -58,6 +59,7 @@ CurrentTask LiveTask(uint64_t id) {
 CurrentTask Begin(uint64_t id, const char* name, bool always_hot) {
   uint32_t slot = kUntrackedSlot;
   if (BeginTask(id, g_options.quota_bytes, name, always_hot, &slot) != 0) return Untracked();
+  NoteTasksChanged();
   return {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
 }
 
@@ -100,6 +102,7 @@ void AttachByName() {
     if (worked_for_name) AttachAsBorn();
     return;
   }
+  LeavePool();
   CurrentTask task;
   if (g_options.task_per_rename) {
     task = BeginForRename(named);
@@ -139,6 +142,7 @@ void EndTaskOfThread() {
   uint32_t slot = kUntrackedSlot;
   if (EndTask(t_own_task, &slot) == 0) {
     PokeThreadsOf(slot);
+    NoteTasksChanged();
     EndTaskInBlocks(slot);
   }
   t_own_task = kNoTask;
@@ -166,6 +170,12 @@ void ThreadEntered() {
   const ThreadBirth* birth = CurrentBirth();
   t_is_taskmems = birth != nullptr && birth->is_taskmems;
   if (t_is_taskmems) return;
+  if (birth != nullptr && birth->maker != ThreadMaker::kProgram) {
+    t_born_for = birth->task;
+    BecomePoolThread(*birth);
+    if (g_options.task_by == TaskBy::kThreadName) AttachByName();
+    return;
+  }
   if (birth == nullptr || g_options.task_by == TaskBy::kThread ||
       g_options.inherit == Inherit::kNever) {
     AttachByOptions();
@@ -188,6 +198,9 @@ void StartTasks(const Options& options) {
   g_started = true;
   EnterHeap(nullptr);
   AttachByOptions();
+  const bool is_background =
+      options.task_by == TaskBy::kProcess || options.task_by == TaskBy::kThread;
+  OpenPoolThreads(options.pool_threads, is_background ? GetCurrentTask() : Untracked());
 }
 
 void AddThreadLocks(ForkLocks* locks) { locks->Add(ThreadNamesMutex()); }

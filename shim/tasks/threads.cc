@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "shim/adopt/adopted_bytes.h"
 #include "shim/base/next_symbol.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/own_memory.h"
@@ -13,6 +14,8 @@
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/residency_timer.h"
 #include "shim/own_threads/slack_thread.h"
+#include "shim/tasks/pool_makers.h"
+#include "shim/tasks/pool_threads.h"
 #include "shim/tasks/thread_tasks.h"
 
 namespace taskmem {
@@ -22,6 +25,7 @@ size_t g_default_stack_bytes = 0;
 
 void ThreadEnded(void*) {
   EndTaskOfThread();
+  adopt::PostAdoptedForGood();
   LeaveHeap();
   NoteSlackAtRest();
 }
@@ -77,11 +81,19 @@ uint64_t StackBytes(const pthread_attr_t* attributes) {
   return stack_bytes > others ? stack_bytes - others : 0;
 }
 
-StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument,
+StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument, const void* caller,
                  const pthread_attr_t* attributes = nullptr) {
   auto* block = static_cast<StartBlock*>(OwnAllocate(sizeof(StartBlock)));
   if (block != nullptr) {
-    *block = {start, start_c11, argument, {GetCurrentTask(), StackBytes(attributes), false}};
+    *block = {start, start_c11, argument, {GetCurrentTask(), StackBytes(attributes)}};
+    ThreadBirth& birth = block->birth;
+    const link_map* library = nullptr;
+    birth.maker = FindThreadMaker(caller, &library);
+    if (birth.maker == ThreadMaker::kPool) AnnouncePoolThread(*library);
+    if (!OwnThreadEntry(&birth.maker_entry, &birth.maker_tid) &&
+        birth.maker == ThreadMaker::kTeam) {
+      birth.maker = ThreadMaker::kPool;
+    }
   }
   return block;
 }
@@ -107,7 +119,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
   static std::atomic<void*> cache;
   auto* next = NextFunction<decltype(&pthread_create)>(cache, "pthread_create");
   ListBooks();
-  StartBlock* block = Pack(start, nullptr, argument, attributes);
+  StartBlock* block = Pack(start, nullptr, argument, __builtin_return_address(0), attributes);
   if (block == nullptr) return EAGAIN;
   const int error = next(thread, attributes, RunThread, block);
   if (error != 0) OwnFree(block, sizeof(StartBlock));
@@ -119,7 +131,7 @@ EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
   static std::atomic<void*> cache;
   auto* next = NextFunction<decltype(&thrd_create)>(cache, "thrd_create");
   ListBooks();
-  StartBlock* block = Pack(nullptr, start, argument);
+  StartBlock* block = Pack(nullptr, start, argument, __builtin_return_address(0));
   if (block == nullptr) return thrd_nomem;
   const int error = next(thread, RunC11Thread, block);
   if (error != thrd_success) OwnFree(block, sizeof(StartBlock));

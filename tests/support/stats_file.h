@@ -56,6 +56,14 @@ class StatsFile {
   const MappingsTable& mappings() const {
     return *reinterpret_cast<const MappingsTable*>(start_ + kMappingsOffset);
   }
+  // The first allocator of a library that has such a text in its name; nullptr: there is none.
+  const AllocatorRow* FindAllocator(const char* library) const {
+    const auto& table = *reinterpret_cast<const AllocatorsTable*>(start_ + kAllocatorsOffset);
+    for (uint32_t i = 0; i < table.rows.load(); ++i) {
+      if (strstr(table.row[i].library, library) != nullptr) return &table.row[i];
+    }
+    return nullptr;
+  }
   // What was done to make room for the task of a book of this file.
   const ReclaimBook& reclaim_book(const TaskBook& book) const {
     const auto* books = reinterpret_cast<const TaskBook*>(start_ + kTasksOffset);

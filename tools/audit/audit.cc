@@ -49,6 +49,7 @@ class Auditor {
     audit_.pid = books_.pid;
     audit_.program = books_.program;
     audit_.title = books_.title;
+    audit_.allocators = books_.allocators;
     for (size_t i = 0; i < pieces_.size(); ++i) AddPiece(i);
     std::stable_sort(audit_.unknown.begin(), audit_.unknown.end(),
                      [](const MemoryRange& a, const MemoryRange& b) {

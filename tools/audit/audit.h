@@ -45,6 +45,7 @@ struct Audit {
   std::map<std::pair<LedgerClass, std::string>, uint64_t> kinds;
   std::vector<MemoryRange> unknown;  // the largest resident_bytes first; only what is unknown
   std::vector<TaskAudit> tasks;      // the largest first
+  std::vector<AllocatorStats> allocators;
   SiteEstimates sites;
   std::vector<Module> modules;  // for the symbols of sites
   bool is_cut_short = false;    // the time was up before all tables were read

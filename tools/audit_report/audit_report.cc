@@ -9,6 +9,7 @@
 #include "shim/taskmem.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
+#include "tools/stats/allocators_report.h"
 
 namespace taskmem {
 namespace {
@@ -155,6 +156,12 @@ std::string FormatAudit(const Audit& audit, const std::vector<NamedSite>& sites)
   text += FormatClasses(audit);
   if (audit.is_cut_short) text += "cut short after 20 s: not all of its tables were read\n";
   if (!audit.tasks.empty()) text += "tasks, resident:\n" + FormatTasks(audit.tasks);
+  if (!audit.allocators.empty()) {
+    text += "allocators:\n";
+    for (const AllocatorStats& allocator : audit.allocators) {
+      text += fmt::format("  {}\n", AllocatorText(allocator));
+    }
+  }
   if (!audit.unknown.empty()) text += "unknown:\n" + FormatUnknown(audit);
   if (!audit.sites.is_on) {
     text += "sites: not sampled (--sites off)\n";
@@ -204,6 +211,7 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
                              {"page_bytes", task.page_bytes},
                              {"mapping_bytes", task.mapping_bytes}});
   }
+  json["allocators"] = AllocatorsJson(audit.allocators);
   json["sites_interval_bytes"] = audit.sites.is_on ? Json(audit.sites.interval_bytes) : Json();
   json["sites_lost_bytes"] = audit.sites.lost_bytes;
   json["sites"] = Json::array();

@@ -14,7 +14,7 @@ namespace taskmem {
 std::string FormatAudit(const Audit& audit, const std::vector<NamedSite>& sites);
 
 // {"pid", "program", "resident_bytes", "classes": {name: bytes}, "kinds", "unknown_bytes",
-// "unknown": [...], "tasks": [...], "sites_interval_bytes", "sites": [...]}
+// "unknown": [...], "tasks": [...], "allocators": [...], "sites_interval_bytes", "sites": [...]}
 nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite>& sites);
 
 // One line a site: "task;outermost;...;innermost bytes", what flame graphs are drawn from.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "accounting/audit/audit_layout.h"
+#include "tools/stats/stats_reader.h"
 
 namespace taskmem {
 
@@ -28,6 +29,7 @@ struct ProcessBooks {
   std::string title;  // as ProcessStats has it
   AuditLayout layout = {};
   std::vector<Slot> slots;  // by task slot
+  std::vector<AllocatorStats> allocators;
 };
 
 // Of a live process; nothing where there is none, or it has just been started.

@@ -11,6 +11,7 @@
 #include "tools/base/task_id.h"
 #include "tools/base/text_table.h"
 #include "tools/base/units.h"
+#include "tools/stats/allocators_report.h"
 
 namespace taskmem {
 namespace {
@@ -137,6 +138,10 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
       width);
   text += FormatTable(columns, rows, width);
   text += FormatReclaim(tasks, width);
+  for (const AllocatorStats& allocator : process.allocators) {
+    const bool is_shown = pool_lines == PoolLines::kAll || allocator.state == AdoptionState::kKept;
+    if (is_shown) text += ReportLine("  " + AllocatorText(allocator), width);
+  }
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
   if (pool_lines == PoolLines::kAll || is_short) text += ReportLine(PoolLine(process.pools), width);
   return text;

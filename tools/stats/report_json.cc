@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/base/json_document.h"
+#include "tools/stats/allocators_report.h"
 #include "tools/stats/report.h"
 
 namespace taskmem {
@@ -84,6 +85,7 @@ Json ProcessJson(const ProcessStats& process, Json result = {}) {
   result["process"] = SumsJson(process);
   result["pools"] = PoolsJson(process.pools);
   result["tasks"] = std::move(tasks);
+  result["allocators"] = AllocatorsJson(process.allocators);
   result["children"] = Json::array();
   return result;
 }

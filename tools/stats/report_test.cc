@@ -52,6 +52,40 @@ TEST(FormatTables, IsAligned) {
             "     -  total      9.0 MiB  3.0 MiB         -          -\n");
 }
 
+ProcessStats ProcessWithAllocators() {
+  ProcessStats process = Process();
+  process.allocators.push_back({"jemalloc", "_duckdb.so", "duckdb_je_*", AdoptionState::kAdopted,
+                                "26 functions jump to taskmem's", 12 << 20});
+  process.allocators.push_back({"mimalloc", "_internal.so", "", AdoptionState::kKept,
+                                "stripped: its functions have no names", std::nullopt});
+  process.allocators.push_back(
+      {"JVM", "libjvm.so", "", AdoptionState::kApart, "a managed heap", std::nullopt});
+  return process;
+}
+
+TEST(FormatTables, NamesAllocatorsThatKeepTheirOwnMemory) {
+  const std::string text = FormatTables({ProcessWithAllocators()}, PoolLines::kWhereShort, 200);
+  EXPECT_THAT(text, HasSubstr("  mimalloc of _internal.so keeps its own memory: stripped: "));
+  EXPECT_THAT(text, Not(HasSubstr("duckdb")));
+  EXPECT_THAT(text, Not(HasSubstr("libjvm")));
+}
+
+TEST(FormatTables, NamesAllAllocatorsWhereAllIsWanted) {
+  const std::string text = FormatTables({ProcessWithAllocators()}, PoolLines::kAll, 200);
+  EXPECT_THAT(text, HasSubstr("  jemalloc of _duckdb.so (duckdb_je_*): adopted, 12.0 MiB live; "));
+  EXPECT_THAT(text, HasSubstr("  JVM of libjvm.so keeps its own memory: a managed heap\n"));
+}
+
+TEST(FormatJson, HasEachAllocator) {
+  const auto json = nlohmann::json::parse(FormatJson(ProcessWithAllocators(), {}));
+  ASSERT_EQ(json["allocators"].size(), 3u);
+  EXPECT_EQ(json["allocators"][0]["live_bytes"], 12 << 20);
+  EXPECT_EQ(json["allocators"][0]["state"], "adopted");
+  EXPECT_EQ(json["allocators"][1]["state"], "kept");
+  EXPECT_TRUE(json["allocators"][1]["live_bytes"].is_null());
+  EXPECT_EQ(json["allocators"][2]["state"], "apart");
+}
+
 ProcessStats ProcessWithPools() {
   ProcessStats process = Process();
   process.pools.memory_bytes = 1 << 30;

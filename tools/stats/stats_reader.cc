@@ -114,6 +114,33 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
                    });
 }
 
+}  // namespace
+
+std::vector<AllocatorStats> ReadAllocators(const StatsSnapshot& snapshot) {
+  const AllocatorsTable& table = snapshot.Allocators();
+  std::vector<AllocatorStats> allocators;
+  const uint32_t rows = std::min(table.rows.load(), AllocatorsTable::kMaxRows);
+  for (uint32_t i = 0; i < rows; ++i) {
+    const AllocatorRow& row = table.row[i];
+    const AdoptionState state = row.state.load();
+    if (state == AdoptionState::kNone || state > AdoptionState::kApart) continue;
+    AllocatorStats allocator = {.allocator = FieldText(row.allocator),
+                                .library = FieldText(row.library),
+                                .functions = FieldText(row.functions),
+                                .state = state,
+                                .how = FieldText(row.how),
+                                .live_bytes = std::nullopt};
+    if (state == AdoptionState::kAdopted && !allocator.functions.empty()) {
+      // What threads have not posted yet may be more than what is live.
+      allocator.live_bytes = static_cast<uint64_t>(std::max<int64_t>(row.live_bytes.load(), 0));
+    }
+    allocators.push_back(std::move(allocator));
+  }
+  return allocators;
+}
+
+namespace {
+
 std::optional<Refusal> ReadRefusal(const FirstRefusal& first) {
   if (first.state.load() != FirstRefusal::kWritten) return std::nullopt;
   return Refusal{.time_ns = first.time_ns,
@@ -148,6 +175,7 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
   ReadBooks(snapshot, &process);
+  process.allocators = ReadAllocators(snapshot);
   process.peak_charged_bytes = std::max(
       {process.peak_charged_bytes, process.charged_bytes, header.peak_charged_bytes.load()});
   if (process.is_alive) {

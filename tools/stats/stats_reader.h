@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "accounting/audit/allocators_table.h"
 #include "accounting/audit/audit_layout.h"
 #include "shim/options/options.h"
 #include "tools/stats/stats_snapshot.h"
@@ -83,6 +84,16 @@ struct Refusal {
   uint64_t limit_bytes = 0;  // the quota, or --memory
 };
 
+// An allocator that the process has beside taskmem's (accounting/audit/allocators_table.h).
+struct AllocatorStats {
+  std::string allocator;  // "jemalloc"
+  std::string library;
+  std::string functions;  // "duckdb_je_*"; empty: they have no names
+  AdoptionState state = AdoptionState::kKept;
+  std::string how;                     // how it was adopted, or why not
+  std::optional<uint64_t> live_bytes;  // of its blocks; nothing: it keeps its own memory
+};
+
 struct ProcessStats {
   pid_t pid = 0;
   uint64_t start_time = 0;
@@ -107,12 +118,14 @@ struct ProcessStats {
   PoolUsage pools;
   std::optional<Refusal> first_refusal;
   std::vector<TaskStats> tasks;  // in order of peak, the largest first
+  std::vector<AllocatorStats> allocators;
 };
 
 // Nothing where the file is none of ours, of another version, or only half made.
 std::optional<ProcessStats> ReadStatsFile(const std::string& path);
 
 ProcessStats ReadProcessStats(const StatsSnapshot& snapshot);  // of StatsParts::kAll
+std::vector<AllocatorStats> ReadAllocators(const StatsSnapshot& snapshot);
 
 }  // namespace taskmem
 

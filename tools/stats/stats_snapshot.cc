@@ -84,6 +84,7 @@ std::optional<StatsSnapshot> StatsSnapshot::Read(int fd, StatsParts parts) {
   const size_t slots = std::max(snapshot.Header().task_slots.load(), kFirstTaskSlot);
   snapshot.books_ = std::vector<TaskBook>(slots);
   snapshot.ReadIdentities(fd);
+  ReadAt(fd, kAllocatorsOffset, snapshot.allocators_.get(), sizeof(AllocatorsTable));
   if (parts != StatsParts::kAll) return snapshot;
   snapshot.reclaim_books_ = std::vector<ReclaimBook>(slots);
   ReadArrayAt(fd, kReclaimOffset, &snapshot.reclaim_books_);
@@ -113,6 +114,8 @@ void StatsSnapshot::ReadIdentities(int fd) {
     if (!identity) identity = {book.state.load(), book.task_id.load(), FieldText(book.name)};
     identities_[slot] = *std::move(identity);
   }
+  const uint32_t tasks = header_->shared_by_tasks.load();
+  if (tasks != 0) identities_[kSharedSlot].name = "shared by " + std::to_string(tasks) + " tasks";
 }
 
 }  // namespace taskmem

@@ -33,19 +33,23 @@ class StatsSnapshot {
   static std::optional<StatsSnapshot> Read(int fd, StatsParts parts);
 
   const StatsHeader& Header() const { return *header_; }
-  // Of the task slots ever used; at least the first four, which are of no task.
+  // Of the task slots ever used; at least the first five, which are of no task.
   uint32_t slots() const { return static_cast<uint32_t>(books_.size()); }
   const TaskBook& Book(uint32_t slot) const { return books_[slot]; }
   const SlotIdentity& Identity(uint32_t slot) const { return identities_[slot]; }
+  const AllocatorsTable& Allocators() const { return *allocators_; }  // not of kHeader
   const ReclaimBook& Reclaim(uint32_t slot) const { return reclaim_books_[slot]; }  // kAll
   const std::vector<ThreadEntry>& Threads() const { return threads_; }              // kAll
 
  private:
-  StatsSnapshot() : header_(std::make_unique<StatsHeader>()) {}
+  StatsSnapshot()
+      : header_(std::make_unique<StatsHeader>()),
+        allocators_(std::make_unique<AllocatorsTable>()) {}
 
   void ReadIdentities(int fd);
 
   std::unique_ptr<StatsHeader> header_;
+  std::unique_ptr<AllocatorsTable> allocators_;
   std::vector<TaskBook> books_;
   std::vector<SlotIdentity> identities_;
   std::vector<ReclaimBook> reclaim_books_;

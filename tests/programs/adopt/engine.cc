@@ -1,12 +1,17 @@
-// engine LIBRARY adopted|kept: a library's own jemalloc hands out taskmem's blocks from its first
-// call on, or none; several times, as libraries come and go.
+// engine LIBRARY adopted|kept [WHY]: a library's own jemalloc hands out taskmem's blocks from its
+// first call on, or none; several times, as libraries come and go. The table of allocators says so,
+// with the bytes of the blocks, or why not. Built with LINKED the library is there at the
+// program's start, or a part of the program; LIBRARY is a part of its name.
 #include <dlfcn.h>
 #include <malloc.h>
 
 #include "tests/programs/adopt/engine_calls.h"
 #include "tests/programs/support/mappings.h"
+#include "tests/support/stats_file.h"
 
 namespace {
+
+using taskmem::test::StatsFile;
 
 constexpr int kZero = 64;
 
@@ -56,12 +61,14 @@ void UseAdopted(const EngineCalls& engine) {
       block = nullptr;
       REQUIRE(engine.posix_memalign(&block, alignment < 8 ? 8 : alignment, size) == 0);
       RequireTaken(engine, block, size, alignment);
-      free(block);
+      engine.free(block);
     }
     block = engine.aligned_alloc(64, size);
     RequireTaken(engine, block, size, 64);
     engine.free(block);
   }
+  // An ordinary block.
+  free(engine.malloc(16));
   void* block = nullptr;
   REQUIRE(engine.posix_memalign(&block, 24, 100) == EINVAL && block == nullptr);
   // The quota is the blocks' as well.
@@ -72,6 +79,55 @@ void UseAdopted(const EngineCalls& engine) {
   Detach();
   End(kTask);
   engine.free(engine.early);
+}
+
+uint64_t ReadFigure(const EngineCalls& engine, const char* name) {
+  uint64_t figure = 0;
+  size_t bytes = sizeof(figure);
+  REQUIRE(engine.mallctl(name, &figure, &bytes, nullptr, 0) == 0 && bytes == sizeof(figure));
+  size_t mib[4];
+  size_t length = 4;
+  REQUIRE(engine.mallctlnametomib(name, mib, &length) == 0 && length == 2);
+  uint64_t again = 0;
+  REQUIRE(engine.mallctlbymib(mib, length, &again, &bytes, nullptr, 0) == 0 && again == figure);
+  return figure;
+}
+
+// The row of the library counts what it has and no other has, and so does its mallctl.
+void RequireCounted(const EngineCalls& engine, const char* library) {
+  constexpr int64_t kUnposted = 128 * 1024;
+  constexpr size_t kBytes = 10 << 20;
+  const StatsFile stats = StatsFile::Own();
+  REQUIRE(stats.ok());
+  const taskmem::AllocatorRow* const row = stats.FindAllocator(library);
+  REQUIRE(row != nullptr && row->state.load() == taskmem::AdoptionState::kAdopted);
+  REQUIRE(strcmp(row->functions, "eng_*") == 0 && strcmp(row->allocator, "jemalloc") == 0);
+  const int64_t before = row->live_bytes.load();
+  REQUIRE_COMPARE(before, <, kUnposted);
+  const uint64_t figure_before = ReadFigure(engine, "stats.allocated");
+  const uint64_t taken_before = ReadFigure(engine, "thread.allocated");
+  void* const others = malloc(kBytes);
+  void* block = engine.malloc(kBytes);
+  REQUIRE(others != nullptr && block != nullptr);
+  const auto usable = static_cast<int64_t>(malloc_usable_size(block));
+  REQUIRE_COMPARE(row->live_bytes.load() - before, >=, usable - kUnposted);
+  REQUIRE_COMPARE(row->live_bytes.load() - before, <=, usable + kUnposted);
+  REQUIRE_COMPARE(ReadFigure(engine, "stats.allocated") - figure_before, ==, usable);
+  REQUIRE_COMPARE(ReadFigure(engine, "thread.allocated") - taken_before, ==, usable);
+  block = engine.realloc(block, 2 * kBytes);
+  REQUIRE_COMPARE(ReadFigure(engine, "stats.allocated") - figure_before, ==,
+                  malloc_usable_size(block));
+  engine.sdallocx(block, 2 * kBytes, 0);
+  REQUIRE_COMPARE(ReadFigure(engine, "stats.allocated"), ==, figure_before);
+  REQUIRE_COMPARE(row->live_bytes.load() - before, <, kUnposted);
+  free(others);
+  // What only sets something is taken; what nobody knows is not there; lengths are looked at.
+  bool on = true;
+  size_t bytes = sizeof(on);
+  REQUIRE(engine.mallctl("background_thread", nullptr, nullptr, &on, bytes) == 0);
+  REQUIRE(engine.mallctl("arena.0.purge", nullptr, nullptr, nullptr, 0) == 0);
+  REQUIRE(engine.mallctl("no.such.name", &on, &bytes, nullptr, 0) == ENOENT);
+  REQUIRE(engine.mallctl("stats.allocated", &on, &bytes, nullptr, 0) == EINVAL);
 }
 
 // Nobody but the library has changed it.
@@ -89,8 +145,24 @@ bool HasNoWritableCode() {
 
 }  // namespace
 
+#if defined(LINKED)
+extern "C" void FindEngine(EngineCalls* calls);
+#endif
+
 int main(int argc, char** argv) {
   REQUIRE(argc > 2);
+#if defined(LINKED)
+  EngineCalls linked = {};
+  FindEngine(&linked);
+  if (strcmp(argv[2], "adopted") == 0) {
+    UseAdopted(linked);
+    RequireCounted(linked, argv[1]);
+  } else {
+    REQUIRE(linked.IsOwn(linked.early) && linked.IsOwn(linked.malloc(10)));
+  }
+  REQUIRE(HasNoWritableCode());
+#else
+  const char* const name = strrchr(argv[1], '/') + 1;
   for (int round = 0; round < 3; ++round) {
     void* const library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     REQUIRE(library != nullptr);
@@ -100,10 +172,16 @@ int main(int argc, char** argv) {
     find(&engine);
     if (strcmp(argv[2], "adopted") == 0) {
       UseAdopted(engine);
+      RequireCounted(engine, name);
     } else {
       REQUIRE(engine.IsOwn(engine.early) && engine.IsOwn(engine.malloc(10)));
+      const StatsFile stats = StatsFile::Own();
+      const taskmem::AllocatorRow* const row = stats.FindAllocator(name);
+      REQUIRE(row == nullptr || row->state.load() == taskmem::AdoptionState::kKept);
+      if (argc > 3) REQUIRE(row != nullptr && strstr(row->how, argv[3]) != nullptr);
     }
     REQUIRE(HasNoWritableCode());
     REQUIRE(dlclose(library) == 0);
   }
+#endif
 }

@@ -20,6 +20,8 @@ struct EngineCalls {
   size_t (*nallocx)(size_t, int);
   size_t (*malloc_usable_size)(void*);
   int (*mallctlnametomib)(const char*, size_t*, size_t*);
+  int (*mallctl)(const char*, void*, size_t*, void*, size_t);
+  int (*mallctlbymib)(const size_t*, size_t, void*, size_t*, void*, size_t);
   void* early;
   const char* arena_start;
   const char* arena_end;

@@ -76,6 +76,19 @@ ENTRY int eng_mallctlnametomib(const char* name, size_t* mib, size_t* count) {
   asm volatile("" : : "r"(name), "r"(mib), "r"(count));
   return 1;
 }
+ENTRY int eng_mallctl(const char* name, void* old_value, size_t* old_bytes, void* new_value,
+                      size_t) {
+  asm volatile("" : : "r"(name), "r"(old_value), "r"(old_bytes), "r"(new_value));
+  return 2;
+}
+ENTRY int eng_mallctlbymib(const size_t* mib, size_t, void* old_value, size_t* old_bytes,
+                           void* new_value, size_t) {
+  asm volatile("" : : "r"(mib), "r"(old_value), "r"(old_bytes), "r"(new_value));
+  return 3;
+}
+
+// Makes the file as large as an engine's.
+extern "C" __attribute__((visibility("default"))) const char kBallast[512 * 1024] = {1};
 
 namespace {
 
@@ -101,6 +114,8 @@ extern "C" __attribute__((visibility("default"))) void FindEngine(EngineCalls* c
             eng_nallocx,
             eng_malloc_usable_size,
             nullptr,
+            eng_mallctl,
+            eng_mallctlbymib,
             nullptr,
             nullptr,
             nullptr};
@@ -108,10 +123,8 @@ extern "C" __attribute__((visibility("default"))) void FindEngine(EngineCalls* c
   calls->sdallocx = eng_sdallocx;
 #endif
   calls->mallctlnametomib = eng_mallctlnametomib;
+  asm volatile("" : : "r"(kBallast));
   calls->early = g_early;
   calls->arena_start = g_arena;
   calls->arena_end = g_arena + sizeof(g_arena);
 }
-
-// Makes the file as large as an engine's.
-extern "C" __attribute__((visibility("default"))) const char kBallast[512 * 1024] = {1};

@@ -1,0 +1,104 @@
+#include "shim/adopt/allocators.h"
+
+#include <cstring>
+
+#include "accounting/base/format_text.h"
+#include "shim/books/after_fork.h"
+#include "shim/books/stats_segment.h"
+
+namespace taskmem {
+namespace {
+
+template <size_t kBytes>
+void Copy(char (&to)[kBytes], const char* from) {
+  FormatText(to, kBytes, "%s", from);
+}
+
+template <size_t kBytes>
+bool IsSame(const char (&field)[kBytes], const char* text) {
+  return strncmp(field, text, kBytes - 1) == 0;
+}
+
+uint32_t FindRow(const AllocatorText& text) {
+  const uint32_t rows = g_allocators_table->rows.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < rows && i < AllocatorsTable::kMaxRows; ++i) {
+    const AllocatorRow& row = g_allocators_table->row[i];
+    if (row.state.load(std::memory_order_acquire) != AdoptionState::kNone &&
+        IsSame(row.allocator, text.allocator) && IsSame(row.library, text.library) &&
+        IsSame(row.functions, text.functions)) {
+      return i;
+    }
+  }
+  return kNoAllocatorRow;
+}
+
+uint32_t NewRow() {
+  StatsReserveAllocators();
+  uint32_t index = g_allocators_table->rows.load(std::memory_order_relaxed);
+  do {
+    if (index >= AllocatorsTable::kMaxRows) {
+      g_allocators_table->more.fetch_add(1, std::memory_order_relaxed);
+      return kNoAllocatorRow;
+    }
+  } while (!g_allocators_table->rows.compare_exchange_weak(index, index + 1));
+  return index;
+}
+
+}  // namespace
+
+uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
+  if (g_stats == nullptr) return kNoAllocatorRow;
+  EnsureOwnBooks();
+  uint32_t index = FindRow(text);
+  if (index == kNoAllocatorRow) index = NewRow();
+  if (index == kNoAllocatorRow) return index;
+  AllocatorRow& row = g_allocators_table->row[index];
+  row.state.store(AdoptionState::kNone, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  Copy(row.allocator, text.allocator);
+  Copy(row.library, text.library);
+  Copy(row.functions, text.functions);
+  Copy(row.how, text.how);
+  row.state.store(state, std::memory_order_release);
+  return index;
+}
+
+namespace {
+
+template <typename Wanted>
+bool HasRow(const char* library, Wanted wanted) {
+  if (g_stats == nullptr) return false;
+  const uint32_t rows = g_allocators_table->rows.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < rows && i < AllocatorsTable::kMaxRows; ++i) {
+    const AllocatorRow& row = g_allocators_table->row[i];
+    if (wanted(row.state.load(std::memory_order_acquire)) && IsSame(row.library, library)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool HasAllocators(const char* library) {
+  return HasRow(library, [](AdoptionState state) { return state != AdoptionState::kNone; });
+}
+
+bool BringsAllocator(const char* library) {
+  return HasRow(library, [](AdoptionState state) {
+    return state == AdoptionState::kAdopted || state == AdoptionState::kKept;
+  });
+}
+
+void AddAdoptedBytes(uint32_t row, int64_t bytes) {
+  if (row >= AllocatorsTable::kMaxRows) return;
+  EnsureOwnBooks();
+  g_allocators_table->row[row].live_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+int64_t PostedAdoptedBytes(uint32_t row) {
+  if (row >= AllocatorsTable::kMaxRows) return 0;
+  return g_allocators_table->row[row].live_bytes.load(std::memory_order_relaxed);
+}
+
+}  // namespace taskmem

@@ -1,0 +1,39 @@
+// Which allocators the process has beside this one, as readers in other processes see it
+// (accounting/audit/allocators_table.h).
+#ifndef TASKMEM_SHIM_ADOPT_ALLOCATORS_H_
+#define TASKMEM_SHIM_ADOPT_ALLOCATORS_H_
+
+#include <cstdint>
+
+#include "accounting/audit/allocators_table.h"
+
+namespace taskmem {
+
+struct AllocatorText {
+  const char* allocator;  // "jemalloc"
+  const char* library;    // the file's name, without its folder
+  const char* functions;  // "duckdb_je_*", or ""
+  const char* how;        // how it was adopted, or why not
+};
+
+inline constexpr uint32_t kNoAllocatorRow = UINT32_MAX;
+
+// Adds a row, or changes the one with the same allocator, library and functions. Returns its
+// index; kNoAllocatorRow: there are too many, or there are no books. Thread-safe, without locks;
+// of one allocator by one thread at a time.
+uint32_t ListAllocator(const AllocatorText& text, AdoptionState state);
+
+// Whether a library has a row.
+bool HasAllocators(const char* library);
+
+// Whether it is one with an allocator of its own for tasks: adopted or not, but no managed heap.
+bool BringsAllocator(const char* library);
+
+// What an adopted one has handed out has changed by so much. Ignored without a row.
+void AddAdoptedBytes(uint32_t row, int64_t bytes);
+// Of what has been posted so far.
+int64_t PostedAdoptedBytes(uint32_t row);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_ADOPT_ALLOCATORS_H_

@@ -1,0 +1,15 @@
+// Which adapters there are, and when they are attached.
+#ifndef TASKMEM_SHIM_ENGINES_ENGINES_H_
+#define TASKMEM_SHIM_ENGINES_ENGINES_H_
+
+#include "shim/options/options.h"
+
+namespace taskmem {
+
+// From now on an adapter is attached to its engine before that starts the first thread of its
+// pool. Called by the constructor.
+void OpenEngines(const Options& options);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_SHIM_ENGINES_ENGINES_H_

@@ -1,0 +1,97 @@
+#include "shim/tasks/pool_makers.h"
+
+#include <dlfcn.h>
+
+#include <cstring>
+
+#include "shim/adopt/allocators.h"
+#include "shim/books/own_memory.h"
+#include "shim/heap/heap.h"
+#include "shim/sites/unwinder.h"
+
+namespace taskmem {
+namespace {
+
+struct KnownMaker {
+  const char* name;  // how the file's name begins; with a slash: what its path contains
+  ThreadMaker maker;
+};
+
+constexpr KnownMaker kKnownMakers[] = {
+    // Threads are made through these, not by them.
+    {"libc.so", ThreadMaker::kPassing},
+    {"libpthread", ThreadMaker::kPassing},
+    {"libstdc++", ThreadMaker::kPassing},
+    {"libc++", ThreadMaker::kPassing},
+    {"libgcc_s", ThreadMaker::kPassing},
+    {"ld-linux", ThreadMaker::kPassing},
+    {"libtaskmem", ThreadMaker::kPassing},
+    // A team of threads belongs to the thread that made it.
+    {"libgomp", ThreadMaker::kTeam},
+    {"libarrow", ThreadMaker::kPool},
+    {"_duckdb", ThreadMaker::kPool},
+    {"duckdb.", ThreadMaker::kPool},
+    {"libduckdb", ThreadMaker::kPool},
+    {"_polars_runtime", ThreadMaker::kPool},
+    {"polars.", ThreadMaker::kPool},
+    {"/datafusion/", ThreadMaker::kPool},
+    {"_chdb", ThreadMaker::kPool},
+    {"libvelox", ThreadMaker::kPool},
+    {"libtbb", ThreadMaker::kPool},
+    {"libomp", ThreadMaker::kPool},
+    {"libiomp", ThreadMaker::kPool},
+    {"libopenblas", ThreadMaker::kPool},
+    {"libscipy_openblas", ThreadMaker::kPool},
+};
+
+// Where the code lies, and what that library makes of threads.
+ThreadMaker MakerAt(const void* address, const link_map** library) {
+  dl_find_object object;
+  *library = nullptr;
+  if (_dl_find_object(const_cast<void*>(address), &object) != 0) return ThreadMaker::kProgram;
+  *library = object.dlfo_link_map;
+  return MakerByName(object.dlfo_link_map->l_name);
+}
+
+}  // namespace
+
+ThreadMaker MakerByName(const char* path) {
+  if (path == nullptr || path[0] == '\0') return ThreadMaker::kProgram;
+  const char* const slash = strrchr(path, '/');
+  const char* const base = slash != nullptr ? slash + 1 : path;
+  for (const KnownMaker& known : kKnownMakers) {
+    const bool is_known = known.name[0] == '/' ? strstr(path, known.name) != nullptr
+                                               : strncmp(base, known.name, strlen(known.name)) == 0;
+    if (is_known) return known.maker;
+  }
+  // An engine that nobody named here, by its allocator.
+  return BringsAllocator(base) ? ThreadMaker::kPool : ThreadMaker::kProgram;
+}
+
+ThreadMaker FindThreadMaker(const void* caller, const link_map** library) {
+  const ThreadMaker first = MakerAt(caller, library);
+  if (first != ThreadMaker::kPassing) return first;
+  constexpr uint32_t kMostFrames = 8;
+  struct Scratch {
+    UnwindScratch unwind;
+    uint64_t frames[kMostFrames];
+  };
+  auto* const scratch = static_cast<Scratch*>(OwnAllocate(sizeof(Scratch)));
+  if (scratch == nullptr) return ThreadMaker::kProgram;
+  uint64_t stack_top = 0;
+  uint64_t known_bytes = 0;
+  OwnStackEnd(&stack_top, &known_bytes);
+  PrepareToUnwind(stack_top, known_bytes, &scratch->unwind);
+  uint32_t flags = 0;
+  const uint32_t count =
+      Unwind(HereOnStack(), &scratch->unwind, scratch->frames, kMostFrames, &flags);
+  ThreadMaker maker = ThreadMaker::kProgram;
+  for (uint32_t i = 0; i < count; ++i) {
+    maker = MakerAt(reinterpret_cast<const void*>(scratch->frames[i]), library);
+    if (maker != ThreadMaker::kPassing) break;
+  }
+  OwnFree(scratch, sizeof(Scratch));
+  return maker == ThreadMaker::kPassing ? ThreadMaker::kProgram : maker;
+}
+
+}  // namespace taskmem

@@ -1,0 +1,62 @@
+// A pool of threads for libraries that stand for engines.
+#ifndef TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
+#define TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "tests/programs/pool_threads/unit.h"
+
+class Latch {
+ public:
+  explicit Latch(int count) : count_(count) {}
+  void CountDown() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--count_ == 0) changed_.notify_all();
+  }
+  void Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_;
+};
+
+namespace {
+
+std::mutex g_mutex;
+std::condition_variable g_changed;
+std::deque<std::function<void()>> g_work;
+
+void Serve() {
+  std::unique_lock<std::mutex> lock(g_mutex);
+  for (;;) {
+    g_changed.wait(lock, [] { return !g_work.empty(); });
+    const std::function<void()> work = std::move(g_work.front());
+    g_work.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+void Give(std::function<void()> work) {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_work.push_back(std::move(work));
+  g_changed.notify_one();
+}
+
+}  // namespace
+
+extern "C" void StartPool(int threads) {
+  for (int i = 0; i < threads; ++i) std::thread(Serve).detach();
+}
+
+#endif  // TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
