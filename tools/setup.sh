@@ -95,6 +95,11 @@ fetch_spark() {
   "$root/tools/fetch_spark" "$root/.cache/pyspark" </dev/null
 }
 
+fetch_engines() {
+  mkdir -p "$root/.cache"
+  "$root/tools/fetch_engines" "$root/.cache/engines" </dev/null
+}
+
 # Bazel keeps a server: it must not inherit the lock.
 run_bazel() { (cd "$root" && bazel "$@" </dev/null 9>&-); }
 

@@ -1,0 +1,248 @@
+#!/usr/bin/python3
+"""engines.py [--python PYTHON] [--engines NAME,...] [--scale N] [--rounds N] [--subset]: what the
+library makes of the memory of analytical engines, as tables. Status 1 where a bar is missed.
+
+Attribution: queries as tasks, one after another, three and six at once; each task's peak against the
+same query alone. Limits: a query under a quota of 60 % of its peak ends by the engine's own error,
+and with --overflow with the same result. CPU: the time of a query against none preloaded.
+
+The wheels of wheels.txt are installed into a virtual environment of its own, in --folder; where the
+package index cannot be reached one line says so, and nothing is measured (status 0). --subset is
+what .ci/run tries: few engines, small queries, no times, and the wheels that tools/fetch_engines
+unpacked."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+# The tree, or what bazel has laid out like it: for a test, and for a program that it runs.
+ROOT = (os.path.join(os.environ["TEST_SRCDIR"], "taskmem") if "TEST_SRCDIR" in os.environ
+        else os.getcwd() if os.path.exists("tests/engines/query.py")
+        else os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+HERE = os.path.join(ROOT, "tests/engines")
+# Of a peak: whichever is more.
+PART, MIB = 0.10, 8
+# Where several tasks are active pool threads work for them, not for "shared by N tasks".
+EXACT_AT_ONCE = ("duckdb", "arrow", "arrow-sort")
+# Stripped: what it has is the process's, and `run` says so.
+KEPT = ("datafusion",)
+# What ends by a signal where memory is refused: Rust has no error for it.
+ABORTS = ("polars",)
+
+
+def find_file(name):
+    for folder in (ROOT, os.path.join(ROOT, "bazel-bin")):
+        if os.path.exists(os.path.join(folder, name)):
+            return os.path.join(folder, name)
+    sys.exit(f"{name} is not built")
+
+
+def make_python(folder):
+    """The interpreter of the environment with the wheels, or None."""
+    python = os.path.join(folder, "bin/python")
+    stamp = os.path.join(folder, "wheels.txt")
+    wheels = os.path.join(HERE, "wheels.txt")
+    with open(wheels, encoding="utf-8") as pinned:
+        wanted = pinned.read()
+    if os.path.exists(stamp):
+        with open(stamp, encoding="utf-8") as installed:
+            if installed.read() == wanted:
+                return python
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True)
+    done = subprocess.run([python, "-m", "pip", "install", "--quiet", "--retries", "1", "--timeout",
+                           "30", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+                           "--requirement", wheels],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        print("engines: skipped, the package index cannot be reached: "
+              + (done.stderr.strip().splitlines() or ["no message"])[-1])
+        return None
+    shutil.copy(wheels, stamp)
+    return python
+
+
+class Runner:
+    """Runs queries in processes of their own."""
+
+    def __init__(self, python, modules, scale):
+        self.python = python
+        self.environment = {key: value for key, value in os.environ.items()
+                            if not key.startswith(("TASKMEM_", "LD_PRELOAD", "PYTHON"))}
+        self.environment["SCALE"] = str(scale)
+        if modules:
+            self.environment["PYTHONPATH"] = modules
+        self.folder = tempfile.mkdtemp(prefix="engines-")
+        shutil.copy(find_file("tools/taskmem_command"), os.path.join(self.folder, "taskmem"))
+        shutil.copy(find_file("shim/libtaskmem.so"), self.folder)
+
+    def environment_of(self, engine):
+        """CPython's own arenas serve all threads: with tasks by --task-by that is set for it."""
+        return {**self.environment, **({"PYTHONMALLOC": "malloc"} if engine == "python" else {})}
+
+    def close(self):
+        shutil.rmtree(self.folder)
+
+    def query(self, engine, mode, *options):
+        command = [os.path.join(self.folder, "taskmem"), "run", *options, "--", self.python,
+                   os.path.join(HERE, "query.py"), engine, mode]
+        return subprocess.run(command, env=self.environment_of(engine), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=600, check=False)
+
+    def measured(self, engine, mode, *options):
+        """The query, and the sums of its process."""
+        path = os.path.join(self.folder, "stats.json")
+        done = self.query(engine, mode, "--stats", path, *options)
+        with open(path, encoding="utf-8") as stats:
+            return done, json.load(stats)["process"]
+
+    def numbers(self, engine, mode, *options):
+        done = self.query(engine, mode, "--quiet", *options)
+        if done.returncode != 0:
+            raise RuntimeError(f"{engine} {mode}: {done.returncode} {done.stderr[-2000:]}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def medians(rows):
+    return [statistics.median(column) for column in zip(*rows)]
+
+
+class Table:
+    """Prints rows, and counts those that miss their bar."""
+
+    def __init__(self):
+        self.missed = 0
+
+    def row(self, text, is_met):
+        self.missed += not is_met
+        print(f"  {'ok    ' if is_met else 'MISSED'} {text}", flush=True)
+
+
+def error_of(peak, alone):
+    """In MiB, to what the same query took alone: from its least to its most."""
+    return min(0, peak - min(alone)) + max(0, peak - max(alone))
+
+
+def is_near(peak, alone):
+    return abs(error_of(peak, alone)) <= max(PART * max(alone), MIB)
+
+
+def measure_attribution(runner, engine, modes, rounds, table):
+    # By where its threads come to wait for each other, a query may take one way or another.
+    alone = [[runner.numbers(engine, f"alone:{i}")["peaks"][0] for _ in range(rounds)]
+             for i in range(3)]
+    print(f"{engine}: alone " + ", ".join(
+        f"{min(peaks):.1f}" + (f" to {max(peaks):.1f}" if max(peaks) > 1.1 * min(peaks) else "")
+        for peaks in alone) + " MiB", flush=True)
+    for mode in modes:
+        runs = [runner.numbers(engine, mode) for _ in range(rounds)]
+        peaks = medians([run["peaks"] for run in runs])
+        expected = alone * (len(peaks) // 3)
+        errors = [100 * error_of(*pair) / max(pair[1]) for pair in zip(peaks, expected)]
+        if (mode == "serial" or engine in EXACT_AT_ONCE) and engine not in KEPT:
+            is_met = all(map(is_near, peaks, expected))
+        else:
+            # Nothing of another's.
+            is_met = all(peak <= max(wanted) or is_near(peak, wanted)
+                         for peak, wanted in zip(peaks, expected))
+        table.row(f"{engine:10} {mode:6} " + " ".join(f"{peak:.1f}" for peak in peaks) + " MiB: "
+                  + " ".join(f"{error:+.0f}" for error in errors) + " %", is_met)
+
+
+def measure_limits(runner, engine, table):
+    if engine in KEPT:
+        said = re.search(r"\w+ of \S+ keeps its own memory", runner.query(engine, "check").stderr)
+        table.row(f"{engine:10} {said[0] if said else 'is not named'}", said is not None)
+        return
+    _, idle = runner.measured(engine, "idle")
+    free, process = runner.measured(engine, "check")
+    assert free.returncode == 0, free.stderr
+    quota = int(process["peak_charged_bytes"] * 0.6) >> 20
+    # What is in memory and no task is charged with: code.
+    others = max(idle["peak_resident_bytes"] - idle["peak_charged_bytes"], 0) >> 20
+    refused = runner.query(engine, "check", "--quota", f"{quota}M")
+    is_met = refused.returncode != 0 and ("emory" in refused.stderr or engine in ABORTS)
+    kinds = re.findall(r"\w*(?:OutOfMemory|MemoryError|Memory)\w*", refused.stderr)
+    table.row(f"{engine:10} quota {quota} MiB: status {refused.returncode}"
+              f" {kinds[-1] if kinds else ''}", is_met)
+    kept, process = runner.measured(engine, "check", "--quota", f"{quota}M", "--overflow")
+    resident = process["peak_resident_bytes"] >> 20
+    is_same = kept.returncode == 0 and kept.stdout.splitlines()[-1:] == free.stdout.splitlines()[-1:]
+    table.row(f"{engine:10} with --overflow: {'the same result' if is_same else 'FAILED'}, resident"
+              f" {resident} MiB at most, of these {others} no task's",
+              is_same and resident <= 1.1 * quota + others)
+
+
+def cpu_of(command, environment):
+    before = os.times()
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                   check=True, timeout=600)
+    after = os.times()
+    return (after.children_user + after.children_system - before.children_user
+            - before.children_system)
+
+
+def measure_cpu(runner, engine, rounds, table):
+    """Interleaved, and the least of each: what else the machine does only adds."""
+    query = [runner.python, os.path.join(HERE, "query.py"), engine, "check"]
+    ways = {"none": {}, "taskmem": {"LD_PRELOAD": os.path.join(runner.folder, "libtaskmem.so")}}
+    mimalloc = "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2"
+    if os.path.exists(mimalloc):
+        ways["mimalloc"] = {"LD_PRELOAD": mimalloc}
+    least = {}
+    # query.py asks the library for nothing in this mode.
+    for _ in range(rounds):
+        for way, more in ways.items():
+            cpu = cpu_of(query, {**runner.environment_of(engine), "NO_TASKS": "1", **more})
+            least[way] = min(least.get(way, cpu), cpu)
+    ratios = {way: least["taskmem"] / cpu for way, cpu in least.items() if way != "taskmem"}
+    table.row(f"{engine:10} CPU: " + ", ".join(f"{ratio:.2f} of {way}'s"
+                                               for way, ratio in ratios.items()),
+              ratios["none"] <= 1.05 and ratios.get("mimalloc", 0) <= 1.02)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--python")
+    parser.add_argument("--folder", default=os.path.expanduser("~/.cache/taskmem-engines"))
+    parser.add_argument("--engines", default="duckdb,polars,arrow,arrow-sort,datafusion,python")
+    parser.add_argument("--scale", type=float, default=0.35)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--subset", action="store_true")
+    options = parser.parse_args()
+    modules = None
+    if options.subset:
+        # Unpacked by tools/fetch_engines.
+        wanted = os.path.join(os.path.dirname(ROOT), "engines/wanted")
+        if not os.path.exists(wanted):
+            print("engines: skipped, their wheels could not be fetched")
+            return 0
+        modules = os.path.join(os.path.dirname(os.path.realpath(wanted)), "modules")
+        options.python, options.scale, options.rounds = "/usr/bin/python3", 0.2, 1
+        options.engines = "duckdb,polars,arrow-sort,python"
+    python = options.python or make_python(options.folder)
+    if python is None:
+        return 0
+    runner = Runner(python, modules, options.scale)
+    table = Table()
+    try:
+        for engine in options.engines.split(","):
+            modes = ["serial"] if options.subset else ["serial", "three", "six"]
+            measure_attribution(runner, engine, modes, options.rounds, table)
+            measure_limits(runner, engine, table)
+            if not options.subset:
+                measure_cpu(runner, engine, options.rounds, table)
+    finally:
+        runner.close()
+    print(f"engines: {table.missed} bars missed" if table.missed else "engines: all bars met")
+    return 1 if table.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
