@@ -6,8 +6,11 @@ of this tree is built against it by pkg-config, CMake and Bazel, as tools/manual
 import gzip
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +95,33 @@ class VersionTest(unittest.TestCase):
 
 
 @unittest.skipUnless(has_overlays(), "no overlay can be mounted here")
+class Terminal:
+    """A program in a pseudo-terminal."""
+
+    def __init__(self, *words, **environment):
+        self.text = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(words[0], words, {**os.environ, **environment})
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text):
+        """Waits until that is written, and forgets what was before it."""
+        while text not in self.text:
+            ready, _, _ = select.select([self.fd], [], [], 60)
+            if not ready:
+                raise AssertionError("%r is not in %r" % (text, self.text))
+            self.text += os.read(self.fd, 4096).decode(errors="replace")
+        self.text = self.text[self.text.index(text) + len(text):]
+
+    def end(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
 class PackageTest(Case):
 
     def in_copy(self, script):
@@ -242,8 +272,44 @@ class TreeTest(Case):
         help_ = self.succeed(self.path("root/usr/local/bin/taskmem"), "help", "run")
         for option in re.findall(r"^  (--[a-z-]+)", help_, re.MULTILINE):
             self.assertIn("'%s[" % option, text)
-        if shutil.which("zsh"):
-            self.succeed("zsh", "-n", self.path("root/usr/local/share/zsh/site-functions/_taskmem"))
+
+    def test_zsh_completes(self):
+        self.install()
+        folder = self.path("root/usr/local/share/zsh/site-functions")
+        os.symlink(self.path("root/usr/local/bin/taskmem"), self.path("taskmem"))
+        shell = Terminal("zsh", "-f", "-i", PATH=self.folder + ":" + os.environ["PATH"], PS1="ready> ",
+                         TERM="dumb", HOME=self.folder)
+        try:
+            shell.expect("ready> ")
+            shell.send("fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=0\n" % folder)
+            shell.expect("ready> ")
+            for typed, wanted in [("taskmem au", "audit "), ("taskmem run --quo", "--quota "),
+                                  ("taskmem run --at-limit ove", "overdraw "),
+                                  ("taskmem run --task-by proc", "process "),
+                                  ("taskmem help sta", "stats "), ("taskmem audit --by m", "module "), ("taskmem ps --de", "--dead "),
+                                  ("taskmem run -- gunzi", "gunzip "), ("taskmem run gunzi", "gunzip "),
+                                  ("taskmem run -- ls /etc/hostna", "/etc/hostname")]:
+                # What the line is, as it would be run.
+                shell.send(typed + "\t")
+                shell.expect(wanted)
+                shell.send("\x15\n")
+                shell.expect("ready> ")
+        finally:
+            shell.end()
+
+    def test_systemd_takes_the_drop_in(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("no systemd here")
+        self.install()
+        drop_in = read(self.path("root/usr/local/share/doc/taskmem/examples/systemd.conf"))
+        self.write("units/engine.service", "[Service]\nExecStart=/bin/true\n")
+        for text, wanted in [(drop_in, ""), (drop_in + "Nonsense=1\n", "'Nonsense'")]:
+            self.write("units/engine.service.d/taskmem.conf", text)
+            done = run("systemd-analyze", "verify", "--man=no", self.path("units/engine.service"),
+                       SYSTEMD_UNIT_PATH=self.path("units") + ":")
+            said = [line for line in done.stdout.splitlines() if "engine.service" in line]
+            self.assertEqual(bool(said), bool(wanted), done.stdout)
+            self.assertIn(wanted, "\n".join(said))
 
     def test_the_examples_name_what_is_there(self):
         self.install()

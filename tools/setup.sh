@@ -9,7 +9,7 @@ readonly BUILD_PACKAGES=(
 readonly TEST_PACKAGES=(
   clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
   liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless pkg-config
-  python3 python3-jsonschema redis-server redis-tools sqlite3
+  python3 python3-jsonschema redis-server redis-tools sqlite3 zsh
 )
 readonly SPARK_PACKAGES=(openjdk-17-jdk-headless python3-venv)
 

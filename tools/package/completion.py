@@ -57,6 +57,18 @@ def _quoted(text):
             .replace("'", "'\\''"))
 
 
+# What follows the mark is the program's own.
+_ZSH_PROGRAM = """\
+      local mark=$words[(i)--]
+      if ((mark < CURRENT)); then
+        shift mark words
+        ((CURRENT -= mark))
+        _normal
+        return
+      fi
+"""
+
+
 def zsh(commands):
     cases = []
     for name, help_ in commands.items():
@@ -66,18 +78,22 @@ def zsh(commands):
             if option.value in _FILES:
                 spec += ":%s:_files" % option.value
             elif option.value not in (None, "Needs:"):
-                spec += ":%s:(%s)" % (option.value, " ".join(help_text.choices(option)))
+                words = help_text.choices(option) or [option.value] * (option.value == "module")
+                # What stands behind a colon there says how the value is checked.
+                spec += ":%s:(%s)" % (option.value.partition(":")[0], " ".join(words))
             specs.append("        '%s'" % spec)
         if name == "run":
-            specs.append("        '(-):program:_command_names -e'")
-            specs.append("        '*::arguments:_normal'")
-        cases.append("    %s)\n      _arguments \\\n%s\n      ;;" % (name, " \\\n".join(specs)))
+            # A blank before an action: it is called as it stands.
+            specs.append("        '(-):program: _command_names -e'")
+            specs.append("        '*::arguments: _normal'")
+        cases.append("    %s)\n%s      _arguments \\\n%s\n      ;;" %
+                     (name, _ZSH_PROGRAM if name == "run" else "", " \\\n".join(specs)))
     names = " ".join("'%s:%s'" % (name, _quoted(help_.sentence)) for name, help_ in commands.items())
     return """#compdef taskmem
-local -a commands
-commands=(%s 'help:Prints the help of a command.')
+local -a subcommands
+subcommands=(%s 'help:Prints the help of a command.')
 if ((CURRENT == 2)); then
-  _describe command commands
+  _describe command subcommands
   return
 fi
 local command=$words[2]
@@ -85,5 +101,8 @@ shift words
 ((CURRENT -= 1))
 case $command in
 %s
+    help)
+      ((CURRENT == 2)) && _describe command subcommands
+      ;;
 esac
 """ % (names, "\n".join(cases))
