@@ -10,9 +10,10 @@ namespace {
 
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 
-// No tasks but those the program begins.
+// No tasks but those the program begins, which are served as they come.
 Environment Memory(const std::string& memory, Environment more = {}) {
   more.try_emplace("TASKMEM_MEMORY", memory);
+  more.try_emplace("TASKMEM_SHARE", "none");
   more.try_emplace("TASKMEM_TASK_BY", "thread-name=^no such thread$");
   return more;
 }
@@ -47,11 +48,12 @@ TEST(Memory, IsSharedByTheRuleOfSpark) {
 // A small task is not refused for a large one's sake.
 TEST(Memory, IsKeptForWhoHasLessThanAShare) {
   ExpectSuccess({"memory_share_fair", "fair"}, Memory("300M", {{"TASKMEM_SHARE", "fair"}}));
-  ExpectSuccess({"memory_share_fair", "none"}, Memory("300M"));
+  // The default of the two.
+  ExpectSuccess({"memory_share_fair", "fair"}, Memory("300M", {{"TASKMEM_SHARE", "auto"}}));
+  ExpectSuccess({"memory_share_fair", "none"}, Memory("300M", {{"TASKMEM_SHARE", "none"}}));
 }
 
 TEST(Memory, IsForWhoComesFirstOtherwise) {
-  ExpectSuccess({"memory_share", "none"}, Memory("64M"));
   ExpectSuccess({"memory_share", "none"}, Memory("64M", {{"TASKMEM_SHARE", "none"}}));
 }
 
@@ -220,14 +222,15 @@ Sizes SizesOf(Environment environment) {
 }
 
 TEST(MemorySize, IsAsGiven) {
-  const Sizes sizes = SizesOf({{"TASKMEM_MEMORY", "1.5G"}});
+  const Sizes sizes = SizesOf({{"TASKMEM_MEMORY", "1.5G"}, {"TASKMEM_SHARE", "none"}});
   EXPECT_EQ(sizes.memory, 3 * kGiB / 2);
   EXPECT_EQ(sizes.execution, sizes.memory / 2);
   EXPECT_EQ(sizes.storage, sizes.memory / 2);
 }
 
 TEST(MemorySize, IsDividedByTheFraction) {
-  const Sizes quarter = SizesOf({{"TASKMEM_MEMORY", "1G"}, {"TASKMEM_STORAGE_FRACTION", "0.25"}});
+  const Sizes quarter = SizesOf(
+      {{"TASKMEM_MEMORY", "1G"}, {"TASKMEM_STORAGE_FRACTION", "0.25"}, {"TASKMEM_SHARE", "none"}});
   EXPECT_EQ(quarter.storage, kGiB / 4);
   EXPECT_EQ(quarter.execution, kGiB / 4 * 3);
   const Sizes nothing = SizesOf({{"TASKMEM_MEMORY", "1G"}, {"TASKMEM_STORAGE_FRACTION", "0"}});

@@ -229,13 +229,14 @@ uint32_t SlotThatAcquires() { return t_acquiring_slot; }
 bool g_shares_are_limits = false;
 
 void OpenPools(const Options& options) {
-  g_shares_are_limits = options.share != Sharing::kNone;
+  const Sharing sharing = SharingOf(options);
+  g_shares_are_limits = sharing != Sharing::kNone;
   // What divides memory by its size wants to know it.
   const bool has_overflow =
       options.overflow == Overflow::kOn ||
       (options.overflow == Overflow::kWhereSpillDir && options.spill_dir[0] != '\0');
-  const bool is_guessed = options.memory_bytes == 0 && options.share == Sharing::kNone &&
-                          !has_overflow && !os::IsFiltered();
+  const bool is_guessed =
+      options.memory_bytes == 0 && sharing == Sharing::kNone && !has_overflow && !os::IsFiltered();
   const uint64_t memory = options.memory_bytes != 0 ? options.memory_bytes
                           : is_guessed              ? MachineMemoryBytes()
                                                     : DefaultMemoryBytes();
@@ -247,7 +248,7 @@ void OpenPools(const Options& options) {
   settings.max_off_heap_bytes = static_cast<int64_t>(size);
   settings.off_heap_storage_region_bytes = StorageRegion(size);
   settings.tungsten_mode = MemoryMode::kOffHeap;
-  settings.sharing = options.share;
+  settings.sharing = sharing;
   settings.unmanaged = &g_unmanaged;
   settings.log = Log();
   if (!is_guessed) ShowMemory(memory);

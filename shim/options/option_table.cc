@@ -47,11 +47,11 @@ const OptionInfo kOptions[] = {
     {"storage-fraction", "TASKMEM_STORAGE_FRACTION", "FRACTION", "0.5",
      "The part of --memory that cached blocks keep against tasks.", ParseStorageFraction,
      "a number of at least 0 and less than 1", kQuotas},
-    {"share", "TASKMEM_SHARE", "RULE", "none",
+    {"share", "TASKMEM_SHARE", "RULE", "auto",
      "How tasks share --memory: none, first come first served; fair, each may have all that is "
-     "free "
-     "but what the others of N active tasks lack of 1/2N; spark, each gets 1/N at most.",
-     ParseShare, "none, fair or spark", kQuotas},
+     "free but what the others of N active tasks lack of 1/2N; spark, each gets 1/N at most; auto, "
+     "fair where --memory is a size, else none.",
+     ParseShare, "auto, none, fair or spark", kQuotas},
     {"residency-interval", "TASKMEM_RESIDENCY_INTERVAL", "TIME", "1s",
      "How often mappings that are charged by what of them is in memory are looked at.",
      ParseResidencyInterval, "a time of at least 1ms, such as 1s or 250ms", kQuotas},

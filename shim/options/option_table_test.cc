@@ -84,6 +84,15 @@ TEST(Options, StoresValues) {
   EXPECT_EQ(options.share, Sharing::kFair);
   EXPECT_TRUE(Find("share").parse("none", &options));
   EXPECT_EQ(options.share, Sharing::kNone);
+  options.memory_bytes = 1;
+  EXPECT_EQ(SharingOf(options), Sharing::kNone);
+  // The default: only where somebody said how much there is.
+  EXPECT_TRUE(Find("share").parse("auto", &options));
+  EXPECT_EQ(SharingOf(options), Sharing::kFair);
+  for (const uint64_t no_size : {uint64_t{0}, UINT64_MAX}) {
+    options.memory_bytes = no_size;
+    EXPECT_EQ(SharingOf(options), Sharing::kNone);
+  }
   EXPECT_TRUE(Find("at-limit").parse("kill", &options));
   EXPECT_EQ(options.at_limit, AtLimit::kKill);
   EXPECT_FALSE(options.refuse_min_given);

@@ -85,7 +85,10 @@ bool ParseStorageFraction(const char* value, Options* options) {
 bool ParseShare(const char* value, Options* options) {
   constexpr Choice<Sharing> kChoices[] = {
       {"none", Sharing::kNone}, {"fair", Sharing::kFair}, {"spark", Sharing::kSpark}};
-  return ParseChoice(value, kChoices, &options->share);
+  const bool is_auto = strcmp(value, "auto") == 0;
+  if (!is_auto && !ParseChoice(value, kChoices, &options->share)) return false;
+  options->share_given = !is_auto;
+  return true;
 }
 
 bool ParseAtLimit(const char* value, Options* options) {

@@ -28,6 +28,7 @@ struct Options {
   uint64_t quota_bytes = UINT64_MAX;
   uint64_t memory_bytes = 0;  // 0: what the container or the machine gives; UINT64_MAX: no limit
   double storage_fraction = 0.5;
+  bool share_given = false;  // else as of SharingOf
   Sharing share = Sharing::kNone;
   AtLimit at_limit = AtLimit::kRefuse;
   bool refuse_min_given = false;  // else the profile's, else the default
@@ -58,6 +59,14 @@ struct Options {
   char label[64] = "";
   char stats_dir[256] = "";  // empty: the user's directory in StatsParent()
 };
+
+// By which rule tasks share --memory. Without a rule of the user's: where the user set how much
+// there is, small tasks are not refused for a large one's sake.
+inline Sharing SharingOf(const Options& options) {
+  if (options.share_given) return options.share;
+  const bool has_size = options.memory_bytes != 0 && options.memory_bytes != UINT64_MAX;
+  return has_size ? Sharing::kFair : Sharing::kNone;
+}
 
 // Where the user's directory (user_directory.h) is in which blocks and overflow go when --overflow
 // is given without --spill-dir.

@@ -232,7 +232,7 @@ Collected Collect(const Preparation& run, const ChildResult& child) {
 bool DividesMemory(const Options& options) {
   const Options defaults;
   return options.memory_bytes != defaults.memory_bytes ||
-         options.storage_fraction != defaults.storage_fraction || options.share != defaults.share;
+         options.storage_fraction != defaults.storage_fraction || options.share_given;
 }
 
 void Report(const RunRequest& request, const Options& options, const Collected& collected) {
