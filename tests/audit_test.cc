@@ -1,6 +1,7 @@
 // `taskmem run --audit` on programs that hold memory where it is hard to see.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "tests/support/audit_run.h"
 
@@ -37,6 +38,14 @@ class AuditTest : public AuditFolder {
       if (is_it) bytes += site["bytes"].get<double>();
     }
     return bytes;
+  }
+
+  // The site whose innermost function that is; null: there is none.
+  static Json SiteOf(const Json& audit, const std::string& function) {
+    for (const Json& site : audit["sites"]) {
+      if (!site["frames"].empty() && site["frames"][0]["function"] == function) return site;
+    }
+    return Json();
   }
 
   const std::vector<std::string> leak_ = {"LeakThird", "LeakSecond", "LeakFirst"};
@@ -161,6 +170,89 @@ TEST_F(AuditTest, FindsTheFramesOfALibraryInTheAddressesOfAnother) {
   EXPECT_TRUE(frames[2]["function"].get<std::string>().starts_with("CallSecond("))
       << frames.dump(1);
   EXPECT_EQ(frames[3]["function"], "main");
+}
+
+// Each mapping counts for itself, whatever it grew into.
+TEST_F(AuditTest, CountsMappingsThatLieBesideEachOther) {
+  const Json audit = RunAudited({"beside"});
+  const std::vector<std::string> functions = {"MapThird", "MapSecond", "MapFirst"};
+  EXPECT_EQ(SiteBytes(audit, functions), 17 * 0.75 * kMiB);
+  EXPECT_EQ(SiteOf(audit, "MapThird(unsigned long)")["samples"], 16) << audit["sites"].dump(1);
+  EXPECT_EQ(SiteOf(audit, "MapThird(unsigned long)")["error_bytes"], 0);
+}
+
+// Libraries that are not there any more, or whose file is not.
+class AuditOfLibraries : public AuditTest {
+ protected:
+  Json RunWith(const std::string& how, bool with_other = true, Environment environment = {}) {
+    std::filesystem::copy_file(ProgramPath("unloaded_library_FirstTakes.so"), first_);
+    std::vector<std::string> arguments = {ProgramPath("library_unloaded"), how, first_};
+    if (with_other) arguments.push_back(other_);
+    return Run(std::move(arguments), std::move(environment))["at_exit"];
+  }
+
+  const std::string first_ = folder_.path() + "/libfirst.so";
+  const std::string other_ = ProgramPath("unloaded_library_OtherTakes.so");
+};
+
+TEST_F(AuditOfLibraries, NamesThemAsTheyWereWhenTheyAllocated) {
+  const Json audit = RunWith("swap");
+  const Json first = SiteOf(audit, "FirstTakes");
+  EXPECT_EQ(first["bytes"], 3 << 20) << audit["sites"].dump(1);
+  EXPECT_EQ(first["frames"][0]["module"], "libfirst.so");
+  EXPECT_EQ(first["frames"][0]["unloaded"], true);
+  EXPECT_EQ(first["frames"][1]["function"], "Take");
+  const Json other = SiteOf(audit, "OtherTakes");
+  EXPECT_EQ(other["bytes"], 2 << 20) << audit["sites"].dump(1);
+  EXPECT_EQ(other["frames"][0]["module"], "unloaded_library_OtherTakes.so");
+  EXPECT_FALSE(other["frames"][0].contains("unloaded"));
+}
+
+TEST_F(AuditOfLibraries, KnowsOneThatComesBack) {
+  const Json audit = RunWith("back");
+  double first_bytes = 0;
+  for (const Json& site : audit["sites"]) {
+    const Json& frame = site["frames"][0];
+    if (frame["function"] == "FirstTakes") first_bytes += site["bytes"].get<double>();
+    if (frame["function"] == "OtherTakes") {
+      EXPECT_EQ(frame["unloaded"], true);
+      EXPECT_EQ(site["bytes"], 2 << 20);
+    }
+  }
+  EXPECT_EQ(first_bytes, 4 << 20) << audit["sites"].dump(1);
+}
+
+TEST_F(AuditOfLibraries, CountsThoseThatComeAndGo) {
+  const Json audit = RunWith("churn", true, {{"TASKMEM_SITES_INTERVAL", "1K"}});
+  std::map<std::string, double> bytes;
+  for (const Json& site : audit["sites"]) {
+    if (site["frames"].empty()) continue;
+    const Json& frame = site["frames"][0];
+    bytes[frame["function"]] += site["bytes"].get<double>();
+    const std::string module = frame["module"];
+    if (frame["function"] == "FirstTakes") {
+      EXPECT_EQ(module, "libfirst.so");
+    }
+    if (frame["function"] == "OtherTakes") {
+      EXPECT_EQ(module, "unloaded_library_OtherTakes.so");
+    }
+  }
+  // 4,000 blocks of 1 KiB each, of which two in three are samples.
+  EXPECT_NEAR(bytes["FirstTakes"], 4000 * 1024, 400 * 1024) << audit["sites"].dump(1);
+  EXPECT_NEAR(bytes["OtherTakes"], 4000 * 1024, 400 * 1024);
+  // Each of a library comes again and again, and is one or two: it is there or not.
+  EXPECT_LT(audit["sites"].size(), 100u);
+}
+
+TEST_F(AuditOfLibraries, ReadsThemWhereTheirFilesAreDeletedOrReplaced) {
+  for (const bool is_replaced : {false, true}) {
+    std::filesystem::remove(first_);
+    const Json audit = RunWith("deleted", is_replaced);
+    const Json site = SiteOf(audit, "FirstTakes");
+    EXPECT_EQ(site["bytes"], 3 << 20) << audit["sites"].dump(1);
+    EXPECT_EQ(site["frames"][0]["module"], "libfirst.so (deleted)");
+    EXPECT_TRUE(SiteOf(audit, "OtherTakes").is_null());
+  }
 }
 
 TEST_F(AuditTest, IsForTheProgramItself) {

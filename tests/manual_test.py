@@ -44,7 +44,7 @@ FAILS = {
     "taskmem run --quota 300M --log taskmem.log -- python3 job.py": 1,
 }
 # Options of other programs that the text speaks of.
-OTHERS = {"--cflags", "--libs", "--config", "--seconds", "--no-install-recommends"}
+OTHERS = {"--cflags", "--libs", "--config", "--seconds", "--no-install-recommends", "--perf-basic-prof"}
 MOST_README_LINES = 200
 
 

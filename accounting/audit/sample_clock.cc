@@ -96,4 +96,28 @@ void SampleClock::Adapt(uint64_t now_ns, uint64_t cost_ns) {
   }
 }
 
+namespace {
+
+// Two steps for a factor of 2, so that 31 of them are more than any weight needs.
+constexpr double kScaleStep = 1.4142135623730951;
+constexpr uint8_t kMostScale = 31;
+
+}  // namespace
+
+uint8_t ScaleOf(uint64_t bytes, uint64_t weight, uint64_t random) {
+  const double times = static_cast<double>(weight) / static_cast<double>(bytes);
+  double below = 1;
+  uint8_t scale = 0;
+  for (; scale < kMostScale && below * kScaleStep <= times; ++scale) below *= kScaleStep;
+  const double part = (times - below) / (below * (kScaleStep - 1));
+  const double chance = static_cast<double>(random >> 11) * 0x1p-53;
+  return scale < kMostScale && chance < part ? static_cast<uint8_t>(scale + 1) : scale;
+}
+
+double TimesOf(uint8_t scale) {
+  double times = 1;
+  for (uint8_t i = 0; i < scale && i < kMostScale; ++i) times *= kScaleStep;
+  return times;
+}
+
 }  // namespace taskmem

@@ -16,6 +16,13 @@ namespace taskmem {
 // What a sampled block of `bytes` stands for, at least `bytes`. `interval` is above 0.
 uint64_t SampleWeight(uint64_t bytes, uint64_t interval);
 
+// weight / bytes as a number below 32, for who has no room for more: right on average, as it is
+// rounded up or down by chance. `random`: any of 64 bits. `bytes` is above 0, `weight` at least
+// that.
+uint8_t ScaleOf(uint64_t bytes, uint64_t weight, uint64_t random);
+// What a scale stands for: at least 1, and 1 where the scale is 0.
+double TimesOf(uint8_t scale);
+
 class SampleClock {
  public:
   static constexpr uint32_t kMostDoublings = 10;

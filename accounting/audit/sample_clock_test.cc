@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 namespace taskmem {
 namespace {
@@ -111,6 +112,22 @@ TEST(SampleBudget, IsUsedUpByManyAndRenewed) {
   uint32_t allowed = 0;
   for (uint32_t i = 0; i < SampleBudget::kSamples + 63; ++i) allowed += budget.Allows(now) ? 1 : 0;
   EXPECT_EQ(allowed, SampleBudget::kSamples);
+}
+
+TEST(SampleScale, IsRightOnAverage) {
+  EXPECT_EQ(ScaleOf(4096, 4096, 0), 0);
+  EXPECT_EQ(TimesOf(0), 1);
+  std::mt19937_64 random(4711);
+  for (const double times : {1.0, 1.1, 2.0, 8.5, 128.4, 20000.0}) {
+    constexpr int kRounds = 100'000;
+    double sum = 0;
+    for (int i = 0; i < kRounds; ++i) {
+      const uint8_t scale = ScaleOf(4096, static_cast<uint64_t>(4096 * times), random());
+      ASSERT_LT(scale, 32);
+      sum += TimesOf(scale);
+    }
+    EXPECT_NEAR(sum / kRounds, times, 0.01 * times);
+  }
 }
 
 }  // namespace

@@ -18,13 +18,8 @@ uint64_t HashOf(const uint64_t* frames, uint32_t depth, uint32_t flags) {
   return hash;
 }
 
-bool IsStack(const SiteStack& stack, uint64_t hash, const uint64_t* frames, uint32_t depth,
-             uint32_t flags) {
-  if (stack.hash != hash || stack.depth != depth || stack.flags != flags) return false;
-  for (uint32_t i = 0; i < depth; ++i) {
-    if (stack.frames[i] != frames[i]) return false;
-  }
-  return true;
+uint64_t LoadFrame(const SiteStack& stack, uint32_t i) {
+  return __atomic_load_n(&stack.frames[i], __ATOMIC_RELAXED);
 }
 
 }  // namespace
@@ -37,6 +32,55 @@ bool SiteTable::Open(uint64_t interval_bytes) {
   index_.store(index, std::memory_order_release);
   head_.index.store(reinterpret_cast<uint64_t>(index), std::memory_order_release);
   return true;
+}
+
+bool SiteTable::IsStack(SiteStack* stack, uint64_t hash, const uint64_t* frames, uint32_t depth,
+                        uint32_t flags) const {
+  if (stack->hash != hash || stack->depth != depth || stack->flags != flags) return false;
+  bool has_unloaded = false;
+  for (uint32_t i = 0; i < depth; ++i) {
+    const uint64_t frame = LoadFrame(*stack, i);
+    if (frame == frames[i]) continue;
+    if (!IsUnloadedFrame(frame) || UnloadedAddress(frame) != frames[i]) return false;
+    has_unloaded = true;
+  }
+  return !has_unloaded || TakeBack(stack, frames);
+}
+
+// A library that comes and goes at the same place does not make new stacks each time.
+__attribute__((noinline)) bool SiteTable::TakeBack(SiteStack* stack, const uint64_t* frames) const {
+  if (is_loaded_again_ == nullptr) return false;
+  for (uint32_t i = 0; i < stack->depth; ++i) {
+    const uint64_t frame = LoadFrame(*stack, i);
+    if (frame != frames[i] && !is_loaded_again_(frame)) return false;
+  }
+  for (uint32_t i = 0; i < stack->depth; ++i) {
+    __atomic_store_n(&stack->frames[i], frames[i], __ATOMIC_RELAXED);
+  }
+  return true;
+}
+
+void SiteTable::NoteUnloaded(const Unloaded& unloaded) {
+  bool is_certain = false;
+  bool has_number = false;
+  uint32_t number = 0;
+  for (const SiteStack* each = newest(); each != nullptr; each = each->older) {
+    is_certain = is_certain || each == unloaded.certain;
+    // They are ours to change.
+    auto* const stack = const_cast<SiteStack*>(each);
+    for (uint32_t i = 0; i < stack->depth; ++i) {
+      const uint64_t frame = LoadFrame(*stack, i);
+      // It is the call that was in the library.
+      if (frame <= unloaded.start || frame > unloaded.end) continue;
+      const bool is_known = is_certain || !unloaded.is_reused;
+      if (is_known && !has_number) {
+        number = unloaded.number(unloaded.context);
+        has_number = true;
+      }
+      __atomic_store_n(&stack->frames[i], UnloadedFrame(is_known ? number : 0, frame),
+                       __ATOMIC_RELAXED);
+    }
+  }
 }
 
 const SiteStack* SiteTable::Intern(const uint64_t* frames, uint32_t depth, uint32_t flags) {
@@ -67,11 +111,15 @@ const SiteStack* SiteTable::Intern(const uint64_t* frames, uint32_t depth, uint3
       made->number = static_cast<uint32_t>(at & (kSiteIndexSize - 1)) + 1;
       if (place.compare_exchange_strong(stack, made, std::memory_order_acq_rel)) {
         head_.stacks.fetch_add(1, std::memory_order_relaxed);
+        const SiteStack* newest = newest_.load(std::memory_order_relaxed);
+        do {
+          made->older = newest;
+        } while (!newest_.compare_exchange_weak(newest, made, std::memory_order_acq_rel));
         return made;
       }
     }
     // Another thread may have put the same stack here; what was made then stays unused.
-    if (IsStack(*stack, hash, frames, depth, flags)) return stack;
+    if (IsStack(stack, hash, frames, depth, flags)) return stack;
   }
 }
 

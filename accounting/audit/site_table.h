@@ -1,6 +1,8 @@
 // Allocation sites: which stacks allocated what is live now, by samples.
 //
-//   stacks    each distinct stack once, never removed, up to kMaxStacks; then "other"
+//   stacks    each distinct stack once, never removed, up to kMaxStacks; then "other". Frames in a
+//             library that is unloaded are marked (unloaded_code.h): the stack is no more found by
+//             code that comes to lie at the same addresses, unless it is the same library again
 //   samples   one for each sampled block that is live: its address, stack, bytes and weight
 //
 // A sample is remembered when a block is allocated and forgotten when it is freed, so the
@@ -15,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "accounting/audit/unloaded_code.h"
 #include "accounting/memory/memory_allocator.h"
 
 namespace taskmem {
@@ -33,7 +36,8 @@ struct SiteStack {
   uint32_t flags;   // SiteFlags
   uint32_t number;  // above 0; its place in SiteTableHead::index, counted from 1
   uint32_t reserved;
-  uint64_t frames[];  // `depth` return addresses, the innermost first
+  const SiteStack* older;  // made before it; nullptr: it is the first
+  uint64_t frames[];       // `depth` return addresses, the innermost first; read and written whole
 };
 
 struct SiteSample {
@@ -63,14 +67,36 @@ class SiteTable {
  public:
   static constexpr uint32_t kMaxStacks = kSiteIndexSize / 2;
 
+  // Whether the library of an UnloadedFrame is loaded again where it was. The calling thread's
+  // stack has that address, so that something is loaded there.
+  using IsLoadedAgain = bool (*)(uint64_t frame);
+
   // Zeroed memory, which is never given back.
-  explicit constexpr SiteTable(const MemorySource& source) : source_(source) {}
+  explicit constexpr SiteTable(const MemorySource& source, IsLoadedAgain is_loaded_again = nullptr)
+      : source_(source), is_loaded_again_(is_loaded_again) {}
 
   // Once. False: no memory, and the table takes nothing.
   bool Open(uint64_t interval_bytes);
 
   // The one entry for this stack; nullptr: no memory. At most kMaxFrames frames.
   const SiteStack* Intern(const uint64_t* frames, uint32_t depth, uint32_t flags);
+
+  // The stack that was made last; nullptr: there is none.
+  const SiteStack* newest() const { return newest_.load(std::memory_order_acquire); }
+
+  // What was loaded at [start, end) is gone: frames there become UnloadedFrame of a number, which
+  // number(context) is asked for once, if there are such frames. Of stacks that are newer than
+  // `certain`, which may have been made by other code there, they become those of number 0 where
+  // `is_reused`. Not at the same time as another.
+  struct Unloaded {
+    uint64_t start;
+    uint64_t end;
+    const SiteStack* certain;
+    bool is_reused;
+    uint32_t (*number)(void* context);
+    void* context;
+  };
+  void NoteUnloaded(const Unloaded& unloaded);
 
   // `block` is above 2 and has no sample. False: no room; counted as lost.
   bool Remember(uint64_t block, const SiteStack* stack, uint64_t bytes, uint64_t weight);
@@ -97,10 +123,15 @@ class SiteTable {
 
   SiteSample* Level(uint32_t level, bool make);
   SiteSample* Find(uint64_t block);
+  bool IsStack(SiteStack* stack, uint64_t hash, const uint64_t* frames, uint32_t depth,
+               uint32_t flags) const;
+  bool TakeBack(SiteStack* stack, const uint64_t* frames) const;
 
   SiteTableHead head_ = {};
   std::atomic<std::atomic<SiteStack*>*> index_ = nullptr;
+  std::atomic<const SiteStack*> newest_ = nullptr;
   const MemorySource source_;
+  const IsLoadedAgain is_loaded_again_;
 };
 
 }  // namespace taskmem

@@ -204,5 +204,57 @@ TEST(SiteTable, IsRightWhenThreadsMeet) {
   EXPECT_EQ(table.head().stacks, 500u);
 }
 
+std::vector<uint64_t> FramesOf(const SiteStack* stack) {
+  return {stack->frames, stack->frames + stack->depth};
+}
+
+// What is loaded where, for the test below.
+bool g_is_back = false;
+
+TEST(SiteTable, KeepsApartWhatIsLoadedOneAfterTheOther) {
+  Zeroed memory;
+  SiteTable table(memory, [](uint64_t) { return g_is_back; });
+  ASSERT_TRUE(table.Open(512));
+  const uint64_t frames[] = {0x5010, 0x9000};
+  const uint64_t elsewhere[] = {0x7000, 0x9000};
+  const SiteStack* const first = table.Intern(frames, 2, kSiteWhole);
+  const SiteStack* const other = table.Intern(elsewhere, 2, kSiteWhole);
+  static uint32_t asked;
+  asked = 0;
+  SiteTable::Unloaded unloaded = {
+      0x5000, 0x6000, table.newest(), false, [](void*) { return ++asked + 40; }, nullptr};
+  table.NoteUnloaded(unloaded);
+  EXPECT_EQ(asked, 1u);
+  EXPECT_EQ(FramesOf(first), (std::vector<uint64_t>{UnloadedFrame(41, 0x5010), 0x9000}));
+  EXPECT_EQ(FramesOf(other), (std::vector<uint64_t>{0x7000, 0x9000}));
+  // Another library there.
+  g_is_back = false;
+  const SiteStack* const second = table.Intern(frames, 2, kSiteWhole);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(table.Intern(frames, 2, kSiteWhole), second);
+  EXPECT_EQ(table.Intern(elsewhere, 2, kSiteWhole), other);
+  // It goes, and the first comes back: no stack is made.
+  table.NoteUnloaded(unloaded);
+  EXPECT_EQ(FramesOf(second), (std::vector<uint64_t>{UnloadedFrame(42, 0x5010), 0x9000}));
+  g_is_back = true;
+  EXPECT_EQ(table.Intern(frames, 2, kSiteWhole), first);
+  EXPECT_EQ(FramesOf(first), (std::vector<uint64_t>{0x5010, 0x9000}));
+  EXPECT_EQ(table.head().stacks, 3u);
+  // Made since the library was seen last, where something else is already: it is not known whose.
+  g_is_back = false;
+  unloaded.certain = first;
+  unloaded.is_reused = true;
+  const uint64_t late[] = {0x5020};
+  const SiteStack* const doubtful = table.Intern(late, 1, kSiteWhole);
+  table.NoteUnloaded(unloaded);
+  EXPECT_EQ(FramesOf(doubtful), (std::vector<uint64_t>{UnloadedFrame(0, 0x5020)}));
+  EXPECT_EQ(FramesOf(first)[0], UnloadedFrame(43, 0x5010));
+  // Where nothing is unloaded of what was called, nobody is asked for a number.
+  unloaded.start = 0x100000;
+  unloaded.end = 0x200000;
+  table.NoteUnloaded(unloaded);
+  EXPECT_EQ(asked, 3u);
+}
+
 }  // namespace
 }  // namespace taskmem

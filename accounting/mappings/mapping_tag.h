@@ -59,7 +59,9 @@ struct MappingTag {
   // Once writable, it is charged by kResidency: MAP_NORESERVE, a managed heap, an allocator's.
   bool is_sparse = false;
   bool leaves_at_fork = false;  // MADV_DONTFORK
-  uint8_t serial = 0;           // tells neighbours apart that look alike (shmat)
+  // Tells neighbours apart that look alike: of shmat, and of samples, whose upper five bits say how
+  // many bytes one byte of them stands for (ScaleOf, accounting/audit/sample_clock.h).
+  uint8_t serial = 0;
   // An allocator's or a runtime's, which serves many tasks: it is not charged to the task
   // that happens to make it writable.
   bool keeps_owner = false;
@@ -67,6 +69,7 @@ struct MappingTag {
   // The stack that mapped it (SiteStack::number, accounting/audit/site_table.h); 0: no sample.
   uint32_t site = 0;
   static constexpr uint32_t kMaxSites = 1 << 18;
+  static constexpr int kScaleShift = 3;
 
   constexpr uint64_t Pack() const {
     return uint64_t{slot} | uint64_t{library} << 16 | static_cast<uint64_t>(kind) << 26 |

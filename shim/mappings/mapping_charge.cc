@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <atomic>
+
 #include "shim/books/process_task.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
@@ -58,8 +60,16 @@ bool HasRoomForSparse(const MappingOwner& owner, uint64_t request_bytes) {
   return true;
 }
 
-uint32_t SiteOfCall(const MappingOwner& owner, uint64_t bytes) {
-  return owner.is_runtime || HoldsBook() ? 0 : SampleMapping(bytes);
+void NoteSite(const MappingOwner& owner, uint64_t bytes, MappingTag* tag) {
+  if (owner.is_runtime || HoldsBook()) return;
+  const MappingSample sample = SampleMapping(bytes);
+  if (sample.site == 0) return;
+  // One that comes to lie beside it is another sample.
+  static std::atomic<uint8_t> samples{0};
+  constexpr uint8_t kSerials = (1 << MappingTag::kScaleShift) - 1;
+  const uint8_t serial = samples.fetch_add(1, std::memory_order_relaxed) & kSerials;
+  tag->site = sample.site;
+  tag->serial = static_cast<uint8_t>(sample.scale << MappingTag::kScaleShift | serial);
 }
 
 void CreditBack(const MappingOwner& owner, uint64_t bytes) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "accounting/mappings/mapping_tag.h"
 #include "shim/books/current_task.h"
 
 namespace taskmem {
@@ -30,9 +31,9 @@ bool ChargeAhead(const MappingOwner& owner, uint64_t bytes, uint64_t request_byt
 // nothing is left.
 bool HasRoomForSparse(const MappingOwner& owner, uint64_t request_bytes);
 
-// The stack that a new range of `bytes` is remembered by (sites.h); 0: by none, as a managed
-// heap's. No lock may be held.
-uint32_t SiteOfCall(const MappingOwner& owner, uint64_t bytes);
+// The tag of a new range of `bytes` gets the stack that it is remembered by (sites.h); a managed
+// heap's none. No lock may be held.
+void NoteSite(const MappingOwner& owner, uint64_t bytes, MappingTag* tag);
 
 // The call failed.
 void CreditBack(const MappingOwner& owner, uint64_t bytes);

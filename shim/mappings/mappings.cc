@@ -61,7 +61,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   }
   if (!ChargeAhead(owner, ahead, bytes)) return MAP_FAILED;
   if (tag.rule == ChargeRule::kResidency && !HasRoomForSparse(owner, bytes)) return MAP_FAILED;
-  if (tag.rule != ChargeRule::kShown) tag.site = SiteOfCall(owner, bytes);
+  if (tag.rule != ChargeRule::kShown) NoteSite(owner, bytes, &tag);
   MappingEvent event = {.kind = Kind::kMapped, .tag = tag};
   long result;
   if (replaces && !HoldsBook()) {

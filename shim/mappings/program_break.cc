@@ -27,7 +27,7 @@ uint64_t MoveBreakNoted(uint64_t old, uint64_t wanted, const MappingOwner& owner
   event.tag.protection = kMayRead | kMayWrite;
   event.tag.is_sparse = owner.is_sparse;
   event.tag.rule = event.tag.RuleWhenMapped();
-  if (now > old) event.tag.site = SiteOfCall(owner, now - old);
+  if (now > old) NoteSite(owner, now - old, &event.tag);
   event.kind = now >= old ? Kind::kMapped : Kind::kUnmapped;
   event.start = RoundUp(now >= old ? old : now);
   event.end = RoundUp(now >= old ? now : old);

@@ -38,7 +38,7 @@ void* AttachShared(int id, const void* address, int flags, const void* caller) {
   if ((flags & SHM_EXEC) != 0) tag.protection |= PROT_EXEC;
   // Whoever made it is charged, once, whoever else attaches it.
   tag.rule = segment.shm_cpid == os::ProcessId() ? tag.RuleWhenMapped() : ChargeRule::kShown;
-  if (tag.rule != ChargeRule::kShown) tag.site = SiteOfCall(owner, segment.shm_segsz);
+  if (tag.rule != ChargeRule::kShown) NoteSite(owner, segment.shm_segsz, &tag);
   tag.serial = static_cast<uint8_t>(serials.fetch_add(1) + 1);
   const auto start = static_cast<uint64_t>(result);
   NoteEvent({.kind = Kind::kMapped,

@@ -129,9 +129,9 @@ __attribute__((noinline)) void RecordSample(Context* context, void* block, uint6
   }
 }
 
-uint32_t SampleMapping(uint64_t bytes) {
+MappingSample SampleMapping(uint64_t bytes) {
   ThreadState& t = t_thread;
-  if (!g_sites_on || t.phase != ThreadPhase::kReady || t.busy) return 0;
+  if (!g_sites_on || t.phase != ThreadPhase::kReady || t.busy) return {};
   Context* const context = t.context;
   SampleClock& clock = context->mapping_clock;
   const uint64_t interval = g_site_table.head().interval_bytes.load(std::memory_order_relaxed);
@@ -140,13 +140,16 @@ uint32_t SampleMapping(uint64_t bytes) {
     if (clock.Count(bytes)) {
       clock.Draw();
     } else {
-      return 0;
+      return {};
     }
   }
   // A signal handler must not use the scratch meanwhile.
   const InsideAllocator inside(InsideAllocator::kTryContext);
   SiteScratch* const scratch = ScratchOf(context);
-  return scratch != nullptr ? SiteNumber(StackTopOf(*context), scratch) : 0;
+  const uint32_t site = scratch != nullptr ? SiteNumber(StackTopOf(*context), scratch) : 0;
+  const uint64_t random = __builtin_ia32_rdtsc() * 0x9e3779b97f4a7c15;
+  const uint64_t weight = bytes < interval ? SampleWeight(bytes, interval) : bytes;
+  return {site, ScaleOf(bytes, weight, random)};
 }
 
 }  // namespace taskmem

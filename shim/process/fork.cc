@@ -45,6 +45,7 @@
 #include "shim/options/spill_files.h"
 #include "shim/overflow/overflow.h"
 #include "shim/own_threads/own_stack.h"
+#include "shim/sites/unloaded_libraries.h"
 #include "shim/spilling/block_pins.h"
 #include "shim/spilling/block_store.h"
 #include "shim/spilling/spill_host.h"
@@ -96,6 +97,7 @@ void AddAllLocks(ForkLocks* locks) {
   AddBlockStoreLocks(locks);
   AddSpillFileLocks(locks);
   AddThreadLocks(locks);
+  AddSiteLocks(locks);
   AddHeapLocks(locks);
   AddOverflowLocks(locks);
   AddSpillHookLocks(locks);

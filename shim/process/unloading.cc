@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include "shim/base/next_symbol.h"
+#include "shim/sites/unloaded_libraries.h"
 #include "shim/sites/unwinder.h"
 
 namespace taskmem {
@@ -22,7 +23,9 @@ __attribute__((constructor)) void FindClose() {
 extern "C" __attribute__((visibility("default"))) int dlclose(void* handle) noexcept {
   using namespace taskmem;
   const Close close = g_close != nullptr ? g_close : reinterpret_cast<Close>(NextSymbol("dlclose"));
+  UnloadWatch watch;
   const int result = close(handle);
   ForgetRules();
+  watch.NoteUnloaded();
   return result;
 }

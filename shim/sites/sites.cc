@@ -2,6 +2,7 @@
 
 #include "shim/books/own_memory.h"
 #include "shim/books/stats_segment.h"
+#include "shim/sites/unloaded_libraries.h"
 
 namespace taskmem {
 
@@ -9,13 +10,17 @@ bool g_sites_on = false;
 bool g_sites_adapt = true;
 
 constinit SiteTable g_site_table({[](size_t bytes, void*) { return OwnAllocate(bytes); },
-                                  [](void*, void*) {}, nullptr});
+                                  [](void*, void*) {}, nullptr},
+                                 IsUnloadedLibraryBack);
 
 void OpenSites(const Options& options) {
   if (!options.sites) return;
   g_sites_adapt = !options.sites_interval_given;
   g_sites_on = g_site_table.Open(options.sites_interval_bytes);
-  if (g_sites_on) g_stats->audit.sites = reinterpret_cast<uint64_t>(&g_site_table.head());
+  if (!g_sites_on) return;
+  g_stats->audit.sites = reinterpret_cast<uint64_t>(&g_site_table.head());
+  WatchUnloading(&g_site_table);
+  g_stats->audit.unloaded = reinterpret_cast<uint64_t>(&UnloadedLibraries());
 }
 
 namespace {

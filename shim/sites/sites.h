@@ -40,10 +40,15 @@ bool RecordSite(StackTop stack, SiteScratch* scratch, uint64_t block, uint64_t b
 // The number of the calling thread's stack, as of SiteStack. 0: no room.
 uint32_t SiteNumber(StackTop stack, SiteScratch* scratch);
 
+struct MappingSample {
+  uint32_t site = 0;  // number of the stack
+  uint8_t scale = 0;  // what a byte of it stands for (ScaleOf, accounting/audit/sample_clock.h)
+};
+
 // Whether a mapping of `bytes` that is being made is remembered by its stack: where it is as
-// large as the interval always, else by chance. The stack's number, or 0. The calling thread
-// holds no lock.
-uint32_t SampleMapping(uint64_t bytes);
+// large as the interval always, else by chance. Site 0: it is not. The calling thread holds no
+// lock.
+MappingSample SampleMapping(uint64_t bytes);
 
 }  // namespace taskmem
 

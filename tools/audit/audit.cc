@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "accounting/tasks/task_book.h"
 #include "tools/audit/claims.h"
@@ -14,9 +15,12 @@
 #include "tools/remote/allocator_view.h"
 #include "tools/remote/audit_layout_check.h"
 #include "tools/remote/mapped_ranges.h"
+#include "tools/remote/module_file.h"
+#include "tools/remote/perf_map.h"
 #include "tools/remote/remote_memory.h"
 #include "tools/remote/shares.h"
 #include "tools/remote/thread_stacks.h"
+#include "tools/remote/unloaded_modules.h"
 
 namespace taskmem {
 namespace {
@@ -56,8 +60,12 @@ class Auditor {
                        return a.resident_bytes > b.resident_bytes;
                      });
     NameTasks();
-    audit_.sites = ReadSites(memory_, books_.layout.sites, &allocator_, mapped_, ranges_);
+    UnloadedModules unloaded(memory_, books_.layout.unloaded);
+    audit_.sites =
+        ReadSites(memory_, books_.layout.sites, &allocator_, mapped_, ranges_, &unloaded);
     audit_.modules = modules_;
+    for (Module& module : unloaded.modules()) audit_.modules.push_back(std::move(module));
+    FindNames();
     audit_.is_cut_short = memory_.IsTimeUp();
     return std::move(audit_);
   }
@@ -146,6 +154,21 @@ class Auditor {
       audit_.unknown.push_back(piece);
       audit_.unknown.back().resident_bytes = rest;
     }
+  }
+
+  // What only a live process has.
+  void FindNames() {
+    std::set<uint64_t> frames;
+    for (const SiteEstimate& site : audit_.sites.sites) {
+      frames.insert(site.frames.begin(), site.frames.end());
+    }
+    const std::vector<uint64_t> addresses(frames.begin(), frames.end());
+    HoldModuleFiles(books_.pid, memory_, addresses, &audit_.modules);
+    std::vector<uint64_t> generated;
+    for (const uint64_t address : addresses) {
+      if (FindModule(audit_.modules, address - 1) == nullptr) generated.push_back(address);
+    }
+    audit_.generated = NamesOfGeneratedCode(books_.pid, generated);
   }
 
   void NameTasks() {

@@ -47,8 +47,9 @@ struct Audit {
   std::vector<TaskAudit> tasks;      // the largest first
   std::vector<AllocatorStats> allocators;
   SiteEstimates sites;
-  std::vector<Module> modules;  // for the symbols of sites
-  bool is_cut_short = false;    // the time was up before all tables were read
+  std::vector<Module> modules;  // for the symbols of sites; also those that were unloaded
+  std::map<uint64_t, std::string> generated;  // functions at return addresses in no module
+  bool is_cut_short = false;                  // the time was up before all tables were read
 
   uint64_t Bytes(LedgerClass ledger_class) const {
     return classes[static_cast<size_t>(ledger_class)];

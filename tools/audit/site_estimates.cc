@@ -37,14 +37,17 @@ struct Stack {
   uint32_t flags;
   uint32_t number;
   uint32_t reserved;
+  uint64_t older;
 };
 static_assert(sizeof(Stack) == sizeof(SiteStack));
 
-void ReadStack(const RemoteMemory& memory, uint64_t address, SiteEstimate* site) {
+void ReadStack(const RemoteMemory& memory, uint64_t address, UnloadedModules* unloaded,
+               SiteEstimate* site) {
   const auto stack = memory.Read<Stack>(address);
   if (!stack || stack->depth > kMaxFrames) return;
   site->flags = stack->flags;
   site->frames = memory.ReadArray<uint64_t>(address + sizeof(Stack), stack->depth);
+  for (uint64_t& frame : site->frames) frame = unloaded->AddressOf(frame);
 }
 
 }  // namespace
@@ -67,7 +70,8 @@ constexpr uint64_t kMostBytes = RemoteMemory::kAddressEnd;
 // Sums samples up by stack and task.
 class SiteSum {
  public:
-  explicit SiteSum(const RemoteMemory& memory) : memory_(memory) {}
+  SiteSum(const RemoteMemory& memory, UnloadedModules* unloaded)
+      : memory_(memory), unloaded_(unloaded) {}
 
   // A sample of `bytes` that stands for `weight`, at least `bytes`; both at most kMostBytes.
   void Add(uint64_t stack, uint32_t slot, uint64_t bytes, uint64_t weight) {
@@ -78,7 +82,7 @@ class SiteSum {
       return;
     }
     SiteEstimate& site = by_stack_[{stack, slot}];
-    if (site.samples == 0) ReadStack(memory_, stack, &site);
+    if (site.samples == 0) ReadStack(memory_, stack, unloaded_, &site);
     site.slot = slot;
     site.bytes += weight;
     ++site.samples;
@@ -101,6 +105,7 @@ class SiteSum {
 
  private:
   const RemoteMemory& memory_;
+  UnloadedModules* const unloaded_;
   uint64_t lost_samples_ = 0;
   uint64_t lost_bytes_ = 0;
   std::map<std::pair<uint64_t, uint32_t>, SiteEstimate> by_stack_;
@@ -137,30 +142,52 @@ uint64_t ResidentBytes(const RemoteMemory& memory, const std::vector<MemoryRange
   return bytes;
 }
 
-// A mapping counts with what is charged for it: its length, or what of it is resident.
+// What is charged of a range: its length, or what of it is resident.
+uint64_t ChargedBytes(const RemoteMemory& memory, const std::vector<MemoryRange>& ranges,
+                      const Mapping& range) {
+  switch (range.tag.rule) {
+    case ChargeRule::kLength: return range.end - range.start;
+    case ChargeRule::kResidency: return ResidentBytes(memory, ranges, range.start, range.end);
+    default: return 0;
+  }
+}
+
+// How many bytes a byte of the sampled range stands for, by the chance that it had when it was
+// made. A segment of System V is as it was made.
+double TimesOfRange(const Mapping& range, uint64_t interval) {
+  if (range.tag.kind != MappingClass::kSystemV) {
+    return TimesOf(range.tag.serial >> MappingTag::kScaleShift);
+  }
+  const uint64_t length = range.end - range.start;
+  if (length >= interval) return 1;
+  return static_cast<double>(SampleWeight(length, interval)) / static_cast<double>(length);
+}
+
+// Of one mapping, which may have parts that differ in other things.
+bool IsOneSample(const Mapping& range, const Mapping& next) {
+  return range.end == next.start && range.tag.site == next.tag.site &&
+         range.tag.slot == next.tag.slot && range.tag.serial == next.tag.serial;
+}
+
+// Each mapping for itself, with what is charged for it.
 void AddMappings(const RemoteMemory& memory, const Head& head, const MappedRanges& mapped,
                  const std::vector<MemoryRange>& ranges, SiteSum* sum) {
   std::vector<uint64_t> stacks;
-  for (const Mapping& range : mapped.ranges) {
-    const MappingTag& tag = range.tag;
-    if (tag.site == 0 || tag.site > kSiteIndexSize) continue;
-    uint64_t bytes = 0;
-    if (tag.rule == ChargeRule::kLength) bytes = range.end - range.start;
-    if (tag.rule == ChargeRule::kResidency) {
-      bytes = ResidentBytes(memory, ranges, range.start, range.end);
+  for (size_t i = 0; i < mapped.ranges.size(); ++i) {
+    const Mapping& range = mapped.ranges[i];
+    if (range.tag.site == 0 || range.tag.site > kSiteIndexSize) continue;
+    uint64_t bytes = ChargedBytes(memory, ranges, range);
+    while (i + 1 < mapped.ranges.size() && IsOneSample(mapped.ranges[i], mapped.ranges[i + 1])) {
+      bytes += ChargedBytes(memory, ranges, mapped.ranges[++i]);
     }
     if (bytes == 0) continue;
     if (stacks.empty()) stacks = memory.ReadArray<uint64_t>(head.index, kSiteIndexSize);
     if (stacks.empty()) return;
-    // By the chance that its length had.
-    const uint64_t length = range.end - range.start;
-    const double times = length >= head.interval_bytes
-                             ? 1
-                             : static_cast<double>(SampleWeight(length, head.interval_bytes)) /
-                                   static_cast<double>(length);
+    bytes = std::min(bytes, kMostBytes);
     const double weight =
-        std::min(times * static_cast<double>(bytes), static_cast<double>(kMostBytes));
-    sum->Add(stacks[tag.site - 1], tag.slot, bytes,
+        std::min(TimesOfRange(range, head.interval_bytes) * static_cast<double>(bytes),
+                 static_cast<double>(kMostBytes));
+    sum->Add(stacks[range.tag.site - 1], range.tag.slot, bytes,
              std::max(static_cast<uint64_t>(std::llround(weight)), bytes));
   }
 }
@@ -168,7 +195,8 @@ void AddMappings(const RemoteMemory& memory, const Head& head, const MappedRange
 }  // namespace
 
 SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head_address, AllocatorView* allocator,
-                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges) {
+                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges,
+                        UnloadedModules* unloaded) {
   SiteEstimates estimates;
   const auto head = head_address != 0 ? memory.Read<Head>(head_address) : std::nullopt;
   if (!head || head->interval_bytes == 0 || head->interval_bytes > kMostBytes) return estimates;
@@ -176,7 +204,7 @@ SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head_address, Alloc
   estimates.interval_bytes = head->interval_bytes;
   estimates.lost_samples = head->lost_samples;
   estimates.lost_bytes = head->lost_bytes;
-  SiteSum sum(memory);
+  SiteSum sum(memory, unloaded);
   AddBlocks(memory, *head, allocator, &sum);
   AddMappings(memory, *head, mapped, ranges, &sum);
   estimates.lost_samples += sum.lost_samples();

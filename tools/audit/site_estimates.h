@@ -10,13 +10,15 @@
 #include "tools/remote/mapped_ranges.h"
 #include "tools/remote/remote_memory.h"
 #include "tools/remote/smaps.h"
+#include "tools/remote/unloaded_modules.h"
 
 namespace taskmem {
 
 // One stack and the task that owns what it allocated.
 struct SiteEstimate {
-  std::vector<uint64_t> frames;  // return addresses, the innermost first
-  uint32_t flags = 0;            // SiteFlags
+  // Return addresses, the innermost first; in unloaded libraries, as UnloadedModules has them.
+  std::vector<uint64_t> frames;
+  uint32_t flags = 0;  // SiteFlags
   uint32_t slot = 0;
   uint64_t bytes = 0;  // estimate of the bytes asked for
   uint64_t samples = 0;
@@ -39,7 +41,8 @@ struct SiteEstimates {
 // `head` is the address of a SiteTableHead in the process, or 0; `ranges` is what the kernel says
 // is mapped.
 SiteEstimates ReadSites(const RemoteMemory& memory, uint64_t head, AllocatorView* allocator,
-                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges);
+                        const MappedRanges& mapped, const std::vector<MemoryRange>& ranges,
+                        UnloadedModules* unloaded);
 
 }  // namespace taskmem
 

@@ -72,8 +72,8 @@ class Profile {
   }
 
   void AddMapping(const Module& module) {
-    const uint64_t id = mapping_ids_.size() + 1;
-    mapping_ids_.try_emplace(module.path, id);
+    const uint64_t id = ++mappings_;
+    mapping_ids_.try_emplace({module.path, module.is_unloaded}, id);
     ProtobufWriter message;
     message.Number(mapping::kId, id);
     message.Number(mapping::kStart, module.start);
@@ -107,7 +107,7 @@ class Profile {
       line_message.Number(line::kLine, static_cast<uint64_t>(frame.symbol.line));
       ProtobufWriter message;
       message.Number(location::kId, found->second);
-      const auto known = mapping_ids_.find(frame.symbol.path);
+      const auto known = mapping_ids_.find({frame.symbol.path, frame.symbol.is_unloaded});
       if (known != mapping_ids_.end()) message.Number(location::kMappingId, known->second);
       message.Number(location::kAddress, frame.address);
       message.Message(location::kLine, line_message);
@@ -132,7 +132,8 @@ class Profile {
   ProtobufWriter profile_;
   std::vector<std::string> texts_;
   std::map<std::string, uint64_t> text_ids_;
-  std::map<std::string, uint64_t> mapping_ids_;
+  uint64_t mappings_ = 0;
+  std::map<std::pair<std::string, bool>, uint64_t> mapping_ids_;  // path, and whether it is gone
   std::map<std::pair<std::string, std::string>, uint64_t> function_ids_;
   std::map<std::pair<uint64_t, std::string>, uint64_t> location_ids_;
 };

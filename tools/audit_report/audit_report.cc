@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostUnknown = 10;
 constexpr size_t kMostTasks = 20;
-constexpr size_t kMostFrames = 8;  // shown of a site
+constexpr size_t kMostFrames = 12;  // shown of a site
 constexpr size_t kNameColumns = 30;
 
 std::string Percent(uint64_t part, uint64_t whole) {
@@ -101,6 +101,7 @@ std::string FrameText(const NamedFrame& frame) {
   if (!frame.symbol.file.empty()) {
     text += fmt::format(" {}:{}", frame.symbol.file, frame.symbol.line);
   }
+  if (frame.symbol.is_inlined) text += ", inlined";
   return Printable(text);
 }
 
@@ -140,7 +141,11 @@ Json FrameJson(const NamedFrame& frame) {
     json["file"] = frame.symbol.file;
     json["line"] = frame.symbol.line;
   }
-  if (frame.address != 0) json["address"] = fmt::format("{:#x}", frame.address);
+  if (frame.symbol.is_inlined) json["inlined"] = true;
+  if (frame.symbol.is_unloaded) json["unloaded"] = true;
+  // One in an unloaded library has only a place in that.
+  if (frame.address != 0 && !frame.symbol.is_unloaded)
+    json["address"] = fmt::format("{:#x}", frame.address);
   return json;
 }
 

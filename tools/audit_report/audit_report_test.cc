@@ -5,6 +5,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -192,6 +193,20 @@ TEST(AuditReport, PprofHasEverySample) {
   EXPECT_TRUE(has_text("a::Take(int) (liba.so)"));
   EXPECT_TRUE(has_text("/usr/lib/liba.so"));
   EXPECT_EQ(profile.find(12)->second, "524288");
+}
+
+// One that is loaded again is two.
+TEST(AuditReport, PprofNumbersModulesOfOneName) {
+  Audit audit = Example();
+  audit.modules.push_back(audit.modules[0]);
+  audit.modules.back().is_unloaded = true;
+  audit.modules.push_back(audit.modules[0]);
+  const auto profile = Fields(Gunzip(FormatPprof(audit, Sites(audit))));
+  std::set<std::string> numbers;
+  const auto [first, last] = profile.equal_range(3);
+  for (auto each = first; each != last; ++each)
+    numbers.insert(Fields(each->second).find(1)->second);
+  EXPECT_EQ(numbers.size(), 3u);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "tools/remote/modules.h"
 
 #include <elf.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <set>
 
+#include "accounting/audit/unloaded_code.h"
 #include "accounting/base/round_up.h"
 
 namespace taskmem {
@@ -38,6 +40,8 @@ uint64_t ModuleBytes(const RemoteMemory& memory, uint64_t start) {
 
 }  // namespace
 
+Descriptor::~Descriptor() { close(fd_); }
+
 bool IsPreloadLibrary(std::string_view file_name) {
   constexpr std::string_view kName = "libtaskmem.so";
   return file_name.starts_with(kName) &&
@@ -57,8 +61,14 @@ std::vector<Module> FindModules(const std::vector<MemoryRange>& ranges,
     if (!modules.empty() && range.start < modules.back().end) continue;
     const uint64_t bytes = ModuleBytes(memory, range.start);
     if (bytes != 0 && range.start < RemoteMemory::kAddressEnd) {
-      modules.push_back(
-          {range.start, std::min(range.start + bytes, RemoteMemory::kAddressEnd), range.name});
+      Module& module = modules.emplace_back();
+      module.start = range.start;
+      module.end = std::min(range.start + bytes, RemoteMemory::kAddressEnd);
+      module.path = range.name;
+      char beginning[kFingerprintBytes];
+      if (memory.Read(range.start, beginning, sizeof(beginning))) {
+        module.fingerprint = Fingerprint(beginning);
+      }
     }
   }
   return modules;

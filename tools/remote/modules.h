@@ -3,6 +3,7 @@
 #define TASKMEM_TOOLS_REMOTE_MODULES_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,11 +13,31 @@
 
 namespace taskmem {
 
+// A file or folder that stays open.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
 // [start, end) holds all of it: also the zeroed data behind what comes from the file.
 struct Module {
   uint64_t start = 0;
   uint64_t end = 0;
   std::string path;
+  uint64_t fingerprint = 0;  // of unloaded_code.h, 0: not known
+  bool is_unloaded = false;  // it is at an address of its own (unloaded_modules.h) ...
+  uint64_t loaded_at = 0;    // ... and was here
+  // Where it is found (module_file.h), if not by its path alone.
+  std::shared_ptr<const Descriptor> file = nullptr;
+  std::shared_ptr<const Descriptor> root = nullptr;
 
   bool Contains(uint64_t address) const { return address >= start && address < end; }
   std::string Name() const { return path.substr(path.rfind('/') + 1); }

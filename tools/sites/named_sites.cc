@@ -47,11 +47,17 @@ std::vector<NamedSite> NameSites(const Audit& audit, size_t most, NameAddresses 
     const bool has_names = static_cast<size_t>(&estimate - audit.sites.sites.data()) < named;
     for (size_t i = 0; has_names && i < estimate.frames.size(); ++i) {
       const uint64_t address = estimate.frames[i];
-      const Symbol& symbol = symbols.at(address);
-      // Between the program's function and libc's, where a thread begins.
-      if (IsPreloadLibrary(symbol.module)) continue;
-      site.frames.push_back({symbol, address});
-      key.first.push_back(site.frames.back().symbol.Text());
+      for (const Symbol& known : symbols.at(address)) {
+        // Between the program's function and libc's, where a thread begins.
+        if (IsPreloadLibrary(known.module)) continue;
+        Symbol symbol = known;
+        if (symbol.module.empty()) {
+          const auto generated = audit.generated.find(address);
+          if (generated != audit.generated.end()) symbol.function = generated->second;
+        }
+        site.frames.push_back({std::move(symbol), address});
+        key.first.push_back(site.frames.back().symbol.Text());
+      }
     }
     const auto [found, is_new] = index.try_emplace(key, sites.size());
     if (is_new) {

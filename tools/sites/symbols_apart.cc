@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -22,12 +23,14 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(20);
 constexpr uint32_t kMostTextBytes = 4096;
 
-// What the child says of an address, in their order; the texts follow.
+// What the child says of a function at an address, in their order; the texts follow.
 struct Answer {
   uint32_t function_bytes;
   uint32_t file_bytes;
   int32_t line;
+  uint32_t is_inlined;  // 0: the last of the address
 };
+constexpr size_t kMostInlined = 64;
 
 bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -42,17 +45,25 @@ bool WriteAll(int fd, std::string_view text) {
 // In the child: answers as long as somebody listens.
 void AnswerAll(const std::vector<Module>& modules, const std::vector<uint64_t>& addresses, int fd) {
   constexpr size_t kPieceBytes = 32 * 1024;
-  Symboliser symboliser(modules);
+  // Of the others nothing is asked.
+  std::set<const Module*> asked;
+  for (const uint64_t address : addresses) asked.insert(FindModule(modules, address - 1));
+  std::vector<Module> needed;
+  for (const Module& module : modules) {
+    if (asked.contains(&module)) needed.push_back(module);
+  }
+  Symboliser symboliser(needed);
   std::string text;
   for (const uint64_t address : addresses) {
-    const Symbol& symbol = symboliser.OfReturnAddress(address);
-    const std::string function = symbol.function.substr(0, kMostTextBytes);
-    const std::string file = symbol.file.substr(0, kMostTextBytes);
-    const Answer answer = {static_cast<uint32_t>(function.size()),
-                           static_cast<uint32_t>(file.size()), symbol.line};
-    text.append(reinterpret_cast<const char*>(&answer), sizeof(answer));
-    text += function;
-    text += file;
+    for (const Symbol& symbol : symboliser.OfReturnAddress(address)) {
+      const std::string function = symbol.function.substr(0, kMostTextBytes);
+      const std::string file = symbol.file.substr(0, kMostTextBytes);
+      const Answer answer = {static_cast<uint32_t>(function.size()),
+                             static_cast<uint32_t>(file.size()), symbol.line, symbol.is_inlined};
+      text.append(reinterpret_cast<const char*>(&answer), sizeof(answer));
+      text += function;
+      text += file;
+    }
     if (text.size() < kPieceBytes) continue;
     if (!WriteAll(fd, text)) return;
     text.clear();
@@ -107,7 +118,16 @@ void ReadAnswers(int fd, const std::vector<uint64_t>& addresses, SymbolTable* sy
       if (answer.function_bytes > kMostTextBytes || answer.file_bytes > kMostTextBytes) return;
       const size_t bytes = sizeof(answer) + answer.function_bytes + answer.file_bytes;
       if (text.size() - at < bytes) break;
-      Symbol& symbol = (*symbols)[addresses[next++]];
+      std::vector<Symbol>& known = (*symbols)[addresses[next]];
+      if (answer.is_inlined != 0) {
+        if (known.size() > kMostInlined) return;
+        known.insert(known.end() - 1, known.back());
+      } else {
+        ++next;
+      }
+      // The last has the module, as the others do.
+      Symbol& symbol = answer.is_inlined != 0 ? *(known.end() - 2) : known.back();
+      symbol.is_inlined = answer.is_inlined != 0;
       symbol.function = text.substr(at + sizeof(answer), answer.function_bytes);
       symbol.file = text.substr(at + sizeof(answer) + answer.function_bytes, answer.file_bytes);
       symbol.line = answer.line;
@@ -123,11 +143,12 @@ SymbolTable ModulesOfReturnAddresses(const std::vector<Module>& modules,
                                      const std::vector<uint64_t>& addresses) {
   SymbolTable symbols;
   for (const uint64_t address : addresses) {
-    Symbol& symbol = symbols[address];
+    Symbol& symbol = symbols[address].emplace_back();
     const Module* const module = FindModule(modules, address - 1);
     if (module == nullptr) continue;
     symbol.path = module->path;
     symbol.module = module->Name();
+    symbol.is_unloaded = module->is_unloaded;
     symbol.offset = address - module->start;
   }
   return symbols;

@@ -13,7 +13,8 @@
 
 namespace taskmem {
 
-using SymbolTable = std::unordered_map<uint64_t, Symbol>;
+// By return address, as Symboliser has them.
+using SymbolTable = std::unordered_map<uint64_t, std::vector<Symbol>>;
 using NameAddresses = SymbolTable (*)(const std::vector<Module>& modules,
                                       const std::vector<uint64_t>& addresses);
 

@@ -13,6 +13,8 @@
 //   cached         3 cached blocks of 8 MiB
 //   mapped         a task maps 50 MiB, by three functions, and unmaps 10 MiB in the middle; so
 //                  does a thread with 20 MiB in pieces of 64 KiB
+//   beside         16 mappings of 768 KiB by three functions, one beside the other, one of which
+//                  grows to the double
 //   waits          some of all that, for ever
 #include <dlfcn.h>
 #include <signal.h>
@@ -243,6 +245,18 @@ void Mapped() {
   }).join();
 }
 
+void Beside() {
+  constexpr size_t kBytes = 768 << 10;
+  void* last = nullptr;
+  for (int i = 0; i < 16; ++i) {
+    last = MapFirst(kBytes);
+    memset(last, 1, kBytes);
+  }
+  void* const grown = mremap(last, kBytes, 2 * kBytes, MREMAP_MAYMOVE);
+  REQUIRE(grown != MAP_FAILED);
+  memset(grown, 1, 2 * kBytes);
+}
+
 void Wait() {
   for (int i = 0; i < 8; ++i) g_kept[g_kept_count++] = LeakFirst(kMiB);
   for (int i = 0; i < 50'000; ++i) g_kept[g_kept_count++] = LeakFirst(16 + i % 2000);
@@ -269,6 +283,7 @@ int main(int argc, char** argv) {
   if (how == "cached") Cached();
   if (how == "itself") Itself(argv[2]);
   if (how == "mapped") Mapped();
+  if (how == "beside") Beside();
   if (how == "waits") Wait();
   return 0;
 }
