@@ -1,5 +1,6 @@
 // The stats segment: the books of one process, in a file that others may map
-// read-only at any time, without the process's cooperation.
+// read-only at any time, without the process's cooperation. They write to two places of the header
+// alone: `request` (process_request.h) and `exit_audit` (exit_audit_protocol.h).
 //
 //   file       <stats dir>/<pid>-<start time>, mode 0600, sparse
 //   offset 0   StatsHeader
@@ -22,6 +23,7 @@
 #include "accounting/audit/allocators_table.h"
 #include "accounting/audit/audit_layout.h"
 #include "accounting/audit/exit_audit_protocol.h"
+#include "accounting/audit/process_request.h"
 #include "accounting/base/round_up.h"
 #include "accounting/tasks/reclaim_book.h"
 #include "accounting/tasks/task_book.h"
@@ -29,7 +31,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 8;
+inline constexpr uint32_t kStatsVersion = 9;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 inline constexpr size_t kLabelBytes = 64;
@@ -100,6 +102,7 @@ struct StatsHeader {
   char exit_stats[kExitPathBytes];
   char exit_audit_file[kExitPathBytes];
   FirstRefusal first_refusal;
+  ProcessRequest request;  // that others make of it: the one part that they write
 };
 
 struct alignas(64) ThreadEntry {

@@ -37,6 +37,7 @@ uint64_t IdOfSlot(uint32_t slot) {
 // Finds a live task and what tells it apart from a later one in its slot.
 bool FindLive(uint64_t id, CurrentTask* task) {
   EnsureSettledBooks();
+  if (g_stats != nullptr && HasRequest()) AnswerRequest();
   const uint32_t slot = FindTask(id);
   if (slot == kUntrackedSlot) return false;
   *task = {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
@@ -54,6 +55,7 @@ int taskmem_task_begin(uint64_t id, const taskmem_options* options) {
   EnterHeap(nullptr);
   if (g_stats == nullptr) return ENOMEM;
   ListBooks();
+  if (HasRequest()) AnswerRequest();
   const uint64_t quota =
       options != nullptr && options->quota_bytes != 0 ? options->quota_bytes : DefaultQuota();
   uint32_t slot = 0;

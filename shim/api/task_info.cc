@@ -12,6 +12,7 @@
 #include "shim/books/task_registry.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
+#include "shim/spilling/spill_host.h"
 #include "shim/taskmem.h"
 
 using namespace taskmem;
@@ -76,12 +77,6 @@ int ReadOther(uint64_t id, uint32_t slot, const char* name, taskmem_task_status*
   ReadFigures(slot, &read);
   return HandOver(read, status);
 }
-
-// What taskmem_task_spill waits for.
-struct SpillGoal {
-  const TaskBook* book;
-  uint64_t charged_bytes;
-};
 
 }  // namespace
 
@@ -162,22 +157,8 @@ int taskmem_task_spill(uint64_t id, uint64_t bytes, uint64_t* freed) {
   EnsureSettledBooks();
   const uint32_t slot = FindTask(id);
   if (slot == kUntrackedSlot) return ENOENT;
-  const uint32_t generation = g_task_slots[slot].generation.load(std::memory_order_acquire);
-  const TaskBook& book = g_books[slot];
-  const uint64_t before = book.charged_bytes.load();
-  SpillGoal goal = {&book, before > bytes ? before - bytes : 0};
-  {
-    // As where an allocation asks for it.
-    const LibraryScope library;
-    const auto serve = [](void* packed) {
-      const auto& wanted = *static_cast<const SpillGoal*>(packed);
-      return wanted.book->charged_bytes.load() <= wanted.charged_bytes;
-    };
-    int64_t wait_left_ns = SpillTimeoutNs();
-    SpillConsumers({slot, generation, bytes, &wait_left_ns, serve, &goal});
-  }
-  const uint64_t after = book.charged_bytes.load();
-  if (freed != nullptr) *freed = after < before ? before - after : 0;
+  const uint64_t lowered = SpillTask(slot, bytes);
+  if (freed != nullptr) *freed = lowered;
   return 0;
 }
 

@@ -139,7 +139,7 @@ __attribute__((noinline)) void LookUpSize() {
 }
 
 // Of --memory, what tasks, blocks and those without a task have.
-uint64_t UsedOfMemory() {
+uint64_t UsedWithoutSlack() {
   const PoolStats& stats = g_stats->pools;
   return stats.execution_used_bytes.load(std::memory_order_relaxed) +
          stats.storage_used_bytes.load(std::memory_order_relaxed) +
@@ -149,7 +149,7 @@ uint64_t UsedOfMemory() {
 uint64_t RoomInPools() {
   const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
   if (memory == 0) return kMostMemory;  // not looked up: far more than is used
-  const uint64_t used = UsedOfMemory() + static_cast<uint64_t>(CountedSlack());
+  const uint64_t used = UsedOfMemory();
   return used < memory ? memory - used : 0;
 }
 
@@ -157,7 +157,7 @@ uint64_t RoomInPools() {
 bool IsNear(uint64_t slack) {
   const uint64_t memory = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
   if (memory == 0) return false;  // not looked up
-  const uint64_t used = UsedOfMemory();
+  const uint64_t used = UsedWithoutSlack();
   return slack > memory / 32 && used + slack > memory - memory / 8;
 }
 
@@ -204,6 +204,22 @@ void LookUpMemory() {
   if (g_memory_size.load(std::memory_order_relaxed) != MemorySize::kGuessed) return;
   if (const InsidePools inside; inside) LookUpSize();
 }
+
+uint64_t SetMemory(uint64_t bytes) {
+  const InsidePools inside;
+  if (!inside) return 0;
+  LookUpSize();
+  const uint64_t before = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
+  if (before == 0) return 0;  // another thread is looking it up
+  const uint64_t size = bytes < kMostMemory ? bytes : kMostMemory;
+  // It bounds what is granted from now on, not what is in memory.
+  g_unset_memory_bytes.store(0, std::memory_order_relaxed);
+  g_manager->Resize(static_cast<int64_t>(size), StorageRegion(size), MemoryMode::kOffHeap);
+  ShowMemory(size);
+  return before;
+}
+
+uint64_t UsedOfMemory() { return UsedWithoutSlack() + static_cast<uint64_t>(CountedSlack()); }
 
 void LookAtMemoryAgain() { g_last_full_ns.store(0, std::memory_order_relaxed); }
 

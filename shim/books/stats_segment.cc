@@ -392,6 +392,7 @@ bool StatsAfterFork() {
   g_stats->peak_charged_bytes.store(g_stats->charged_bytes.load());
   g_stats->resident_bytes_at_exit.store(0);
   g_stats->exit_audit.store(ExitAudit::kNone);
+  g_stats->request.state.store(RequestState::kIdle);
   // Nobody is setting it here.
   g_stats->label_state.fetch_and(1);
   g_stats->first_refusal.state.store(FirstRefusal::kNone);

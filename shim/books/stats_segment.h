@@ -62,6 +62,12 @@ void StatsKeepUnlisted();
 // A file, whose name others may find, holds them.
 bool IsListed();
 
+// Somebody asks this process to change something (process_request.h): AnswerRequest (upcalls.h).
+inline bool HasRequest() {
+  return __builtin_expect(
+      g_stats->request.state.load(std::memory_order_relaxed) == RequestState::kAsked, 0);
+}
+
 // The memory belongs to another process: the calling one is a child of vfork.
 bool IsVforkChild();
 

@@ -17,6 +17,15 @@ extern "C" void* TaskmemNewSlow(size_t size);
 
 namespace taskmem {
 
+// --- What others ask of this process (requests.cc).
+
+// Carries out what HasRequest (stats_segment.h) told of, unless another thread does, or this one
+// was interrupted where it cannot be done. May be called amid an allocation, with no lock held.
+// Keeps errno.
+void AnswerRequest();
+// For the library's own threads: does that until the deadline, when it returns.
+void AnswerRequestsUntil(int64_t deadline_ns);
+
 // --- Threads (thread_tasks.cc).
 
 // Whose code made a thread (pool_makers.h).

@@ -106,6 +106,7 @@ __attribute__((always_inline)) inline void* AllocateSlow(Context* context, size_
                                                          size_t alignment, RequestKind kind) {
   ThreadState& t = t_thread;
   if (__builtin_expect(t.check_name | t.is_pool, 0)) LookAtThreadsTask(t);
+  if (HasRequest()) AnswerRequest();
   Pair* pair = t.pair;
   // Another thread may have stored the empty heap. The end of the task is looked for
   // after the heap is put back: who ends it later stores the empty heap again.

@@ -49,6 +49,7 @@ MappingCall::MappingCall() {
   if (has_books_) {
     EnsureSettledBooks();
     CheckFork();
+    if (HasRequest()) AnswerRequest();
   }
   ++t_mapping_calls;
   std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -7,6 +7,7 @@
 #include "accounting/base/futex.h"
 #include "shim/base/os.h"
 #include "shim/base/thread_count.h"
+#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
@@ -22,11 +23,10 @@ namespace {
 std::atomic<bool> g_has_threads{false};
 std::atomic<bool> g_is_running{false};
 std::atomic<uint32_t> g_attempts{0};
-std::atomic<uint32_t> g_never{0};  // waited for
 
 void Sample(void*) {
   for (;;) {
-    AwaitNonZero(g_never, DeadlineIn(static_cast<int64_t>(NextLookNs())));
+    AnswerRequestsUntil(DeadlineIn(static_cast<int64_t>(NextLookNs())));
     if (os::IsSealed() || !HasResidencyToSample() ||
         g_process_is_dying.load(std::memory_order_relaxed))
       break;
@@ -65,6 +65,7 @@ bool BlocksSignals() {
 }  // namespace
 
 void NoteProgramsThread() {
+  if (g_stats != nullptr && HasRequest()) AnswerRequest();
   if (!g_has_threads.load(std::memory_order_relaxed)) {
     g_has_threads.store(true, std::memory_order_relaxed);
   }

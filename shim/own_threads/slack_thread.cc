@@ -5,6 +5,7 @@
 #include "shim/base/thread_count.h"
 #include "shim/books/slack.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/upcalls.h"
 #include "shim/own_threads/own_thread.h"
 
 namespace taskmem {
@@ -20,14 +21,13 @@ constexpr int64_t kLongestTickNs = 4'000'000'000;
 constexpr int kMostIdleTicks = 8;
 
 std::atomic<bool> g_is_running{false};
-std::atomic<uint32_t> g_never{0};  // waited for
 
 void Decay(void*) {
   uint64_t before = UINT64_MAX;
   int64_t tick = kTickNs;
   bool was_alone = false;
   for (int idle = 0; idle < kMostIdleTicks;) {
-    AwaitNonZero(g_never, DeadlineIn(tick));
+    AnswerRequestsUntil(DeadlineIn(tick));
     if (os::IsSealed() || g_process_is_dying.load(std::memory_order_relaxed)) break;
     // Some calls work only without threads: a program that is down to one of its own gets rid of
     // this one soon. The last of the others may be on its way to its end: there is a second look.

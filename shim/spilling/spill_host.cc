@@ -208,6 +208,34 @@ uint64_t SpillConsumers(const SpillNeed& need) {
   return is_unseen ? 1 : result.freed_bytes;
 }
 
+namespace {
+
+struct SpillGoal {
+  const TaskBook* book;
+  uint64_t charged_bytes;
+};
+
+}  // namespace
+
+uint64_t SpillTask(uint32_t slot, uint64_t bytes) {
+  const uint32_t generation = g_task_slots[slot].generation.load(std::memory_order_acquire);
+  const TaskBook& book = g_books[slot];
+  const uint64_t before = book.charged_bytes.load();
+  SpillGoal goal = {&book, before > bytes ? before - bytes : 0};
+  {
+    // As where an allocation asks for it.
+    const LibraryScope library;
+    const auto serve = [](void* packed) {
+      const auto& wanted = *static_cast<const SpillGoal*>(packed);
+      return wanted.book->charged_bytes.load() <= wanted.charged_bytes;
+    };
+    int64_t wait_left_ns = SpillTimeoutNs();
+    SpillConsumers({slot, generation, bytes, &wait_left_ns, serve, &goal});
+  }
+  const uint64_t after = book.charged_bytes.load();
+  return after < before ? before - after : 0;
+}
+
 void NoteSoftLimit(uint32_t slot) {
   if (slot < kFirstTaskSlot) return;
   const TaskBook& book = g_books[slot];

@@ -26,6 +26,10 @@ uint64_t SpillTaskOf(uint32_t slot, uint32_t generation);
 // The consumer this thread allocates for, 0: none.
 extern __thread uint64_t t_consumer __attribute__((tls_model("initial-exec")));
 
+// Asks the hooks of the live task in `slot` for `bytes`, on this thread and taskmem's, as
+// taskmem_task_spill says. Returns by how much less is charged to it. Not amid an allocation.
+uint64_t SpillTask(uint32_t slot, uint64_t bytes);
+
 // Around fork(), behind the heap's.
 void AddSpillHookLocks(class ForkLocks* locks);
 void SpillHooksAfterForkInChild();
