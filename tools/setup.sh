@@ -4,12 +4,12 @@
 
 readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-platforms bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib
-  g++ libcli11-dev libdw-dev libfmt-dev libxxhash-dev nlohmann-json3-dev xz-utils zlib1g-dev
+  g++ libcli11-dev libdw-dev libfmt-dev libmicrohttpd-dev libncurses-dev libxxhash-dev nlohmann-json3-dev xz-utils zlib1g-dev
 )
 readonly TEST_PACKAGES=(
   clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
-  liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev openjdk-17-jdk-headless pkg-config
-  python3 python3-jsonschema redis-server redis-tools sqlite3 zsh
+  liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev libvterm-dev openjdk-17-jdk-headless pkg-config
+  prometheus python3 python3-jsonschema redis-server redis-tools sqlite3 zsh
 )
 readonly SPARK_PACKAGES=(openjdk-17-jdk-headless python3-venv)
 

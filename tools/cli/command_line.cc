@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <memory>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -12,15 +11,12 @@
 #include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
-#include "tools/base/text_table.h"
 #include "tools/base/units.h"
+#include "tools/cli/command_options.h"
 
 namespace taskmem {
 namespace {
 
-// Lines of help fit 80 columns.
-constexpr size_t kOptionColumns = 26;
-constexpr size_t kSentenceColumns = 80 - kOptionColumns;
 constexpr size_t kWordColumns = 40;
 
 // Where the options that are the command's alone stand.
@@ -32,45 +28,14 @@ constexpr char kExamples[] =
     "  taskmem run --quota 512M --task-by thread -- ./server --port 80\n"
     "  taskmem run --quiet --stats stats.json -- make\n"
     "  taskmem stats 4711\n"
-    "  taskmem audit 4711\n\n"
+    "  taskmem audit 4711\n"
+    "  taskmem top\n"
+    "  taskmem set 4711 --task 7 --quota 256M\n\n"
     "`taskmem help run` lists the options of run.";
 
 constexpr char kRunFooter[] =
     "Try --task-by thread for a row of each thread, and --audit - for who holds each\n"
     "resident byte.";
-
-// CLI11's help, with usage lines of our own.
-class HelpFormatter : public CLI::Formatter {
- public:
-  explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) {
-    column_width(kOptionColumns);
-  }
-  std::string make_usage(const CLI::App*, std::string) const override {
-    return "\nUsage: " + usage_ + "\n";
-  }
-  std::string make_description(const CLI::App* app) const override {
-    return app->get_description() + "\n";
-  }
-  // Without what a flag stands for: "--overflow{1}".
-  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
-    const std::string name = CLI::Formatter::make_option_name(option, is_positional);
-    return name.substr(0, name.find('{'));
-  }
-
- private:
-  std::string usage_;
-};
-
-void SetHelp(CLI::App* app, const char* usage) {
-  app->formatter(std::make_shared<HelpFormatter>(usage));
-  app->set_help_flag("--help,-h", "Prints this help.");
-  app->footer("");  // not that of the command above it
-}
-
-// A sentence of help, as narrow as it must be.
-std::string Sentence(std::string_view text) {
-  return Wrapped(text, kSentenceColumns, 0, Breaks::kAtSpaces);
-}
 
 std::string Describe(const OptionInfo& option) {
   std::string text = option.sentence;
@@ -242,11 +207,19 @@ Request ParseCommandLine(int argc, char** argv) {
   PsRequest ps_request;
   StatsRequest stats_request;
   AuditRequest audit_request;
+  TopRequest top_request;
+  SetRequest set_request;
+  DoctorRequest doctor_request;
+  MetricsRequest metrics_request;
   std::string help_topic;
   AddRun(&app, &run_request);
   AddPs(&app, &ps_request);
   AddStats(&app, &stats_request);
   AddAudit(&app, &audit_request);
+  AddTop(&app, &top_request);
+  AddSet(&app, &set_request);
+  AddDoctor(&app, &doctor_request);
+  AddMetrics(&app, &metrics_request);
   AddHelp(&app, &help_topic);
 
   if (argc > 1) RefuseUnknownCommand(app, argv[1]);
@@ -260,6 +233,14 @@ Request ParseCommandLine(int argc, char** argv) {
   if (app.got_subcommand("ps")) return ps_request;
   if (app.got_subcommand("stats")) return stats_request;
   if (app.got_subcommand("audit")) return audit_request;
+  if (app.got_subcommand("top")) return top_request;
+  if (app.got_subcommand("set")) return set_request;
+  if (app.got_subcommand("metrics")) return metrics_request;
+  if (app.got_subcommand("doctor")) {
+    if (mark != end) doctor_request.program.assign(mark + 1, end);
+    doctor_request.has_mark = mark != end;
+    return doctor_request;
+  }
   if (!app.got_subcommand("run")) Fatal(kExitUsage, "no command given: try taskmem --help");
   std::vector<std::string>& program = run_request.program;
   program = app.get_subcommand("run")->remaining();

@@ -8,7 +8,11 @@
 #include <variant>
 
 #include "tools/cli/audit_command.h"
+#include "tools/cli/doctor_command.h"
+#include "tools/cli/metrics_command.h"
 #include "tools/cli/run_command.h"
+#include "tools/cli/set_command.h"
+#include "tools/cli/top_command.h"
 
 namespace taskmem {
 
@@ -24,7 +28,8 @@ struct StatsRequest {
   std::string output_file;  // empty: standard output
 };
 
-using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest>;
+using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest, TopRequest,
+                             SetRequest, DoctorRequest, MetricsRequest>;
 
 // Prints help or the version, or complains in one line, and ends the process
 // where there is nothing else to do.

@@ -15,7 +15,11 @@
 #include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/command_line.h"
+#include "tools/cli/doctor_command.h"
+#include "tools/cli/metrics_command.h"
 #include "tools/cli/run_command.h"
+#include "tools/cli/set_command.h"
+#include "tools/cli/top_command.h"
 #include "tools/stats/exit_stats.h"
 #include "tools/stats/left_overs.h"
 #include "tools/stats/report.h"
@@ -80,6 +84,14 @@ void Give(const ProcessStats& process, const StatsRequest& request) {
 int Execute(const RunRequest& request) { RunCommand(request); }
 
 int Execute(const AuditRequest& request) { return AuditCommand(request); }
+
+int Execute(const TopRequest& request) { return TopCommand(request); }
+
+int Execute(const DoctorRequest& request) { return DoctorCommand(request); }
+
+int Execute(const MetricsRequest& request) { return MetricsCommand(request); }
+
+int Execute(const SetRequest& request) { return SetCommand(request); }
 
 int Execute(const PsRequest& request) {
   Found found = FindProcesses();

@@ -17,7 +17,10 @@ def _option(heading, sentence):
     """`--quota BYTES` or `--by module:{module}`, or `-h,--help`, or a positional."""
     words = heading.replace(":{module}", "").split()
     name = words[0].split(",")[-1]
-    value = words[1] if len(words) == 2 else None
+    # "--spill TASK [BYTES]" has two values; what is said of other options is no value.
+    value = " ".join(words[1:]) if len(words) > 1 and "Needs:" not in words else None
+    if len(words) == 2:
+        value = words[1]
     parts = _SENTENCE.match(sentence)
     return Option(name, value, parts["sentence"], parts["values"], parts["default"],
                   parts["variable"])

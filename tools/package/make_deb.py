@@ -34,7 +34,8 @@ def dependencies(root):
         ["dpkg-shlibdeps", "-O", "--warnings=0", os.path.join(root, "usr/bin/taskmem"),
          os.path.join(root, "usr/lib/libtaskmem.so")],
         cwd=work, stdout=subprocess.PIPE, check=True)
-    return re.search(r"shlibs:Depends=(.*)", done.stdout.decode())[1]
+    # `taskmem metrics` loads the last one itself, when it serves.
+    return re.search(r"shlibs:Depends=(.*)", done.stdout.decode())[1] + ", libmicrohttpd12"
 
 
 def main(tree, output, version=None):

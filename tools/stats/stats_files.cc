@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <iterator>
+#include <string_view>
 #include <system_error>
 
 #include "tools/base/process_info.h"
 #include "tools/stats/mapped_books.h"
+#include "tools/stats/stats_dirs.h"
 #include "tools/stats/stats_snapshot.h"
 
 namespace taskmem {
@@ -29,20 +32,21 @@ std::optional<ProcessStats> ReadOtherBooks(pid_t pid, const FoundBooks& found) {
   return ReadProcessStats(*snapshot);
 }
 
-// In place of what was read from `path`: what the process has now.
-void FollowExec(const std::string& path, ProcessStats* process) {
-  if (!process->is_alive) return;
+// In place of what was read from `path`: what the process has now. True: that is the same.
+bool FollowExec(const std::string& path, ProcessStats* process) {
+  if (!process->is_alive) return true;
   struct stat status;
-  if (stat(path.c_str(), &status) != 0) return;
+  if (stat(path.c_str(), &status) != 0) return true;
   const FoundBooks found = FindMappedBooks(process->pid, &status, path);
   if (found.which == MappedBooks::kNone) process->has_left = true;
-  if (found.which != MappedBooks::kOthers) return;
+  if (found.which != MappedBooks::kOthers) return !process->has_left;
   auto others = ReadOtherBooks(process->pid, found);
   if (others) {
     *process = *std::move(others);
   } else {
     process->has_left = true;
   }
+  return false;
 }
 
 }  // namespace
@@ -93,6 +97,70 @@ std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
     return a.process.peak_charged_bytes > b.process.peak_charged_bytes;
   });
   return files;
+}
+
+// What PathOf has kept open.
+void LiveBooks::CloseDirs() {
+  constexpr std::string_view kPrefix = "/proc/self/fd/";
+  for (const std::string& dir : dirs_) {
+    int fd = -1;
+    if (!dir.starts_with(kPrefix)) continue;
+    std::from_chars(dir.data() + kPrefix.size(), dir.data() + dir.size(), fd);
+    if (fd >= 0) close(fd);
+  }
+  dirs_.clear();
+}
+
+void LiveBooks::FindDirs() {
+  constexpr time_t kSecondsBetween = 5;
+  const time_t now = time(nullptr);
+  if (!dirs_.empty() && now >= dirs_found_ && now - dirs_found_ < kSecondsBetween) return;
+  CloseDirs();
+  dirs_ = ReadableStatsDirs(options_);
+  dirs_found_ = now;
+}
+
+std::vector<ProcessStats> LiveBooks::Read() {
+  constexpr time_t kSecondsBetweenLooks = 10;
+  const std::string prefix = only_ ? fmt::format("{}-", *only_) : "";
+  FindDirs();
+  std::vector<ProcessStats> live;
+  std::map<std::string, Look> looks;
+  for (const std::string& dir : dirs_) {
+    std::error_code error;
+    const std::optional<uid_t> other = OtherOwner(dir);
+    size_t looked_at = 0;
+    for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
+      const fs::path& path = at->path();
+      const std::string name = path.filename();
+      if (!name.starts_with(prefix)) continue;
+      if (other && ++looked_at > kMostFilesOfOthers) break;
+      auto process = ReadStatsFile(path);
+      if (!process || !process->is_alive || process->has_exited) continue;
+      if (other && !IsOfLiveProcessOf(*other, path, *process)) continue;
+      Look look = looks_[name];
+      const time_t now = time(nullptr);
+      if (!look.is_its_own || now - look.time >= kSecondsBetweenLooks || now < look.time) {
+        look = {now, FollowExec(path, &*process)};
+      }
+      looks[name] = look;
+      if (process->has_left || !process->is_alive) continue;
+      // A user may have copies of a file in folders of his own.
+      const bool is_known = std::any_of(live.begin(), live.end(), [&](const ProcessStats& other) {
+        return other.pid == process->pid;
+      });
+      if (!is_known) live.push_back(*std::move(process));
+    }
+  }
+  looks_ = std::move(looks);
+  if (live.empty() && only_) {
+    // In another root or mount name space, perhaps.
+    if (auto process = ReadStatsElsewhere(*only_)) live.push_back(*std::move(process));
+  }
+  std::stable_sort(live.begin(), live.end(), [](const ProcessStats& a, const ProcessStats& b) {
+    return a.peak_charged_bytes > b.peak_charged_bytes;
+  });
+  return live;
 }
 
 std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs) {

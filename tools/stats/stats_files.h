@@ -5,10 +5,13 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <ctime>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "shim/options/options.h"
 #include "tools/stats/stats_reader.h"
 
 namespace taskmem {
@@ -31,6 +34,38 @@ std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs);
 // The books of a live process that are in none of the folders, as it is in another root or mount
 // name space. Nothing where it has none, or they cannot be read.
 std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid);
+
+// The books of live processes, read again and again. Whether a process has executed something else
+// since is looked up in /proc/PID/maps, for which the kernel keeps the process from mapping: at the
+// first look, and then once in ten seconds.
+class LiveBooks {
+ public:
+  // In ReadableStatsDirs(options). `only`: no other process is looked at.
+  explicit LiveBooks(const Options& options, std::optional<pid_t> only = std::nullopt)
+      : options_(options), only_(only) {}
+  ~LiveBooks() { CloseDirs(); }
+  LiveBooks(const LiveBooks&) = delete;
+  LiveBooks& operator=(const LiveBooks&) = delete;
+
+  // In order of peak_charged_bytes, the largest first.
+  std::vector<ProcessStats> Read();
+
+ private:
+  struct Look {
+    time_t time = 0;
+    bool is_its_own = false;
+  };
+
+  // Users come and go.
+  void FindDirs();
+  void CloseDirs();
+
+  const Options options_;
+  const std::optional<pid_t> only_;
+  std::vector<std::string> dirs_;
+  time_t dirs_found_ = 0;
+  std::map<std::string, Look> looks_;  // by the file's name
+};
 
 }  // namespace taskmem
 

@@ -1,4 +1,4 @@
-#include "tools/cli/interposable.h"
+#include "tools/base/interposable.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "tests/support/fuzz_driver.h"
-#include "tools/cli/interposable.h"
+#include "tools/base/interposable.h"
 
 namespace taskmem {
 

@@ -1,7 +1,7 @@
 // Whether a program can be interposed at all: LD_PRELOAD is the dynamic
 // loader's, and not every program is loaded by it.
-#ifndef TASKMEM_TOOLS_CLI_INTERPOSABLE_H_
-#define TASKMEM_TOOLS_CLI_INTERPOSABLE_H_
+#ifndef TASKMEM_TOOLS_BASE_INTERPOSABLE_H_
+#define TASKMEM_TOOLS_BASE_INTERPOSABLE_H_
 
 #include <optional>
 #include <string>
@@ -18,4 +18,4 @@ std::optional<std::string> WhyNotInterposable(const std::string& path);
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_TOOLS_CLI_INTERPOSABLE_H_
+#endif  // TASKMEM_TOOLS_BASE_INTERPOSABLE_H_

@@ -1,0 +1,33 @@
+// Options of the commands that look at or change what runs, and how all help looks.
+#ifndef TASKMEM_TOOLS_CLI_COMMAND_OPTIONS_H_
+#define TASKMEM_TOOLS_CLI_COMMAND_OPTIONS_H_
+
+#include <string>
+#include <string_view>
+
+#include "tools/cli/doctor_command.h"
+#include "tools/cli/metrics_command.h"
+#include "tools/cli/set_command.h"
+#include "tools/cli/top_command.h"
+
+namespace CLI {
+class App;
+}
+
+namespace taskmem {
+
+// With this usage line, and --help.
+void SetHelp(CLI::App* app, const char* usage);
+
+// A sentence of help, as narrow as it must be.
+std::string Sentence(std::string_view text);
+
+// Each adds a command, whose options are stored in the request.
+void AddTop(CLI::App* app, TopRequest* request);
+void AddSet(CLI::App* app, SetRequest* request);
+void AddDoctor(CLI::App* app, DoctorRequest* request);
+void AddMetrics(CLI::App* app, MetricsRequest* request);
+
+}  // namespace taskmem
+
+#endif  // TASKMEM_TOOLS_CLI_COMMAND_OPTIONS_H_

@@ -1,0 +1,112 @@
+#include "tools/top/task_screen.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tools/base/task_id.h"
+#include "tools/base/units.h"
+#include "tools/sites/named_sites.h"
+#include "tools/top/cells.h"
+
+namespace taskmem {
+namespace {
+
+std::string Milliseconds(uint64_t ns) {
+  return fmt::format("{:.1f} ms", static_cast<double>(ns) / 1e6);
+}
+
+std::string Quota(const TaskStats& stats) {
+  return stats.quota_bytes ? HumanBytes(*stats.quota_bytes) : "none";
+}
+
+const TaskAudit* FindAudited(const Audit& audit, const TaskStats& stats) {
+  const auto found =
+      std::find_if(audit.tasks.begin(), audit.tasks.end(), [&](const TaskAudit& task) {
+        return task.id == stats.id && (stats.id || task.name == stats.name);
+      });
+  return found != audit.tasks.end() ? &*found : nullptr;
+}
+
+std::string Innermost(const NamedSite& site) {
+  std::string text;
+  // Who called whom: as far as fits.
+  for (size_t i = 0; i < std::min<size_t>(site.frames.size(), 4); ++i) {
+    const Symbol& symbol = site.frames[i].symbol;
+    if (i != 0) text += " < ";
+    text += symbol.function.empty() ? symbol.module : symbol.function;
+  }
+  return text.empty() ? "unknown" : text;
+}
+
+void AddSites(const Audit& audit, const TopTask& task, size_t columns,
+              std::vector<ScreenLine>* lines) {
+  const TaskAudit* const audited = FindAudited(audit, task.stats);
+  if (audited != nullptr) {
+    lines->push_back(
+        {{fmt::format("in memory      blocks {}, mappings {}", HumanBytes(audited->page_bytes),
+                      HumanBytes(audited->mapping_bytes))}});
+  }
+  lines->push_back({{"SITES that hold it, by samples", Style::kHeading}});
+  bool has_any = false;
+  for (const NamedSite& site : NameSites(audit, SIZE_MAX)) {
+    const bool is_its = site.task != nullptr ? site.task->id == task.stats.id && site.task->id
+                                             : task.stats.name == "untracked";
+    if (!is_its) continue;
+    has_any = true;
+    const std::string bytes = fmt::format("{:>10}  ", HumanBytes(site.bytes));
+    lines->push_back(
+        {{bytes}, {CutToCells(Innermost(site), columns - std::min(columns, bytes.size()))}});
+  }
+  if (!has_any) lines->push_back({{"none: it holds too little", Style::kDim}});
+}
+
+}  // namespace
+
+std::vector<ScreenLine> DrawTask(const TopModel& model, const TopView& view, size_t columns) {
+  std::vector<ScreenLine> lines;
+  const TopTask* const task = model.FindTask(*view.selected);
+  if (task == nullptr) return {{{"the task is gone", Style::kDim}}};
+  const TaskStats& stats = task->stats;
+  const ReclaimStats& reclaim = stats.reclaim;
+  const auto add = [&](const char* label, std::string text) {
+    lines.push_back({{fmt::format("{:<15}", label)},
+                     {CutToCells(text, columns - std::min<size_t>(columns, 15))}});
+  };
+  lines.push_back({{fmt::format("{:<{}}", "TASK", columns), Style::kHeading}});
+  add("task", fmt::format("{}  {}{}", stats.id ? TaskIdText(*stats.id) : "-", task->name,
+                          task->has_ended ? " (ended)" : ""));
+  add("holds", fmt::format("{}, peak {}, quota {}{}", HumanBytes(stats.charged_bytes),
+                           HumanBytes(stats.peak_charged_bytes), Quota(stats),
+                           stats.granted_bytes
+                               ? fmt::format(", granted {}", HumanBytes(*stats.granted_bytes))
+                               : ""));
+  add("works", fmt::format("{} threads, {} pages of its own", stats.threads, stats.pages));
+  add("refused", fmt::format("{} times; let through {} times, {} above the quota now, peak {}",
+                             stats.refusals, stats.overdrafts, HumanBytes(stats.overdraft_bytes),
+                             HumanBytes(stats.peak_overdraft_bytes)));
+  add("consumers",
+      fmt::format("hooks called {} times, freed {} of {} asked for", reclaim.spill_calls,
+                  HumanBytes(reclaim.spill_freed_bytes), HumanBytes(reclaim.spill_asked_bytes)));
+  add("", fmt::format("at the soft limit {} times, freed {} of {}", reclaim.soft_spill_calls,
+                      HumanBytes(reclaim.soft_spill_freed_bytes),
+                      HumanBytes(reclaim.soft_spill_asked_bytes)));
+  add("blocks", fmt::format("evicted for it {}, {}; written {}, read back {}",
+                            reclaim.evicted_blocks, HumanBytes(reclaim.evicted_bytes),
+                            HumanBytes(reclaim.written_bytes), HumanBytes(reclaim.read_bytes)));
+  add("overflow",
+      fmt::format("{}, peak {}; out {}, back {}", HumanBytes(reclaim.overflow_bytes),
+                  HumanBytes(reclaim.peak_overflow_bytes), HumanBytes(reclaim.pushed_out_bytes),
+                  HumanBytes(reclaim.returned_bytes)));
+  add("stalled", fmt::format("{} times, {}, longest {}; waited {} times, {}", reclaim.stalls,
+                             Milliseconds(reclaim.stall_ns), Milliseconds(reclaim.longest_stall_ns),
+                             reclaim.waits, Milliseconds(reclaim.wait_ns)));
+  if (view.audit) {
+    AddSites(*view.audit, *task, columns, &lines);
+  } else {
+    lines.push_back({{"a: who allocated it, by an audit", Style::kDim}});
+  }
+  return lines;
+}
+
+}  // namespace taskmem
