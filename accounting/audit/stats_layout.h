@@ -9,6 +9,7 @@
 //              ReclaimBook[kMaxTaskSlots] one per task slot
 //              MappingsTable              what the program has mapped, as of the last look
 //              AllocatorsTable            whose allocators there are beside taskmem's
+//              EventRing                  what happened last, while somebody records it
 //
 // Books are counters that are right at every moment: each is one 64-bit atomic.
 // What identifies a task (id, name, state) changes under TaskBook::sequence,
@@ -22,6 +23,7 @@
 
 #include "accounting/audit/allocators_table.h"
 #include "accounting/audit/audit_layout.h"
+#include "accounting/audit/event_ring.h"
 #include "accounting/audit/exit_audit_protocol.h"
 #include "accounting/audit/process_request.h"
 #include "accounting/base/round_up.h"
@@ -31,7 +33,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 9;
+inline constexpr uint32_t kStatsVersion = 10;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 inline constexpr size_t kLabelBytes = 64;
@@ -102,7 +104,10 @@ struct StatsHeader {
   char exit_stats[kExitPathBytes];
   char exit_audit_file[kExitPathBytes];
   FirstRefusal first_refusal;
-  ProcessRequest request;  // that others make of it: the one part that they write
+  ProcessRequest request;  // that others make of it
+  // CLOCK_MONOTONIC; until then the process writes events into its ring. Written by recorders,
+  // after they have given the ring space. 0: nobody records.
+  std::atomic<uint64_t> record_until_ns;
 };
 
 struct alignas(64) ThreadEntry {
@@ -145,13 +150,15 @@ inline constexpr size_t kTasksOffset = kThreadsOffset + size_t{kMaxThreads} * si
 inline constexpr size_t kReclaimOffset = kTasksOffset + size_t{kTaskRows} * sizeof(TaskBook);
 inline constexpr size_t kMappingsOffset = kReclaimOffset + size_t{kTaskRows} * sizeof(ReclaimBook);
 inline constexpr size_t kAllocatorsOffset = RoundUp(kMappingsOffset + sizeof(MappingsTable));
-inline constexpr size_t kStatsBytes = RoundUp(kAllocatorsOffset + sizeof(AllocatorsTable));
+inline constexpr size_t kEventsOffset = RoundUp(kAllocatorsOffset + sizeof(AllocatorsTable));
+inline constexpr size_t kStatsBytes = RoundUp(kEventsOffset + sizeof(EventRing));
 
 static_assert(sizeof(StatsHeader) <= kThreadsOffset);
 static_assert(kTasksOffset % 4096 == 0);
 static_assert(kReclaimOffset % 4096 == 0);
 static_assert(kMappingsOffset % 4096 == 0);
 static_assert(kAllocatorsOffset % 4096 == 0);
+static_assert(kEventsOffset % 4096 == 0);
 
 }  // namespace taskmem
 

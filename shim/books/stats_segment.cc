@@ -28,6 +28,7 @@ TaskBook* g_books = nullptr;
 ReclaimBook* g_reclaim_books = nullptr;
 MappingsTable* g_mappings_table = nullptr;
 AllocatorsTable* g_allocators_table = nullptr;
+EventRing* g_events = nullptr;
 
 namespace {
 constinit ForkPage g_settled_page = {Books::kSettled, 1, 0, nullptr};
@@ -323,6 +324,7 @@ bool StatsOpen() {
   g_reclaim_books = reinterpret_cast<ReclaimBook*>(segment + kReclaimOffset);
   g_mappings_table = reinterpret_cast<MappingsTable*>(segment + kMappingsOffset);
   g_allocators_table = reinterpret_cast<AllocatorsTable*>(segment + kAllocatorsOffset);
+  g_events = reinterpret_cast<EventRing*>(segment + kEventsOffset);
   g_stats->task_slots.store(kFirstTaskSlot, std::memory_order_relaxed);
   g_stats->own_bytes.store(g_own_bytes.load(), std::memory_order_relaxed);
   for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
@@ -396,6 +398,7 @@ bool StatsAfterFork() {
   // Nobody is setting it here.
   g_stats->label_state.fetch_and(1);
   g_stats->first_refusal.state.store(FirstRefusal::kNone);
+  g_stats->record_until_ns.store(0);
   g_stats->peak_resident_bytes.store(0);
   const uint32_t slots = g_stats->task_slots.load();
   for (uint32_t slot = 0; slot < slots; ++slot) {
@@ -498,7 +501,23 @@ void StatsReserveMappings(uint32_t rows, uint32_t libraries) {
 
 void StatsReserveAllocators() {
   Grow(g_allocator_bytes_reserved, sizeof(AllocatorsTable), kAllocatorsOffset,
-       kStatsBytes - kAllocatorsOffset);
+       kEventsOffset - kAllocatorsOffset);
+}
+
+void WriteEvent(EventKind kind, uint32_t slot, uint64_t task_id, uint64_t bytes, uint64_t held,
+                uint64_t limit_or_ns, uint32_t flags) {
+  const uint64_t now = os::MonotonicNs();
+  if (now >= g_stats->record_until_ns.load(std::memory_order_relaxed)) return;
+  Event event = {};
+  event.time_ns = now;
+  event.kind = kind;
+  event.slot = slot;
+  event.flags = flags;
+  event.task_id = task_id;
+  event.bytes = bytes;
+  event.held = held;
+  event.limit = limit_or_ns;
+  g_events->Write(event);
 }
 
 void NoteOwnBytes(const void* start, uint64_t bytes) {

@@ -7,6 +7,7 @@
 #ifndef TASKMEM_SHIM_BOOKS_STATS_SEGMENT_H_
 #define TASKMEM_SHIM_BOOKS_STATS_SEGMENT_H_
 
+#include "accounting/audit/event_ring.h"
 #include "accounting/audit/stats_layout.h"
 #include "shim/options/options.h"
 
@@ -18,6 +19,7 @@ extern TaskBook* g_books;
 extern ReclaimBook* g_reclaim_books;
 extern MappingsTable* g_mappings_table;
 extern AllocatorsTable* g_allocators_table;
+extern EventRing* g_events;
 
 // Whose the books are. A child's are made when it first needs them (after_fork.h).
 enum class Books : uint32_t {
@@ -95,6 +97,22 @@ void StatsReserveAllocators();  // for all there can be
 // Whether that has been done: for those who then take a lock, and find that others were faster.
 bool StatsHasRoomForTasks(uint32_t count);
 bool StatsHasRoomForThreads(uint32_t count);
+
+// Events for who records this process (accounting/audit/event_ring.h). Called on slow paths only;
+// costs a load where nobody records. Callable from anywhere; the caller writes to its own books.
+inline bool IsRecorded() {
+  return __builtin_expect(g_stats->record_until_ns.load(std::memory_order_relaxed) != 0, 0);
+}
+// `limit_or_ns`: as the kind has it.
+void WriteEvent(EventKind kind, uint32_t slot, uint64_t task_id, uint64_t bytes, uint64_t held,
+                uint64_t limit_or_ns, uint32_t flags);
+// Of the task in `slot`.
+inline void NoteEvent(EventKind kind, uint32_t slot, uint64_t bytes, uint64_t held,
+                      uint64_t limit_or_ns, uint32_t flags = 0) {
+  if (!IsRecorded()) return;
+  WriteEvent(kind, slot, g_books[slot].task_id.load(std::memory_order_relaxed), bytes, held,
+             limit_or_ns, flags);
+}
 
 // Counts and lists memory mapped for the library itself. Callable before StatsOpen.
 void NoteOwnBytes(const void* start, uint64_t bytes);

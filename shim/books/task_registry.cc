@@ -172,6 +172,8 @@ int BeginTask(uint64_t id, uint64_t quota_bytes, const char* name, bool always_h
   task.quota_bytes = quota_bytes;
   book.quota_bytes.store(quota_bytes, std::memory_order_relaxed);
   book.granted_bytes.store(GrantAtBegin(), std::memory_order_relaxed);
+  // Before it can be seen: who reads both finds no task that did not begin.
+  if (IsRecorded()) WriteEvent(EventKind::kTaskBegin, slot, id, 0, 0, quota_bytes, 0);
   WriteIdentity(slot, id, name != nullptr ? name : "", TaskState::kLive);
   uint32_t& bucket = BucketOf(id);
   task.next = bucket;
@@ -192,6 +194,9 @@ int EndTask(uint64_t id, uint32_t* slot_out) {
     uint32_t* link = &BucketOf(id);
     while (*link != slot) link = &g_task_slots[*link].next;
     *link = g_task_slots[slot].next;
+    const TaskBook& book = g_books[slot];
+    NoteEvent(EventKind::kTaskEnd, slot, book.peak_charged_bytes.load(std::memory_order_relaxed),
+              book.charged_bytes.load(std::memory_order_relaxed), 0);
     WriteIdentity(slot, id, nullptr, TaskState::kEnded);
     g_live_tasks.fetch_sub(1, std::memory_order_relaxed);
     generation = g_task_slots[slot].generation.fetch_add(1, std::memory_order_seq_cst);

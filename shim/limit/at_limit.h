@@ -96,7 +96,9 @@ class RequestHost : public ReclaimHost {
     const uint64_t acquired = AcquireAhead(g_reclaim_wait_ns);
     ReclaimBook& book = g_reclaim_books[slot_];
     book.waits.fetch_add(1, std::memory_order_relaxed);
-    book.wait_ns.fetch_add(os::MonotonicNs() - start, std::memory_order_relaxed);
+    const uint64_t waited = os::MonotonicNs() - start;
+    book.wait_ns.fetch_add(waited, std::memory_order_relaxed);
+    NoteEvent(EventKind::kWait, slot_, acquired, Charged(), waited);
     return acquired;
   }
 
@@ -115,7 +117,9 @@ class RequestHost : public ReclaimHost {
   bool Reclaim(ReclaimReport* report) {
     const uint64_t start = os::MonotonicNs();
     const bool is_served = taskmem::Reclaim(*this, report);
-    g_reclaim_books[slot_].AddStall(os::MonotonicNs() - start);
+    const uint64_t stalled = os::MonotonicNs() - start;
+    g_reclaim_books[slot_].AddStall(stalled);
+    NoteEvent(EventKind::kStall, slot_, Needed(), Charged(), stalled);
     if (is_served) t_patience.Renew();
     return is_served;
   }

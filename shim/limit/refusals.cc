@@ -57,6 +57,8 @@ __attribute__((noinline)) void SayRefusal(uint32_t slot, size_t size, uint64_t n
   const uint64_t charged = book.charged_bytes.load();
   const bool by_quota = PassesQuota(charged, quota, needed);
   NoteFirstRefusal(book, size, charged, quota, by_quota);
+  NoteEvent(EventKind::kRefusal, slot, needed, charged,
+            by_quota ? quota : g_stats->pools.memory_bytes.load(), by_quota ? kEventByQuota : 0);
   const uint64_t refusals = t_thread.streak.Refusals(size);
   const bool is_logged = Log()->Wants(LogLevel::kWarn) && IsDoubling(refusals) &&
                          g_refusal_lines.Allows(os::MonotonicNs());

@@ -107,6 +107,8 @@ class Host final : public SpillHost {
       counter.fetch_add(value, std::memory_order_relaxed);
     };
     if (!IsLive(count.task)) return;
+    NoteEvent(EventKind::kSpill, SlotOf(count.task), count.asked_bytes, count.freed_bytes, 0,
+              count.is_soft ? kEventSoft : 0);
     LogLine(Log(), LogLevel::kDebug, "%s: a hook was asked for %llu bytes%s and freed %llu",
             TaskText(g_books[SlotOf(count.task)]).c_str(),
             static_cast<unsigned long long>(count.asked_bytes),
