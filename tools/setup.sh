@@ -4,7 +4,9 @@
 
 readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-platforms bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib
-  g++ libcli11-dev libdw-dev libfmt-dev libmicrohttpd-dev libncurses-dev libxxhash-dev nlohmann-json3-dev xz-utils zlib1g-dev
+  ca-certificates
+  g++ libcli11-dev libdw-dev libfmt-dev libmicrohttpd-dev libncurses-dev libxxhash-dev libzstd-dev nlohmann-json3-dev
+  xz-utils zlib1g-dev
 )
 readonly TEST_PACKAGES=(
   clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
@@ -88,6 +90,15 @@ fetch_sources() {
     mkdir -p "$root/.cache"
     "$root/tools/fetch_source" "$package" "$folder" </dev/null || exit 1
   done
+  fetch_npm
+}
+
+fetch_npm() {
+  local folder=$root/.cache/npm
+  [[ -e $folder && ! -e $folder/incomplete ]] && return
+  say "fetching what the page of a report is drawn with"
+  mkdir -p "$root/.cache"
+  "$root/tools/fetch_npm" "$folder" </dev/null || exit 1
 }
 
 fetch_spark() {

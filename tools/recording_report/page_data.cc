@@ -1,0 +1,356 @@
+#include "tools/recording_report/page_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tools/base/task_id.h"
+#include "tools/base/units.h"
+#include "tools/recording_report/recording_report.h"
+
+namespace taskmem {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a page can hold and still be quick.
+constexpr size_t kMostMoments = 4000;
+constexpr size_t kMostValues = 600'000;
+constexpr size_t kMostSites = 300'000;
+constexpr size_t kMostRowsOfACounter = 400;
+constexpr size_t kMostEvents = 5000;
+
+Json OrNull(uint64_t value) { return value == UINT64_MAX ? Json(nullptr) : Json(value); }
+
+Json IndexOrNull(const std::optional<size_t>& index) {
+  return index ? Json(*index) : Json(nullptr);
+}
+
+// A moment, and what all tasks held then.
+struct Moment {
+  int64_t us;
+  uint64_t charged;
+};
+
+std::vector<Moment> MomentsOf(const Recording& recording) {
+  std::map<int64_t, uint64_t> changes;  // modulo 2^64
+  changes[0];
+  changes[recording.end_us];
+  for (const RecordedTask& task : recording.tasks) {
+    uint64_t before = 0;
+    for (const RecordedValue& value : task.charged) {
+      changes[value.us] += value.value - before;
+      before = value.value;
+    }
+  }
+  std::vector<Moment> moments;
+  uint64_t sum = 0;
+  for (const auto& [us, change] : changes) moments.push_back({us, sum += change});
+  return moments;
+}
+
+// Of every so many neighbours the one at which most was held; the first and the last.
+std::vector<int64_t> Grid(const std::vector<Moment>& moments, size_t most) {
+  std::vector<int64_t> grid;
+  const size_t step = (moments.size() + most - 1) / most;
+  for (size_t i = 0; i < moments.size(); i += step) {
+    const auto first = moments.begin() + static_cast<ptrdiff_t>(i);
+    const auto end = moments.begin() + static_cast<ptrdiff_t>(std::min(i + step, moments.size()));
+    const auto largest = std::max_element(
+        first, end, [](const Moment& a, const Moment& b) { return a.charged < b.charged; });
+    if (i == 0 && largest != first) grid.push_back(first->us);
+    grid.push_back(largest->us);
+  }
+  if (grid.back() != moments.back().us) grid.push_back(moments.back().us);
+  return grid;
+}
+
+// [index into the grid, bytes] wherever that changes.
+std::vector<std::pair<size_t, uint64_t>> OnGrid(const std::vector<RecordedValue>& values,
+                                                const std::vector<int64_t>& grid) {
+  std::vector<std::pair<size_t, uint64_t>> rows;
+  uint64_t last = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    // The last of those that no moment lies between.
+    const auto at = std::lower_bound(grid.begin(), grid.end(), values[i].us);
+    if (at == grid.end()) break;
+    if (i + 1 < values.size() && values[i + 1].us <= *at) continue;
+    if (values[i].value == last) continue;
+    last = values[i].value;
+    rows.emplace_back(static_cast<size_t>(at - grid.begin()), last);
+  }
+  return rows;
+}
+
+// Those that the page counts in a range.
+constexpr Counter kShown[] = {Counter::kRefusals,     Counter::kOverdrafts, Counter::kSpillFreed,
+                              Counter::kEvictedBytes, Counter::kOverflow,   Counter::kStallNs};
+
+Json CountersJson(const RecordedTask& task) {
+  Json json = Json::object();
+  for (const Counter counter : kShown) {
+    std::vector<const RecordedTask::Change*> changes;
+    for (const RecordedTask::Change& change : task.changes) {
+      if (change.counter == counter) changes.push_back(&change);
+    }
+    if (changes.empty()) continue;
+    const size_t step = (changes.size() + kMostRowsOfACounter - 1) / kMostRowsOfACounter;
+    Json rows = Json::array();
+    for (size_t i = 0; i < changes.size(); ++i) {
+      if (i % step != 0 && i + 1 != changes.size()) continue;
+      rows.push_back({changes[i]->us, changes[i]->value});
+    }
+    json[kCounterKeys[static_cast<size_t>(counter)]] = std::move(rows);
+  }
+  return json;
+}
+
+Json TaskJson(const RecordedTask& task, const std::vector<std::pair<size_t, uint64_t>>& charged) {
+  Json json;
+  json["id"] = task.id ? Json(TaskIdText(*task.id)) : Json(nullptr);
+  json["name"] = Printable(task.name);
+  json["begin"] = task.begin_us;
+  json["end"] = task.end_us ? Json(*task.end_us) : Json(nullptr);
+  json["gone"] = task.gone_us ? Json(*task.gone_us) : Json(nullptr);
+  json["peak"] = task.peak_bytes;
+  json["quota"] = Json::array();
+  for (const RecordedValue& quota : task.quota) {
+    json["quota"].push_back({quota.us, OrNull(quota.value)});
+  }
+  json["charged"] = Json::array();
+  for (const auto& [index, bytes] : charged) json["charged"].push_back({index, bytes});
+  json["counters"] = CountersJson(task);
+  return json;
+}
+
+// Fills in "grid" and "tasks".
+void AddTasks(const Recording& recording, Json* json) {
+  const std::vector<Moment> moments = MomentsOf(recording);
+  std::vector<int64_t> grid;
+  std::vector<std::vector<std::pair<size_t, uint64_t>>> charged;
+  for (size_t most = kMostMoments;; most /= 2) {
+    grid = Grid(moments, most);
+    charged.clear();
+    size_t values = 0;
+    for (const RecordedTask& task : recording.tasks) {
+      charged.push_back(OnGrid(task.charged, grid));
+      values += charged.back().size();
+    }
+    if (values <= kMostValues || most < 16) break;
+  }
+  (*json)["grid"] = grid;
+  (*json)["tasks"] = Json::array();
+  for (size_t i = 0; i < recording.tasks.size(); ++i) {
+    (*json)["tasks"].push_back(TaskJson(recording.tasks[i], charged[i]));
+  }
+}
+
+const char* MarkerOf(Counter counter) {
+  switch (counter) {
+    case Counter::kRefusals: return "refusal";
+    case Counter::kSpillFreed: return "spill";
+    case Counter::kEvictedBytes: return "eviction";
+    case Counter::kOverflow: return "overflow";
+    case Counter::kOverdrafts: return "overdraft";
+    default: return nullptr;
+  }
+}
+
+// One of a kind and a task in each two-thousandth part of the time.
+class Markers {
+ public:
+  explicit Markers(int64_t duration_us) : part_us_(duration_us / 2000 + 1) {}
+
+  void Add(int64_t us, const std::string& kind, const std::optional<size_t>& task) {
+    constexpr size_t kMost = 20'000;
+    if (seen_.size() >= kMost ||
+        !seen_.emplace(us / part_us_, kind, task.value_or(SIZE_MAX)).second) {
+      return;
+    }
+    rows_.push_back({us, kind, IndexOrNull(task)});
+  }
+  Json Take() {
+    std::stable_sort(rows_.begin(), rows_.end(),
+                     [](const Json& a, const Json& b) { return a[0] < b[0]; });
+    return Json(rows_);
+  }
+
+ private:
+  const int64_t part_us_;
+  std::set<std::tuple<int64_t, std::string, size_t>> seen_;
+  std::vector<Json> rows_;
+};
+
+Json MarkersJson(const Recording& recording) {
+  Markers markers(recording.end_us);
+  std::set<size_t> has_refusals;  // told of by events, whose times are exact
+  for (const RecordedEvent& event : recording.events) {
+    if (event.kind != EventKind::kRefusal) continue;
+    markers.Add(event.us, "refusal", event.task);
+    if (event.task) has_refusals.insert(*event.task);
+  }
+  for (size_t i = 0; i < recording.tasks.size(); ++i) {
+    for (const RecordedTask::Change& change : recording.tasks[i].changes) {
+      const char* const kind = MarkerOf(change.counter);
+      if (kind == nullptr || change.value <= change.before) continue;
+      if (change.counter == Counter::kRefusals && has_refusals.contains(i)) continue;
+      markers.Add(change.us, kind, i);
+    }
+  }
+  if (recording.end_signal != 0) markers.Add(recording.end_us, "killed", std::nullopt);
+  return markers.Take();
+}
+
+Json EventsJson(const Recording& recording) {
+  Json json = Json::array();
+  for (const RecordedEvent& event : recording.events) {
+    if (json.size() == kMostEvents) break;
+    json.push_back({event.us, EventKindKey(event.kind), IndexOrNull(event.task), event.bytes,
+                    event.held, OrNull(event.limit)});
+  }
+  return json;
+}
+
+// Neighbouring looks as one, until they are few enough: the later one counts.
+std::vector<RecordedLook> FewLooks(const Recording& recording) {
+  std::vector<RecordedLook> looks = recording.looks;
+  const auto sites = [&looks] {
+    size_t count = 0;
+    for (const RecordedLook& look : looks) count += look.sites.size();
+    return count;
+  };
+  while (looks.size() > 2 && sites() > kMostSites) {
+    std::vector<RecordedLook> merged;
+    for (size_t i = 0; i < looks.size(); i += 2) {
+      if (i + 1 == looks.size()) {
+        merged.push_back(std::move(looks[i]));
+        break;
+      }
+      std::map<std::pair<size_t, std::optional<size_t>>, RecordedSite> last;
+      for (const RecordedLook* look : {&looks[i], &looks[i + 1]}) {
+        for (const RecordedSite& site : look->sites) last[{site.stack, site.task}] = site;
+      }
+      RecordedLook& look = merged.emplace_back();
+      look.us = looks[i + 1].us;
+      for (const auto& [key, site] : last) look.sites.push_back(site);
+    }
+    looks = std::move(merged);
+  }
+  return looks;
+}
+
+// Fills in "frames", "stacks" and "looks".
+void AddSites(const Recording& recording, Json* json) {
+  const std::map<uint64_t, Symbol> symbols = SymbolsOf(recording, true);
+  std::map<std::pair<std::string, std::string>, size_t> numbers;
+  Json frames = Json::array();
+  Json stacks = Json::array();
+  for (const RecordedStack& stack : recording.stacks) {
+    Json numbers_of_stack = Json::array();
+    for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
+      const auto symbol = symbols.find(*frame);
+      if (symbol == symbols.end() || IsPreloadLibrary(symbol->second.module)) continue;
+      const std::pair key = {Printable(symbol->second.Text()), Printable(symbol->second.module)};
+      const auto [found, is_new] = numbers.try_emplace(key, frames.size());
+      if (is_new) frames.push_back({{"name", key.first}, {"module", key.second}});
+      numbers_of_stack.push_back(found->second);
+    }
+    stacks.push_back(std::move(numbers_of_stack));
+  }
+  Json looks = Json::array();
+  for (const RecordedLook& look : FewLooks(recording)) {
+    Json sites = Json::array();
+    for (const RecordedSite& site : look.sites) {
+      sites.push_back({site.stack, site.task ? static_cast<int64_t>(*site.task) : -1, site.bytes});
+    }
+    looks.push_back({{"us", look.us}, {"sites", std::move(sites)}});
+  }
+  (*json)["frames"] = std::move(frames);
+  (*json)["stacks"] = std::move(stacks);
+  (*json)["looks"] = std::move(looks);
+}
+
+Json ClassesJson(const Recording& recording) {
+  Json names = Json::array();
+  for (size_t i = 0; i < kLedgerClasses; ++i) {
+    names.push_back(LedgerClassName(static_cast<LedgerClass>(i)));
+  }
+  Json rows = Json::array();
+  const size_t step = recording.classes.size() / kMostMoments + 1;
+  for (size_t i = 0; i < recording.classes.size(); i += step) {
+    Json row = {recording.classes[i].us};
+    for (const uint64_t bytes : recording.classes[i].bytes) row.push_back(bytes);
+    rows.push_back(std::move(row));
+  }
+  return {{"names", names}, {"rows", rows}};
+}
+
+Json NotesJson(const Recording& recording) {
+  Json notes = Json::array();
+  if (!recording.damage.empty()) {
+    notes.push_back("The recording is not whole: " + recording.damage + ".");
+  }
+  if (recording.executions != 0) {
+    notes.push_back(
+        fmt::format("The process executed {} more programs; the last gives it its name.",
+                    recording.executions));
+  }
+  if (recording.dropped_events != 0) {
+    notes.push_back(
+        fmt::format("{} events were not recorded, for want of room.", recording.dropped_events));
+  }
+  if (!recording.has_events) {
+    notes.push_back(
+        "The process's events could not be recorded: only what looks at its books saw.");
+  }
+  if (recording.events.size() > kMostEvents) {
+    notes.push_back(
+        fmt::format("Of {} events the first {} are listed.", recording.events.size(), kMostEvents));
+  }
+  return notes;
+}
+
+}  // namespace
+
+nlohmann::ordered_json PageData(const Recording& recording) {
+  Json json;
+  json["title"] = Printable(recording.title);
+  json["program"] = Printable(recording.program);
+  json["pid"] = recording.pid;
+  json["duration_us"] = recording.end_us;
+  json["began_unix_ms"] = std::min<uint64_t>(recording.unix_ns / 1'000'000, 8'640'000'000'000'000);
+  json["end"] = EndText(recording);
+  json["version"] = Printable(recording.version);
+  json["notes"] = NotesJson(recording);
+  json["peak_us"] = recording.PeakUs();
+  AddTasks(recording, &json);
+  json["resident"] = Json::array();
+  const size_t step = recording.process.size() / kMostMoments + 1;
+  for (size_t i = 0; i < recording.process.size(); i += step) {
+    json["resident"].push_back({recording.process[i].us, recording.process[i].resident});
+  }
+  json["memory"] = Json::array();
+  uint64_t last = 0;
+  for (const RecordedPools& pools : recording.pools) {
+    const uint64_t memory = pools.memory_bytes.value_or(UINT64_MAX);
+    if (memory == last) continue;
+    last = memory;
+    json["memory"].push_back({pools.us, OrNull(memory)});
+  }
+  json["memory_is_set"] = recording.settings.contains("memory");
+  json["classes"] = ClassesJson(recording);
+  AddSites(recording, &json);
+  json["events"] = EventsJson(recording);
+  json["markers"] = MarkersJson(recording);
+  return json;
+}
+
+}  // namespace taskmem

@@ -1,0 +1,48 @@
+#include "tools/recording_report/report_html.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "tools/recording_report/page_data.h"
+#include "tools/recording_report/page_files.h"
+
+namespace taskmem {
+namespace {
+
+// In a script element nothing may look like its end.
+std::string ScriptJson(const nlohmann::ordered_json& json) {
+  std::string text = json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+  for (size_t at = 0; (at = text.find('<', at)) != text.npos;) text.replace(at, 1, "\\u003c");
+  return text;
+}
+
+}  // namespace
+
+bool HasPageLibraries() {
+  return !page::Chart().empty() && !page::Graphs().empty() && !page::Flame().empty();
+}
+
+std::string FormatPage(const Recording& recording) {
+  const struct {
+    std::string_view mark;
+    std::string text;
+  } kParts[] = {
+      {"@CSS@", std::string(page::ChartStyle()) + std::string(page::Style())},
+      {"@DATA@", ScriptJson(PageData(recording))},
+      {"@LIBRARIES@", std::string(page::Chart()) + ";\n" + std::string(page::Graphs()) + ";\n" +
+                          std::string(page::Flame())},
+      {"@SCRIPT@", std::string(page::Script())},
+  };
+  std::string_view rest = page::Frame();
+  std::string result;
+  for (const auto& [mark, text] : kParts) {
+    const size_t at = rest.find(mark);
+    result += rest.substr(0, at);
+    result += text;
+    rest.remove_prefix(at + mark.size());
+  }
+  return result += rest;
+}
+
+}  // namespace taskmem
