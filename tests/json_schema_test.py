@@ -81,6 +81,18 @@ class DocumentsTest(unittest.TestCase):
         self.assert_is("run-audit", audit)
         self.assertNotEqual(audit["peak"]["sites"], [])
 
+    def test_a_recording(self):
+        self.taskmem("run", "--quiet", "--quota", "24M", "--record", self.path("recording"), "--",
+                     "/usr/bin/python3", "-c",
+                     "held = []\ntry:\n  while True: held.append(b'x' * (8 << 20))\n"
+                     "except MemoryError: pass\nimport time; time.sleep(0.5)")
+        recording = json.loads(self.taskmem("report", self.path("recording"), "--json"))
+        self.assert_is("recording", recording)
+        self.assertTrue(recording["is_whole"])
+        self.assertEqual([event["kind"] for event in recording["events"]
+                          if event["kind"] == "refusal"], ["refusal"])
+        self.assertNotEqual(recording["classes"], [])
+
     def test_run_of_what_leaves_no_books(self):
         self.taskmem("run", "--quiet", "--stats", self.path("none.json"), "--audit",
                      self.path("none-audit.json"), "--", "/bin/sh", "-c",

@@ -187,7 +187,8 @@ class ManualTest(unittest.TestCase):
     def test_every_option_that_is_named_is_one(self):
         taskmem = os.path.join(self.prefix, "bin/taskmem")
         options = set(OTHERS)
-        for topic in ("run", "ps", "stats", "audit", "set", "top", "doctor", "metrics"):
+        for topic in ("run", "ps", "stats", "audit", "set", "top", "doctor", "metrics",
+                      "record", "report", "simulate"):
             help_ = subprocess.run([taskmem, "help", topic], stdout=subprocess.PIPE, check=True)
             options |= set(re.findall(r"--[a-z][a-z-]*", help_.stdout.decode()))
         options |= {"--version", "--help", "--prefix", "--destdir", "--uninstall", "--check"}
@@ -198,7 +199,8 @@ class ManualTest(unittest.TestCase):
 
     def test_every_command_that_is_named_in_a_line_is_one(self):
         taskmem = os.path.join(self.prefix, "bin/taskmem")
-        names = {"run", "ps", "stats", "audit", "set", "top", "doctor", "metrics", "help"}
+        names = {"run", "ps", "stats", "audit", "set", "top", "doctor", "metrics", "record",
+                 "report", "simulate", "help"}
         for page in PAGES:
             for words in re.findall(r"`(?:tools/)?taskmem ([^`]+)`", read(page)):
                 command = shlex.split(words)[0]

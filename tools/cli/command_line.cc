@@ -72,7 +72,7 @@ void AddTableOptions(CLI::App* run, RunRequest* request) {
 }
 
 bool TakesValue(std::string_view flag) {
-  if (flag == "--stats" || flag == "--audit") return true;
+  if (flag == "--stats" || flag == "--audit" || flag == "--record") return true;
   return std::any_of(kOptions, kOptions + kOptionCount, [&](const OptionInfo& option) {
     return flag.substr(2) == option.name && option.value_name != nullptr;
   });
@@ -119,6 +119,11 @@ void AddRun(CLI::App* app, RunRequest* request) {
   run->add_option("--audit", request->audit_file,
                   Sentence("Writes who held each resident byte, at the end and at the peak, as "
                            "JSON; - prints tables."))
+      ->type_name("FILE")
+      ->group(kOutputGroup);
+  run->add_option("--record", request->record_file,
+                  Sentence("Writes what happened when, for `taskmem report`; readable also "
+                           "while it grows."))
       ->type_name("FILE")
       ->group(kOutputGroup);
 }
@@ -169,6 +174,74 @@ void AddAudit(CLI::App* app, AuditRequest* request) {
       ->type_name("FILE");
 }
 
+void AddRecord(CLI::App* app, RecordRequest* request) {
+  CLI::App* record = app->add_subcommand("record", "Records what happens in a process and when.");
+  SetHelp(record, "taskmem record PID [OPTIONS]");
+  record->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  record
+      ->add_option("--output,-o", request->file,
+                   Sentence("Where to; else taskmem-PID.recording in this folder."))
+      ->type_name("FILE");
+  record
+      ->add_option("--for", request->duration,
+                   Sentence("How long; else until the process ends, or Ctrl-C."))
+      ->type_name("TIME");
+}
+
+void AddReport(CLI::App* app, ReportRequest* request) {
+  CLI::App* report = app->add_subcommand("report", "Makes a page of what was recorded.");
+  SetHelp(report, "taskmem report FILE [OPTIONS]");
+  report->add_option("FILE", request->file, "The recording.")->required()->type_name("");
+  report->add_flag("--text", request->as_text, "Prints text instead.")->disable_flag_override();
+  report->add_flag("--json", request->as_json, "Prints JSON instead: all of it.")
+      ->disable_flag_override();
+  report
+      ->add_option("--output,-o", request->output_file,
+                   Sentence("Where to; else the page to FILE.html, the rest to standard output."))
+      ->type_name("FILE");
+  report
+      ->add_option("--at", request->at,
+                   Sentence("The moment of the profiles below, since the recording began; else "
+                            "the peak."))
+      ->type_name("TIME");
+  report->add_option("--collapsed", request->collapsed_file, "Writes stacks for flame graphs.")
+      ->type_name("FILE");
+  report->add_option("--pprof", request->pprof_file, "Writes a profile for pprof.")
+      ->type_name("FILE");
+  report->add_option("--speedscope", request->speedscope_file, "Writes a profile for speedscope.")
+      ->type_name("FILE");
+}
+
+void AddSimulate(CLI::App* app, SimulateRequest* request) {
+  CLI::App* simulate =
+      app->add_subcommand("simulate", "Says what other limits would have made of a recording.");
+  SetHelp(simulate, "taskmem simulate FILE [OPTIONS]");
+  simulate->add_option("FILE", request->file, "The recording.")->required()->type_name("");
+  simulate
+      ->add_option("--quota", request->quotas,
+                   Sentence("What each task may hold: sizes by commas, a row for each."))
+      ->type_name("LIST");
+  simulate
+      ->add_option("--memory", request->memories,
+                   Sentence("What all tasks may hold together: sizes by commas."))
+      ->type_name("LIST");
+  simulate->add_option("--share", request->share, "How tasks share it: none, fair or spark.")
+      ->type_name("RULE");
+  simulate
+      ->add_option("--storage-fraction", request->storage_fraction,
+                   Sentence("The part of it that cached blocks keep against tasks."))
+      ->type_name("FRACTION");
+  simulate
+      ->add_flag("--find", request->finds,
+                 Sentence("Looks for the least quota with which all requests find room."))
+      ->disable_flag_override();
+  simulate->add_flag("--json", request->as_json, "Prints JSON.")->disable_flag_override();
+  simulate->add_option("--output,-o", request->output_file, "Where to; else standard output.")
+      ->type_name("FILE");
+  simulate->add_option("--plot", request->plot_file, "Writes a picture of it, as SVG.")
+      ->type_name("FILE");
+}
+
 void AddHelp(CLI::App* app, std::string* topic) {
   CLI::App* help = app->add_subcommand("help", "Prints the help of a command.");
   SetHelp(help, "taskmem help [COMMAND]");
@@ -211,6 +284,9 @@ Request ParseCommandLine(int argc, char** argv) {
   SetRequest set_request;
   DoctorRequest doctor_request;
   MetricsRequest metrics_request;
+  RecordRequest record_request;
+  ReportRequest report_request;
+  SimulateRequest simulate_request;
   std::string help_topic;
   AddRun(&app, &run_request);
   AddPs(&app, &ps_request);
@@ -220,6 +296,9 @@ Request ParseCommandLine(int argc, char** argv) {
   AddSet(&app, &set_request);
   AddDoctor(&app, &doctor_request);
   AddMetrics(&app, &metrics_request);
+  AddRecord(&app, &record_request);
+  AddReport(&app, &report_request);
+  AddSimulate(&app, &simulate_request);
   AddHelp(&app, &help_topic);
 
   if (argc > 1) RefuseUnknownCommand(app, argv[1]);
@@ -241,6 +320,9 @@ Request ParseCommandLine(int argc, char** argv) {
     doctor_request.has_mark = mark != end;
     return doctor_request;
   }
+  if (app.got_subcommand("record")) return record_request;
+  if (app.got_subcommand("report")) return report_request;
+  if (app.got_subcommand("simulate")) return simulate_request;
   if (!app.got_subcommand("run")) Fatal(kExitUsage, "no command given: try taskmem --help");
   std::vector<std::string>& program = run_request.program;
   program = app.get_subcommand("run")->remaining();

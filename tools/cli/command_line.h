@@ -10,8 +10,11 @@
 #include "tools/cli/audit_command.h"
 #include "tools/cli/doctor_command.h"
 #include "tools/cli/metrics_command.h"
+#include "tools/cli/record_command.h"
+#include "tools/cli/report_command.h"
 #include "tools/cli/run_command.h"
 #include "tools/cli/set_command.h"
+#include "tools/cli/simulate_command.h"
 #include "tools/cli/top_command.h"
 
 namespace taskmem {
@@ -28,8 +31,9 @@ struct StatsRequest {
   std::string output_file;  // empty: standard output
 };
 
-using Request = std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest, TopRequest,
-                             SetRequest, DoctorRequest, MetricsRequest>;
+using Request =
+    std::variant<RunRequest, PsRequest, StatsRequest, AuditRequest, TopRequest, SetRequest,
+                 DoctorRequest, MetricsRequest, RecordRequest, ReportRequest, SimulateRequest>;
 
 // Prints help or the version, or complains in one line, and ends the process
 // where there is nothing else to do.

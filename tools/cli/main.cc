@@ -17,8 +17,11 @@
 #include "tools/cli/command_line.h"
 #include "tools/cli/doctor_command.h"
 #include "tools/cli/metrics_command.h"
+#include "tools/cli/record_command.h"
+#include "tools/cli/report_command.h"
 #include "tools/cli/run_command.h"
 #include "tools/cli/set_command.h"
+#include "tools/cli/simulate_command.h"
 #include "tools/cli/top_command.h"
 #include "tools/stats/exit_stats.h"
 #include "tools/stats/left_overs.h"
@@ -92,6 +95,12 @@ int Execute(const DoctorRequest& request) { return DoctorCommand(request); }
 int Execute(const MetricsRequest& request) { return MetricsCommand(request); }
 
 int Execute(const SetRequest& request) { return SetCommand(request); }
+
+int Execute(const RecordRequest& request) { return RecordCommand(request); }
+
+int Execute(const ReportRequest& request) { return ReportCommand(request); }
+
+int Execute(const SimulateRequest& request) { return SimulateCommand(request); }
 
 int Execute(const PsRequest& request) {
   Found found = FindProcesses();

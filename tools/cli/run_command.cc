@@ -35,6 +35,8 @@
 #include "tools/cli/audit_command.h"
 #include "tools/cli/refusal_hint.h"
 #include "tools/cli/run_listener.h"
+#include "tools/recording/frame_writer.h"
+#include "tools/recording/record_thread.h"
 #include "tools/sites/named_sites.h"
 #include "tools/stats/report.h"
 #include "tools/stats/run_session.h"
@@ -308,6 +310,11 @@ Preparation Prepare(const RunRequest& request) {
   CheckFiles(run.options);
   if (!request.json_file.empty() && request.json_file != "-") CheckOutput(request.json_file);
   if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
+  if (!request.record_file.empty()) {
+    if (const int error = CheckRecordingFile(request.record_file)) {
+      Fatal(kExitUsage, "cannot record into {}: {}", request.record_file, strerror(error));
+    }
+  }
   run.program = FindProgramOrFail(request.program.front());
   const std::string library = FindLibrary();
   run.stats_dirs = PrepareStatsDirs(run.options);
@@ -333,6 +340,21 @@ std::unique_ptr<AuditWatcher> WatchForAudit(const Preparation& run) {
     SayCaught("no audit");
     return nullptr;
   }
+}
+
+// The same.
+std::unique_ptr<RecordThread> Record(const Preparation& run, const std::string& file) {
+  try {
+    return std::make_unique<RecordThread>(file, run.stats_dirs, run.session);
+  } catch (...) {
+    SayCaught("no recording");
+    return nullptr;
+  }
+}
+
+void EndRecording(const std::string& file, const ChildResult& child, RecordThread* recording) {
+  recording->Stop(WIFSIGNALED(child.wait_status) ? WTERMSIG(child.wait_status) : 0);
+  if (!recording->error().empty()) Say("cannot record into {}: {}", file, recording->error());
 }
 
 // Removes what processes that were killed left in the spill directory.
@@ -396,10 +418,12 @@ void RunCommand(const RunRequest& request) {
   IgnoreOutputSignals();
   const Preparation run = Prepare(request);
   const auto watcher = request.audit_file.empty() ? nullptr : WatchForAudit(run);
+  const auto recording = request.record_file.empty() ? nullptr : Record(run, request.record_file);
   const ChildResult child = RunChild(run.program, request.program);
   // Whatever fails from here on, the status is the program's.
   try {
     if (watcher != nullptr) watcher->Stop();
+    if (recording != nullptr) EndRecording(request.record_file, child, recording.get());
     if (child.exec_errno == 0) ReportAll(request, run, child, watcher.get());
   } catch (...) {
     SayCaught("cannot report");

@@ -15,6 +15,7 @@ struct RunRequest {
   bool quiet = false;                          // no table
   std::string json_file;                       // empty: no JSON
   std::string audit_file;                      // empty: no audit; "-": a table
+  std::string record_file;                     // empty: no recording
 };
 
 // Ends this process as the program ended, or with 2 where what was asked for

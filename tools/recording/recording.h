@@ -121,7 +121,7 @@ struct Recording {
   std::vector<RecordedProcess> process;
   std::vector<RecordedClasses> classes;
   std::vector<RecordedLook> looks;
-  std::vector<int64_t> times;  // of all looks, also those that found no change
+  std::vector<int64_t> times;         // of all looks, also those that found no change
   uint64_t sites_interval_bytes = 0;  // one of so many bytes was sampled; 0: none
   std::vector<RecordedStack> stacks;
   std::vector<Module> modules;

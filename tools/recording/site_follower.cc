@@ -91,7 +91,9 @@ void SiteFollower::WriteSymbols() {
   if (addresses_.empty()) return;
   const SymbolTable symbols =
       NamesOfReturnAddresses(modules_, {addresses_.begin(), addresses_.end()});
-  for (const auto& [address, symbol] : symbols) {
+  for (const auto& [address, chain] : symbols) {
+    // The function that has the code: what was inlined there is not recorded.
+    const Symbol& symbol = chain.back();
     PackedWriter record;
     record.Number(address).Text(symbol.function).Text(symbol.path).Text(symbol.file);
     record.Number(static_cast<uint64_t>(std::max(symbol.line, 0))).Number(symbol.offset);

@@ -74,8 +74,8 @@ std::map<uint64_t, Symbol> SymbolsOf(const Recording& recording, bool looks_up) 
   }
   if (missing.empty()) return symbols;
   const NameAddresses name = looks_up ? NamesOfReturnAddresses : ModulesOfReturnAddresses;
-  for (auto& [address, symbol] : name(recording.modules, {missing.begin(), missing.end()})) {
-    symbols.emplace(address, symbol);
+  for (auto& [address, chain] : name(recording.modules, {missing.begin(), missing.end()})) {
+    symbols.emplace(address, chain.back());
   }
   return symbols;
 }
