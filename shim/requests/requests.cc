@@ -83,8 +83,9 @@ Answer SetMemoryOfProcess(const Wanted& wanted) {
 Answer SetAtLimit(const Wanted& wanted) {
   if (wanted.bytes > static_cast<uint64_t>(AtLimit::kKill)) return {EINVAL};
   // One byte, which others read as they come by.
-  const auto before = __atomic_exchange_n(&g_limit_policy.at_limit,
-                                          static_cast<AtLimit>(wanted.bytes), __ATOMIC_RELAXED);
+  auto action = static_cast<AtLimit>(wanted.bytes);
+  AtLimit before = action;
+  __atomic_exchange(&g_limit_policy.at_limit, &action, &before, __ATOMIC_RELAXED);
   LogLine(Log(), LogLevel::kInfo, "--at-limit set from outside: %llu, it was %u", ull{wanted.bytes},
           static_cast<unsigned>(before));
   return {0, static_cast<uint64_t>(before), 0};

@@ -174,7 +174,7 @@ class Replay {
         task.recorded_quota = step.value;
         books_[slot].quota_bytes = limits_.quota_bytes.value_or(step.value);
         break;
-      case Kind::kCharge: Set(step, slot, &task, step.value); break;
+      case Kind::kCharge:
       case Kind::kPeak: Set(step, slot, &task, step.value); break;
       case Kind::kRefused: Refused(step, slot, &task); break;
       case Kind::kEnd:
