@@ -138,8 +138,7 @@ bool CheckProcess(pid_t pid, const Options& options, Findings* findings) {
                          "use a build for glibc"});
   }
   CheckBooks(pid, options, objects, findings);
-  CheckObjects(std::filesystem::path(program).filename().string(), objects, WhenLoaded::kNotKnown,
-               findings);
+  CheckObjects(std::filesystem::path(program).filename().string(), objects, findings);
   CheckFilters(pid, findings);
   return true;
 }

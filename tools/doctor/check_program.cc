@@ -148,7 +148,7 @@ void CheckProgram(const std::string& path, Findings* findings) {
       objects.push_back(LookAtObject(library));
     }
   }
-  CheckObjects(BaseName(executed), objects, WhenLoaded::kAtStart, findings);
+  CheckObjects(BaseName(executed), objects, findings);
   findings->push_back({Severity::kNote, "libraries that it loads later cannot be seen here",
                        "start it, and look again with taskmem doctor PID"});
 }

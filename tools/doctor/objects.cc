@@ -30,32 +30,24 @@ void CheckSanitizers(const std::vector<ObjectLook>& objects, Findings* findings)
   }
 }
 
-Finding AllocatorFinding(const ObjectLook& object, const FoundAllocator& allocator,
-                         WhenLoaded when) {
+Finding AllocatorFinding(const ObjectLook& object, const FoundAllocator& allocator) {
+  const std::string name = BaseName(object.path);
   const std::string what =
-      fmt::format("{} brings {} ({}*)", BaseName(object.path), allocator.name, allocator.prefix);
-  // As shim/adopt has it.
-  const bool is_adoptable = allocator.name == "jemalloc" && !allocator.prefix.empty();
-  if (!is_adoptable) {
-    return {Severity::kWarning,
-            what +
-                ": what it maps is charged when it maps it, to the process's task or by what is "
-                "in memory, not by block",
-            allocator.name == "jemalloc" || allocator.name == "mimalloc"
-                ? "build or configure the program to use malloc"
-                : ""};
-  }
-  if (when == WhenLoaded::kAtStart) {
-    return {Severity::kNote,
-            what +
-                ": adopted where the library is loaded by dlopen; else what it maps is charged "
-                "when it maps it",
-            "--adopt require ends the program where it is not adopted"};
-  }
-  return {Severity::kOk, what + ", which can be adopted (--adopt auto)", ""};
+      fmt::format("{} brings {} ({}*)", name, allocator.name, allocator.prefix);
+  // As shim/adopt has it: by names, which a stripped file does not have.
+  const bool is_adoptable = (allocator.name == "jemalloc" && !allocator.prefix.empty()) ||
+                            (allocator.name == "mimalloc" && name.starts_with("libarrow"));
+  if (is_adoptable) return {Severity::kOk, what + ", which can be adopted (--adopt auto)", ""};
+  return {Severity::kWarning,
+          what +
+              ": what it maps is charged when it maps it, to the process's task or by what is "
+              "in memory, not by block",
+          allocator.name == "jemalloc" || allocator.name == "mimalloc"
+              ? "build or configure the program to use malloc"
+              : ""};
 }
 
-void CheckAllocators(const std::vector<ObjectLook>& objects, WhenLoaded when, Findings* findings) {
+void CheckAllocators(const std::vector<ObjectLook>& objects, Findings* findings) {
   for (const ObjectLook& object : objects) {
     const bool is_program = &object == &objects.front();
     if (BaseName(object.path).starts_with("libtaskmem")) continue;
@@ -76,7 +68,7 @@ void CheckAllocators(const std::vector<ObjectLook>& objects, WhenLoaded when, Fi
                              ""});
         continue;
       }
-      findings->push_back(AllocatorFinding(object, allocator, when));
+      findings->push_back(AllocatorFinding(object, allocator));
     }
   }
 }
@@ -137,10 +129,10 @@ void CheckRuntimes(const std::string& name, const std::vector<ObjectLook>& objec
 
 }  // namespace
 
-void CheckObjects(const std::string& name, const std::vector<ObjectLook>& objects, WhenLoaded when,
+void CheckObjects(const std::string& name, const std::vector<ObjectLook>& objects,
                   Findings* findings) {
   CheckSanitizers(objects, findings);
-  CheckAllocators(objects, when, findings);
+  CheckAllocators(objects, findings);
   CheckRuntimes(name, objects, findings);
 }
 

@@ -10,10 +10,8 @@
 
 namespace taskmem {
 
-enum class WhenLoaded { kAtStart, kNotKnown };
-
 // `objects`: the program first. `name`: of the program.
-void CheckObjects(const std::string& name, const std::vector<ObjectLook>& objects, WhenLoaded when,
+void CheckObjects(const std::string& name, const std::vector<ObjectLook>& objects,
                   Findings* findings);
 
 }  // namespace taskmem
