@@ -40,6 +40,10 @@ TEST(AdoptionAtTheStart, IsOfTheProgramItself) {
   ExpectSuccess({"engine_own", "engine_own", "kept"}, Adopt("off"));
 }
 
+TEST(AdoptionAtTheStart, NeedsNoVariableThatTheProgramHasACopyOf) {
+  for (const char* mode : {"auto", "off"}) ExpectSuccess({"copied_variables"}, Adopt(mode));
+}
+
 TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
   TemporaryFolder folder;
   Environment environment = Adopt("auto");

@@ -7,9 +7,6 @@
 
 #include "shim/adopt/loader_watch.h"
 
-// The loader's: where the kernel has put the number of arguments, these, and the environment.
-extern "C" void* __libc_stack_end;
-
 namespace taskmem::adopt {
 namespace {
 
@@ -27,14 +24,14 @@ bool IsKin(const char* path) {
   return false;
 }
 
+// The environment as the kernel has put it on the stack, below the program's name. libc's and the
+// loader's variables that lead there are not set yet, where the program has copies of them.
 bool IsForbidden() {
-  const auto* const words = static_cast<char* const*>(__libc_stack_end);
-  const auto count = reinterpret_cast<uintptr_t>(words[0]);
-  constexpr char kOff[] = "TASKMEM_ADOPT=off";
-  for (char* const* at = words + 1 + count + 1; *at != nullptr; ++at) {
-    if (strcmp(*at, kOff) == 0) return true;
-  }
-  return false;
+  constexpr char kOff[] = "\0TASKMEM_ADOPT=off";
+  const auto* const begin = reinterpret_cast<const char*>(getauxval(AT_RANDOM));
+  const auto* const end = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+  if (begin == nullptr || end <= begin) return false;
+  return memmem(begin, static_cast<size_t>(end - begin), kOff, sizeof(kOff)) != nullptr;
 }
 
 // How much of the address space a file of these segments takes.
