@@ -26,13 +26,18 @@ TEST_P(Adoption, MayBeRequired) {
   ExpectSuccess({"engine", Library(), "adopted"}, Adopt("require=other,engine_"));
 }
 
-INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("exported", "local"),
+INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("based", "exported", "local", "sparse"),
                          [](const auto& info) { return info.param; });
 
 TEST(AdoptionAtTheStart, IsOfALibraryThatTheProgramNeeds) {
-  ExpectSuccess({"engine_needed", "engine_local.so", "adopted"}, Adopt("auto"));
-  ExpectSuccess({"engine_needed", "engine_local.so", "adopted"}, Adopt("require=engine_local"));
-  ExpectSuccess({"engine_needed", "engine_local.so", "kept"}, Adopt("off"));
+  for (const std::string library : {"based", "local", "sparse"}) {
+    SCOPED_TRACE(library);
+    const std::string program = "engine_needed_" + library;
+    const std::string name = "engine_" + library;
+    ExpectSuccess({program, name + ".so", "adopted"}, Adopt("auto"));
+    ExpectSuccess({program, name + ".so", "adopted"}, Adopt("require=" + name));
+    ExpectSuccess({program, name + ".so", "kept"}, Adopt("off"));
+  }
 }
 
 TEST(AdoptionAtTheStart, IsOfTheProgramItself) {

@@ -174,8 +174,6 @@ bool HasAdopted(const char* base) {
   return has;
 }
 
-// Less than an allocator and its engine have.
-constexpr size_t kLeastBytes = 256 * 1024;
 constexpr size_t kMostAllocators = 4;
 
 void LookAt(const link_map& library) {
@@ -183,7 +181,7 @@ void LookAt(const link_map& library) {
   // The kernel's own has a name without a folder.
   if (path == nullptr || strchr(path, '/') == nullptr) return;
   const char* const base = BaseName(path);
-  const MappedFile file(path, kLeastBytes);
+  const MappedFile file(path, adopt::kLeastBytes);
   EntryPoints found[kMostAllocators];
   const size_t count = adopt::FindAllocators(file, found, kMostAllocators);
   bool is_whole = true;

@@ -16,6 +16,9 @@
 
 namespace taskmem::adopt {
 
+// Less than an allocator and its engine have, in the file and in memory.
+inline constexpr uint64_t kLeastBytes = 256 * 1024;
+
 // An allocator's entry points, as offsets into its library.
 struct EntryPoints {
   static constexpr size_t kMost = 32;

@@ -1,10 +1,12 @@
 #include "shim/adopt/at_start.h"
 
+#include <dlfcn.h>
 #include <sys/auxv.h>
 
 #include <cstdint>
 #include <cstring>
 
+#include "shim/adopt/allocator_symbols.h"
 #include "shim/adopt/loader_watch.h"
 
 namespace taskmem::adopt {
@@ -34,31 +36,14 @@ bool IsForbidden() {
   return memmem(begin, static_cast<size_t>(end - begin), kOff, sizeof(kOff)) != nullptr;
 }
 
-// How much of the address space a file of these segments takes.
-uint64_t ImageBytes(const Elf64_Phdr* segments, size_t count) {
-  uint64_t start = UINT64_MAX;
-  uint64_t end = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (segments[i].p_type != PT_LOAD) continue;
-    if (segments[i].p_vaddr < start) start = segments[i].p_vaddr;
-    if (segments[i].p_vaddr + segments[i].p_memsz > end) {
-      end = segments[i].p_vaddr + segments[i].p_memsz;
-    }
-  }
-  return end > start ? end - start : 0;
-}
-
-// Less than an allocator and its engine have: the file need not be looked at.
-bool IsSmall(const link_map& library, bool is_program) {
-  constexpr uint64_t kLeastBytes = 256 * 1024;
-  if (is_program) {
-    return ImageBytes(reinterpret_cast<const Elf64_Phdr*>(getauxval(AT_PHDR)),
-                      getauxval(AT_PHNUM)) < kLeastBytes;
-  }
-  const auto* const header = reinterpret_cast<const Elf64_Ehdr*>(library.l_addr);
-  if (header == nullptr || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return false;
-  return ImageBytes(reinterpret_cast<const Elf64_Phdr*>(library.l_addr + header->e_phoff),
-                    header->e_phnum) < kLeastBytes;
+// The file need not be looked at. By what the loader says of it: neither is where a library's
+// header lies what the library is moved by, nor need it be in memory.
+bool IsSmall(const link_map& library) {
+  dl_find_object object;
+  if (_dl_find_object(library.l_ld, &object) != 0) return false;
+  return reinterpret_cast<uintptr_t>(object.dlfo_map_end) -
+             reinterpret_cast<uintptr_t>(object.dlfo_map_start) <
+         kLeastBytes;
 }
 
 void LookAtAll() {
@@ -67,8 +52,7 @@ void LookAtAll() {
   bool is_program = true;
   ForEachLoaded([&](const link_map& library) {
     const char* const path = is_program ? "/proc/self/exe" : library.l_name;
-    if (path != nullptr && strchr(path, '/') != nullptr && !IsKin(path) &&
-        !IsSmall(library, is_program)) {
+    if (path != nullptr && strchr(path, '/') != nullptr && !IsKin(path) && !IsSmall(library)) {
       LookAtStart(library, path);
     }
     is_program = false;
