@@ -57,6 +57,10 @@ TEST_F(DoctorTest, AnOrdinaryProgramWorks) {
 TEST_F(DoctorTest, ProgramsThatLoadNothing) {
   Compile("static", "int main(void) { return 0; }", "-static");
   Expect("-- ./static", 3, "static cannot be interposed: it is statically linked");
+  // By a script, too: env(1) finds it, which itself is no such program.
+  folder_.Write("by_env", "#!/usr/bin/env ./static\n");
+  chmod(At("by_env").c_str(), 0755);
+  Expect("-- ./by_env", 3, "static cannot be interposed: it is statically linked");
   Compile("go",
           "__asm__(\".section .go.buildinfo,\\\"a\\\"\\n.byte 1\\n.text\"); int main(void) { "
           "return 0; }",

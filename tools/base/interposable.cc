@@ -11,6 +11,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "tools/base/message.h"
+#include "tools/base/units.h"
+
 namespace taskmem {
 namespace {
 
@@ -78,6 +81,17 @@ std::optional<std::string> FindProgram(const std::string& program, int* error) {
   }
   *error = result;
   return std::nullopt;
+}
+
+std::string FindProgramOrFail(const std::string& program) {
+  int error;
+  const auto path = FindProgram(program, &error);
+  if (path) return *path;
+  constexpr size_t kWordColumns = 60;
+  const std::string name = Printable(program, kWordColumns);
+  if (error == EACCES) Fatal(kExitNotExecutable, "{}: not an executable file", name);
+  Fatal(kExitNotFound, "{}: {}", name,
+        program.find('/') == std::string::npos ? "no such program in PATH" : strerror(error));
 }
 
 std::optional<std::string> WhyNotInterposable(const std::string& path) {

@@ -12,6 +12,9 @@ namespace taskmem {
 // `*error` (ENOENT or EACCES) where it cannot be executed.
 std::optional<std::string> FindProgram(const std::string& program, int* error);
 
+// The same. Where it cannot be executed the command ends, with a line and the status of a shell.
+std::string FindProgramOrFail(const std::string& program);
+
 // Why the program at `path`, or the interpreter its first line names, cannot be
 // interposed ("it is statically linked"); nothing where it can.
 std::optional<std::string> WhyNotInterposable(const std::string& path);

@@ -12,6 +12,9 @@
 namespace taskmem {
 
 inline constexpr int kExitUsage = 2;
+// As a shell has them, of a program.
+inline constexpr int kExitNotExecutable = 126;
+inline constexpr int kExitNotFound = 127;
 
 // Opens what is closed of descriptors 0 to 2 as /dev/null, so that no file that is opened later
 // is taken for a standard stream; standard output so that writing fails. Programs that are

@@ -2,9 +2,7 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "shim/options/option_table.h"
 #include "shim/options/options.h"
@@ -18,20 +16,6 @@ namespace taskmem {
 namespace {
 
 constexpr int kExitNothingEnforced = 3;
-// As those of run.
-constexpr int kExitNotExecutable = 126;
-constexpr int kExitNotFound = 127;
-constexpr size_t kWordColumns = 60;
-
-std::string FindOrFail(const std::string& program) {
-  int error;
-  const auto path = FindProgram(program, &error);
-  if (path) return *path;
-  const std::string name = Printable(program, kWordColumns);
-  if (error == EACCES) Fatal(kExitNotExecutable, "{}: not an executable file", name);
-  Fatal(kExitNotFound, "{}: {}", name,
-        program.find('/') == std::string::npos ? "no such program in PATH" : strerror(error));
-}
 
 int StatusOf(Severity severity) {
   switch (severity) {
@@ -61,7 +45,7 @@ int DoctorCommand(const DoctorRequest& request) {
     Fatal(kExitUsage, "{}", message);
   }
   Findings findings;
-  if (!request.program.empty()) CheckProgram(FindOrFail(request.program.front()), &findings);
+  if (!request.program.empty()) CheckProgram(FindProgramOrFail(request.program.front()), &findings);
   if (request.pid && !CheckProcess(*request.pid, options, &findings)) {
     Fatal(EXIT_FAILURE, "no process {}", *request.pid);
   }

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <mutex>
 
 #include "shim/options/option_table.h"
 #include "shim/options/options.h"
@@ -79,9 +78,7 @@ int MetricsCommand(const MetricsRequest& request) {
     Fatal(kExitUsage, "{}", message);
   }
   LiveBooks books(options);
-  std::mutex mutex;
   const auto text = [&](MetricsFormat format) {
-    const std::lock_guard lock(mutex);
     book.Update(books.Read(), NowNs());
     return book.Text(format);
   };

@@ -47,8 +47,6 @@
 namespace taskmem {
 namespace {
 
-constexpr int kExitNotExecutable = 126;
-constexpr int kExitNotFound = 127;
 constexpr char kInstalledLibrary[] = "libtaskmem.so.0";  // its SONAME
 
 // The program, and those that it starts, may stand in other folders.
@@ -154,15 +152,6 @@ void PrependPreload(const std::string& library) {
   const char* others = getenv("LD_PRELOAD");
   const bool has_others = others != nullptr && *others != '\0';
   setenv("LD_PRELOAD", (has_others ? library + ":" + others : library).c_str(), 1);
-}
-
-std::string FindProgramOrFail(const std::string& program) {
-  int error;
-  const auto path = FindProgram(program, &error);
-  if (path) return *path;
-  if (error == EACCES) Fatal(kExitNotExecutable, "{}: not an executable file", program);
-  Fatal(kExitNotFound, "{}: {}", program,
-        program.find('/') == std::string::npos ? "no such program in PATH" : strerror(error));
 }
 
 struct Collected {

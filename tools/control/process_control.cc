@@ -151,12 +151,14 @@ std::unique_ptr<ProcessControl> ProcessControl::Open(const std::vector<std::stri
   // Whatever has the path now, it is the same file.
   const int fd =
       is_writable ? open(fmt::format("/proc/self/fd/{}", found).c_str(), O_RDWR | O_CLOEXEC) : -1;
-  const int why = errno;
+  int why = errno;
   close(found);
   if (!is_writable) return nullptr;
-  void* const mapped =
-      fd < 0 ? MAP_FAILED
-             : mmap(nullptr, sizeof(StatsHeader), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* mapped = MAP_FAILED;
+  if (fd >= 0) {
+    mapped = mmap(nullptr, sizeof(StatsHeader), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    why = errno;
+  }
   if (mapped == MAP_FAILED) {
     *error = fmt::format("cannot write to the books of process {}: {}", pid, strerror(why));
     if (fd >= 0) close(fd);

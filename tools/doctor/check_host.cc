@@ -109,13 +109,14 @@ void CheckMemory(Findings* findings) {
          ""});
   }
   struct rlimit space;
-  if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur < kLeastAddressSpace) {
+  if (getrlimit(RLIMIT_AS, &space) != 0) return;
+  if (space.rlim_cur < kLeastAddressSpace) {
     findings->push_back({Severity::kFailure,
                          fmt::format("the address space is limited to {} (ulimit -v): there are no "
                                      "books and no limits",
                                      HumanBytes(space.rlim_cur)),
                          "limit memory by --quota and --memory instead"});
-  } else if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) {
+  } else if (space.rlim_cur != RLIM_INFINITY) {
     findings->push_back({Severity::kNote,
                          fmt::format("the address space is limited to {} (ulimit -v), of which the "
                                      "library wants 100 MiB",

@@ -70,10 +70,9 @@ void CheckBooks(pid_t pid, const Options& options, const std::vector<ObjectLook>
          fmt::format("process {} runs under taskmem, and its books can be read", pid), ""});
     return;
   }
-  const bool has_library =
-      std::any_of(objects.begin(), objects.end(), [](const ObjectLook& object) {
-        return std::filesystem::path(object.path).filename().string().starts_with("libtaskmem");
-      });
+  const bool has_library = std::any_of(
+      objects.begin(), objects.end(),
+      [](const ObjectLook& object) { return BaseName(object.path).starts_with("libtaskmem"); });
   if (has_library) {
     findings->push_back(
         {Severity::kWarning,
@@ -91,7 +90,8 @@ void CheckBooks(pid_t pid, const Options& options, const std::vector<ObjectLook>
 }
 
 void CheckFilters(pid_t pid, Findings* findings) {
-  if (StatusValue(pid, "Seccomp") != "0" && !StatusValue(pid, "Seccomp").empty()) {
+  const std::string filter = StatusValue(pid, "Seccomp");
+  if (!filter.empty() && filter != "0") {
     findings->push_back(
         {Severity::kNote,
          "its system calls are filtered (seccomp): the library makes only those that an allocator "
@@ -138,7 +138,7 @@ bool CheckProcess(pid_t pid, const Options& options, Findings* findings) {
                          "use a build for glibc"});
   }
   CheckBooks(pid, options, objects, findings);
-  CheckObjects(std::filesystem::path(program).filename().string(), objects, findings);
+  CheckObjects(BaseName(program), objects, findings);
   CheckFilters(pid, findings);
   return true;
 }

@@ -21,10 +21,6 @@
 namespace taskmem {
 namespace {
 
-std::string BaseName(const std::string& path) {
-  return std::filesystem::path(path).filename().string();
-}
-
 // What the kernel executes where `path` is executed: the interpreter of a script, and what env(1)
 // finds for it.
 std::string FollowScript(const std::string& path) {
@@ -129,7 +125,10 @@ void CheckProgram(const std::string& path, Findings* findings) {
                          "use a build for glibc"});
     return;
   }
-  if (const auto why = WhyNotInterposable(path)) {
+  // Of a script its interpreter, and the program that env(1) finds as one.
+  auto why = WhyNotInterposable(path);
+  if (!why && executed != path) why = WhyNotInterposable(executed);
+  if (why) {
     findings->push_back(WhyNotFinding(BaseName(executed), *why, program));
     return;
   }

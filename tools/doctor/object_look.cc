@@ -102,17 +102,17 @@ void LookAtSections(Elf* elf, ObjectLook* look) {
   }
 }
 
-void LookAtLoader(Elf* elf, ObjectLook* look) {
+void LookAtLoader(Elf* elf, int fd, ObjectLook* look) {
   size_t count = 0;
   if (elf_getphdrnum(elf, &count) != 0) return;
-  size_t bytes = 0;
-  const char* const file = elf_rawfile(elf, &bytes);
   for (size_t i = 0; i < count; ++i) {
     GElf_Phdr segment;
     if (gelf_getphdr(elf, static_cast<int>(i), &segment) == nullptr) return;
-    if (segment.p_type != PT_INTERP || file == nullptr || segment.p_offset >= bytes) continue;
-    const size_t most = std::min<size_t>({segment.p_filesz, bytes - segment.p_offset, 4096});
-    look->loader.assign(file + segment.p_offset, strnlen(file + segment.p_offset, most));
+    if (segment.p_type != PT_INTERP) continue;
+    char path[4096];
+    const ssize_t got = pread(fd, path, std::min<size_t>(segment.p_filesz, sizeof(path)),
+                              static_cast<off_t>(segment.p_offset));
+    if (got > 0) look->loader.assign(path, strnlen(path, static_cast<size_t>(got)));
   }
 }
 
@@ -124,12 +124,13 @@ ObjectLook LookAtObject(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return look;
   elf_version(EV_CURRENT);
-  Elf* const elf = elf_begin(fd, ELF_C_READ_MMAP, nullptr);
+  // Not mapped: who may write to the file could cut it, and end a command of root's.
+  Elf* const elf = elf_begin(fd, ELF_C_READ, nullptr);
   GElf_Ehdr header;
   if (elf != nullptr && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) != nullptr &&
       gelf_getclass(elf) == ELFCLASS64 && header.e_machine == EM_X86_64) {
     look.is_elf = true;
-    LookAtLoader(elf, &look);
+    LookAtLoader(elf, fd, &look);
     LookAtSections(elf, &look);
   }
   if (elf != nullptr) elf_end(elf);

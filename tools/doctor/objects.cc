@@ -7,11 +7,12 @@
 #include <filesystem>
 
 namespace taskmem {
-namespace {
 
 std::string BaseName(const std::string& path) {
   return std::filesystem::path(path).filename().string();
 }
+
+namespace {
 
 bool HasLibrary(const std::vector<ObjectLook>& objects, const char* prefix) {
   return std::any_of(objects.begin(), objects.end(), [&](const ObjectLook& object) {

@@ -10,6 +10,8 @@
 
 namespace taskmem {
 
+std::string BaseName(const std::string& path);
+
 // `objects`: the program first. `name`: of the program.
 void CheckObjects(const std::string& name, const std::vector<ObjectLook>& objects,
                   Findings* findings);

@@ -29,8 +29,6 @@ Labels With(Labels labels, const char* name, const std::string& value) {
   return labels;
 }
 
-bool HasEnded(const TaskStats& task) { return task.retained_bytes != 0 || !task.id; }
-
 }  // namespace
 
 void MetricsBook::Counters::AddGrowth(const Counters& before, const Counters& now) {
@@ -112,7 +110,7 @@ void MetricsBook::Update(std::vector<ProcessStats> processes, uint64_t time_ns) 
       series.counters.AddGrowth(before != last_.end() ? before->second : Counters{}, now);
       series.seen_ns = time_ns;
       Gauges& gauges = series.now;
-      if (!HasEnded(*task)) ++gauges.live;
+      if (!task->has_ended) ++gauges.live;
       gauges.charged_bytes += task->charged_bytes;
       gauges.retained_bytes += task->retained_bytes;
       gauges.largest_bytes = std::max(gauges.largest_bytes, task->peak_charged_bytes);
@@ -138,14 +136,14 @@ void MetricsBook::AddProcesses(MetricsText* text) const {
     text->BeginGauge(name, unit, help);
     for (size_t i = 0; i < count; ++i) text->Add(LabelsOf(processes_[i]), value(processes_[i]));
   };
-  // Over all books of the process, those of ended tasks included: they only grow.
+  // Over all books of a process, those of ended tasks included: they only grow.
+  std::vector<Counters> sums(count);
+  for (size_t i = 0; i < count; ++i) {
+    for (const TaskStats& task : processes_[i].tasks) sums[i].Add(CountersOf(task));
+  }
   const auto counter = [&](const char* name, const char* unit, const char* help, auto value) {
     text->BeginCounter(name, unit, help);
-    for (size_t i = 0; i < count; ++i) {
-      Counters sum;
-      for (const TaskStats& task : processes_[i].tasks) sum.Add(CountersOf(task));
-      text->Add(LabelsOf(processes_[i]), value(sum));
-    }
+    for (size_t i = 0; i < count; ++i) text->Add(LabelsOf(processes_[i]), value(sums[i]));
   };
   text->BeginGauge("taskmem_processes", "", "Processes under taskmem.");
   text->Add({}, uint64_t{processes_.size()});

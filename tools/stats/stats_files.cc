@@ -73,26 +73,34 @@ bool IsOfLiveProcessOf(uid_t user, const fs::path& path, const ProcessStats& pro
          path.filename() == fmt::format("{}-{}", process.pid, process.start_time);
 }
 
-}  // namespace
-
-std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
-  std::vector<StatsFile> files;
+// Calls act(path, process, is_of_another_user) for each stats file of the folder whose name begins
+// so. Of another user's folder: of live processes of that user, and only so much.
+template <typename Act>
+void ForEachStatsFile(const std::string& dir, const std::string& prefix, Act act) {
   std::error_code error;
   const std::optional<uid_t> other = OtherOwner(dir);
   size_t looked_at = 0;
   size_t tasks = 0;
   for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
-    const fs::directory_entry& entry = *at;
+    const fs::path& path = at->path();
     constexpr size_t kMostTasksOfOthers = 200'000;
     if (other && (++looked_at > kMostFilesOfOthers || tasks > kMostTasksOfOthers)) break;
-    if (auto process = ReadStatsFile(entry.path())) {
-      if (other && !IsOfLiveProcessOf(*other, entry.path(), *process)) continue;
-      tasks += process->tasks.size();
-      FollowExec(entry.path(), &*process);
-      if (other && !process->is_alive) continue;
-      files.push_back({entry.path(), *std::move(process)});
-    }
+    if (!path.filename().string().starts_with(prefix)) continue;
+    auto process = ReadStatsFile(path);
+    if (!process || (other && !IsOfLiveProcessOf(*other, path, *process))) continue;
+    tasks += process->tasks.size();
+    act(path, *std::move(process), other.has_value());
   }
+}
+
+}  // namespace
+
+std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
+  std::vector<StatsFile> files;
+  ForEachStatsFile(dir, "", [&](const fs::path& path, ProcessStats process, bool is_of_another) {
+    FollowExec(path, &process);
+    if (!is_of_another || process.is_alive) files.push_back({path, std::move(process)});
+  });
   std::stable_sort(files.begin(), files.end(), [](const StatsFile& a, const StatsFile& b) {
     return a.process.peak_charged_bytes > b.process.peak_charged_bytes;
   });
@@ -102,6 +110,8 @@ std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
 // What PathOf has kept open.
 void LiveBooks::CloseDirs() {
   constexpr std::string_view kPrefix = "/proc/self/fd/";
+  // Those that the user named are not of its making.
+  if (options_.stats_dir[0] != '\0') return dirs_.clear();
   for (const std::string& dir : dirs_) {
     int fd = -1;
     if (!dir.starts_with(kPrefix)) continue;
@@ -127,30 +137,22 @@ std::vector<ProcessStats> LiveBooks::Read() {
   std::vector<ProcessStats> live;
   std::map<std::string, Look> looks;
   for (const std::string& dir : dirs_) {
-    std::error_code error;
-    const std::optional<uid_t> other = OtherOwner(dir);
-    size_t looked_at = 0;
-    for (fs::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
-      const fs::path& path = at->path();
+    ForEachStatsFile(dir, prefix, [&](const fs::path& path, ProcessStats process, bool) {
+      if (!process.is_alive || process.has_exited) return;
       const std::string name = path.filename();
-      if (!name.starts_with(prefix)) continue;
-      if (other && ++looked_at > kMostFilesOfOthers) break;
-      auto process = ReadStatsFile(path);
-      if (!process || !process->is_alive || process->has_exited) continue;
-      if (other && !IsOfLiveProcessOf(*other, path, *process)) continue;
       Look look = looks_[name];
       const time_t now = time(nullptr);
       if (!look.is_its_own || now - look.time >= kSecondsBetweenLooks || now < look.time) {
-        look = {now, FollowExec(path, &*process)};
+        look = {now, FollowExec(path, &process)};
       }
       looks[name] = look;
-      if (process->has_left || !process->is_alive) continue;
+      if (process.has_left || !process.is_alive) return;
       // A user may have copies of a file in folders of his own.
       const bool is_known = std::any_of(live.begin(), live.end(), [&](const ProcessStats& other) {
-        return other.pid == process->pid;
+        return other.pid == process.pid;
       });
-      if (!is_known) live.push_back(*std::move(process));
-    }
+      if (!is_known) live.push_back(std::move(process));
+    });
   }
   looks_ = std::move(looks);
   if (live.empty() && only_) {

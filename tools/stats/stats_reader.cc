@@ -96,7 +96,7 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
     if (slot == kEndedTasksSlot) {
       if (task.peak_charged_bytes == 0 && snapshot.Header().tasks_folded == 0) continue;
       task.name = "ended tasks";
-      task.retained_bytes = task.charged_bytes;
+      task.has_ended = true;
     } else if (slot < kFirstTaskSlot) {
       if (task.peak_charged_bytes == 0) continue;
       task.name = identity.name;
@@ -104,8 +104,9 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
       if (identity.state == TaskState::kFree) continue;
       task.id = identity.id;
       task.name = identity.name;
-      if (identity.state == TaskState::kEnded) task.retained_bytes = task.charged_bytes;
+      task.has_ended = identity.state == TaskState::kEnded;
     }
+    if (task.has_ended) task.retained_bytes = task.charged_bytes;
     process->tasks.push_back(std::move(task));
   }
   std::stable_sort(process->tasks.begin(), process->tasks.end(),

@@ -49,7 +49,8 @@ struct TaskStats {
   uint64_t charged_bytes = 0;
   std::optional<uint64_t> granted_bytes;  // acquired from the pools; nothing: draws on none
   uint64_t peak_charged_bytes = 0;        // never less than charged_bytes
-  uint64_t retained_bytes = 0;            // charged_bytes where the task has ended
+  bool has_ended = false;
+  uint64_t retained_bytes = 0;  // charged_bytes where the task has ended
   uint64_t refusals = 0;
   uint64_t overdraft_bytes = 0;
   uint64_t peak_overdraft_bytes = 0;

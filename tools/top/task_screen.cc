@@ -39,9 +39,9 @@ std::string Innermost(const NamedSite& site) {
   return text.empty() ? "unknown" : text;
 }
 
-void AddSites(const Audit& audit, const TopTask& task, size_t columns,
+void AddSites(const TopView& view, const TopTask& task, size_t columns,
               std::vector<ScreenLine>* lines) {
-  const TaskAudit* const audited = FindAudited(audit, task.stats);
+  const TaskAudit* const audited = FindAudited(*view.audit, task.stats);
   if (audited != nullptr) {
     lines->push_back(
         {{fmt::format("in memory      blocks {}, mappings {}", HumanBytes(audited->page_bytes),
@@ -49,7 +49,7 @@ void AddSites(const Audit& audit, const TopTask& task, size_t columns,
   }
   lines->push_back({{"SITES that hold it, by samples", Style::kHeading}});
   bool has_any = false;
-  for (const NamedSite& site : NameSites(audit, SIZE_MAX)) {
+  for (const NamedSite& site : view.sites) {
     const bool is_its = site.task != nullptr ? site.task->id == task.stats.id && site.task->id
                                              : task.stats.name == "untracked";
     if (!is_its) continue;
@@ -102,7 +102,7 @@ std::vector<ScreenLine> DrawTask(const TopModel& model, const TopView& view, siz
                              Milliseconds(reclaim.stall_ns), Milliseconds(reclaim.longest_stall_ns),
                              reclaim.waits, Milliseconds(reclaim.wait_ns)));
   if (view.audit) {
-    AddSites(*view.audit, *task, columns, &lines);
+    AddSites(view, *task, columns, &lines);
   } else {
     lines.push_back({{"a: who allocated it, by an audit", Style::kDim}});
   }

@@ -77,7 +77,7 @@ void TopModel::AddProcess(ProcessStats process, double seconds,
     task.key = KeyOf(process, stats);
     task.name = Printable(stats.name);
     task.spilled_bytes = SpilledBytes(stats.reclaim);
-    task.has_ended = stats.retained_bytes != 0 || stats.name == "ended tasks";
+    task.has_ended = stats.has_ended;
     if (stats.quota_bytes && *stats.quota_bytes != 0) {
       task.share =
           static_cast<double>(stats.charged_bytes) / static_cast<double>(*stats.quota_bytes);

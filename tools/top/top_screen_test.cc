@@ -177,6 +177,29 @@ TEST_F(TopTest, ChangesAreAskedFor) {
   EXPECT_EQ(actions_.asked.size(), 4u);
 }
 
+TEST_F(TopTest, WhatIsTypedIsForTheTaskItBeganWith) {
+  Look({Process(1, {Task(7, "a", 30, 30), Task(8, "b", 20, 30)})});
+  Type("u64");
+  EXPECT_NE(Text().find("quota of task 7 "), std::string::npos) << Text();
+  // It ends: the other one is selected now, and is not what was typed about.
+  Look({Process(1, {Task(8, "b", 20, 30)})});
+  EXPECT_EQ(viewer_.view().selected->id, 8u);
+  EXPECT_NE(Text().find("quota of task 7 "), std::string::npos) << Text();
+  Type("M\n");
+  EXPECT_TRUE(actions_.asked.empty());
+  EXPECT_NE(Text().find("the task is gone"), std::string::npos) << Text();
+  Type("u1M\n");
+  ASSERT_EQ(actions_.asked.size(), 1u);
+  EXPECT_EQ(actions_.asked[0].task, 8u);
+}
+
+TEST_F(TopTest, TheHelpFitsTheSmallestScreen) {
+  Look({Process(1, {Task(7, "a", 30, 30)})});
+  Type("h");
+  EXPECT_NE(Text().find("another task"), std::string::npos) << Text();
+  EXPECT_NE(Text().find("where the two pools meet."), std::string::npos) << Text();
+}
+
 TEST_F(TopTest, OneTaskAloneAndBack) {
   Look({Process(1, {Task(7, "alone", 30, 30)})});
   Type("\n");

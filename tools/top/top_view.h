@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/audit/audit.h"
+#include "tools/sites/named_sites.h"
 #include "tools/top/top_model.h"
 
 namespace taskmem {
@@ -41,13 +42,14 @@ struct TopView {
   size_t first_row = 0;
   bool is_paused = false;
   bool shows_help = false;
-  bool shows_task = false;      // the selected one, alone
-  std::string prompt;           // what is being asked for, and what has been typed
-  std::string message;          // what came of the last key
-  std::string time;             // of day
-  bool is_utf8 = true;          // the terminal has more than ASCII
-  bool shows_all_rows = false;  // however long that is
-  std::optional<Audit> audit;   // of the selected task's process, where it was asked for
+  bool shows_task = false;       // the selected one, alone
+  std::string prompt;            // what is being asked for, and what has been typed
+  std::string message;           // what came of the last key
+  std::string time;              // of day
+  bool is_utf8 = true;           // the terminal has more than ASCII
+  bool shows_all_rows = false;   // however long that is
+  std::optional<Audit> audit;    // of the selected task's process, where it was asked for
+  std::vector<NamedSite> sites;  // of `audit`, which they refer to
 };
 
 }  // namespace taskmem

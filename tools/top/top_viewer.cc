@@ -44,7 +44,7 @@ void TopViewer::Move(long by) {
   const long last = static_cast<long>(rows.size()) - 1;
   row_ = static_cast<size_t>(std::clamp<long>(static_cast<long>(row_) + by, 0, last));
   view_.selected = rows[row_].key;
-  view_.audit.reset();
+  ForgetAudit();
 }
 
 void TopViewer::SortByNeighbour(long by) {
@@ -59,12 +59,13 @@ void TopViewer::BeginInput(Input input) {
     return;
   }
   input_ = input;
+  asked_ = view_.selected;
   typed_.clear();
   ShowInput();
 }
 
 void TopViewer::ShowInput() {
-  const std::string task = view_.selected ? "task " + TaskIdText(view_.selected->id) : "";
+  const std::string task = asked_ ? "task " + TaskIdText(asked_->id) : "";
   switch (input_) {
     case Input::kNone: view_.prompt.clear(); break;
     case Input::kFilter: view_.prompt = "only what has (nothing: all): " + typed_; break;
@@ -87,9 +88,13 @@ void TopViewer::EndInput() {
   input_ = Input::kNone;
   ShowInput();
   if (input == Input::kFilter) return model_.Filter(typed);
-  if (!view_.selected) return;
-  const pid_t pid = view_.selected->pid;
-  const uint64_t task = view_.selected->id;
+  // The selection has gone on to another where the task has ended meanwhile.
+  if (!asked_ || model_.FindTask(*asked_) == nullptr) {
+    view_.message = "the task is gone: nothing was asked";
+    return;
+  }
+  const pid_t pid = asked_->pid;
+  const uint64_t task = asked_->id;
   uint64_t bytes = 0;
   const bool is_size = ParseBytes(typed.c_str(), &bytes) && bytes != 0;
   const auto ask = [&](ChangeKind kind, uint64_t value) {
@@ -119,11 +124,21 @@ void TopViewer::PressInInput(const KeyPress& press) {
   ShowInput();
 }
 
+void TopViewer::ForgetAudit() {
+  view_.sites.clear();
+  view_.audit.reset();
+}
+
 void TopViewer::Audit() {
   if (!view_.shows_task || !view_.selected) return;
+  ForgetAudit();
   std::string error;
   view_.audit = actions_.TakeAudit(view_.selected->pid, &error);
-  if (!view_.audit) view_.message = error;
+  if (view_.audit) {
+    view_.sites = NameSites(*view_.audit, SIZE_MAX);
+  } else {
+    view_.message = error;
+  }
 }
 
 bool TopViewer::PressCommand(char character) {
@@ -172,7 +187,7 @@ bool TopViewer::Press(const KeyPress& press, ScreenSize size) {
       case Key::kEnd: Move(static_cast<long>(model_.rows().size())); break;
       case Key::kEnter:
         view_.shows_task = view_.selected.has_value();
-        view_.audit.reset();
+        ForgetAudit();
         break;
       case Key::kEscape:
         if (view_.shows_task) {

@@ -65,15 +65,16 @@ class TopViewer {
   void BeginInput(Input input);
   void ShowInput();
   void EndInput();
-  void AskForQuota(uint64_t bytes);
   void Move(long by);
   void SortByNeighbour(long by);
   void Audit();
+  void ForgetAudit();
 
   TopActions& actions_;
   TopModel model_;
   TopView view_;
   Input input_ = Input::kNone;
+  std::optional<TaskKey> asked_;  // the task that a line of input is about
   std::string typed_;
   size_t row_ = 0;  // of what is selected
 };

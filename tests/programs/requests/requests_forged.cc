@@ -112,8 +112,6 @@ int main(int argc, char** argv) {
   request->state.store(RequestState::kIdle);
   g_stop.store(true);
   for (pthread_t thread : threads) pthread_join(thread, nullptr);
-  uint64_t charged = 0;
-  uint64_t walked = 0;
-  REQUIRE_COMPARE(taskmem_walk_heaps(&charged, &walked), ==, 0);
+  RequireBooksMatchPages();
   return 0;
 }
