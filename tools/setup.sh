@@ -9,7 +9,7 @@ readonly BUILD_PACKAGES=(
   xz-utils zlib1g-dev
 )
 readonly TEST_PACKAGES=(
-  clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
+  chromium clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
   liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev libvterm-dev openjdk-17-jdk-headless pkg-config
   prometheus python3 python3-jsonschema redis-server redis-tools sqlite3 zsh
 )
