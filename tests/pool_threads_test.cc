@@ -1,4 +1,8 @@
 // Threads of an engine's pool work for the task that is active, or for none.
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
 #include "tests/support/program_test.h"
 
 namespace taskmem::test {
@@ -31,6 +35,38 @@ TEST(PoolThreads, OfDuckDbWorkForTheQuerysTask) {
 TEST(PoolThreads, OfArrowWorkForTheQuerysTask) {
   ExpectSuccess({"queries", ProgramPath("libarrow.so.test.so")}, {{"TASKMEM_TASK_BY", "none"}});
 }
+
+// Libraries of one engine's name: without what an adapter looks for, and with it.
+class AdaptersTest : public ::testing::TestWithParam<std::pair<std::string, std::string>> {
+ protected:
+  static int CountIn(const std::string& path, const std::string& text) {
+    std::ifstream file(path);
+    int count = 0;
+    for (std::string line; std::getline(file, line);) count += line.find(text) != line.npos;
+    return count;
+  }
+};
+
+TEST_P(AdaptersTest, AreTriedOnceOnEachLibraryThatIsLoaded) {
+  const std::string named = ProgramPath(GetParam().first);
+  const std::string engine = ProgramPath(GetParam().second);
+  TemporaryFolder folder;
+  const std::string copy = folder.path() + "/" + GetParam().second;
+  std::filesystem::copy_file(engine, copy);
+  const std::string log = folder.path() + "/log";
+  ExpectSuccess({"engines_again", named, engine, copy},
+                {{"TASKMEM_TASK_BY", "none"}, {"TASKMEM_LOG", log}, {"TASKMEM_LOG_LEVEL", "info"}});
+  EXPECT_EQ(CountIn(log, "sole active task: it has not the functions expected"), 1);
+  EXPECT_EQ(CountIn(log, "sole active task: there is another of its kind"), 1);
+  EXPECT_EQ(CountIn(log, "work for the sole active task"), 2);
+  EXPECT_EQ(CountIn(log, "work for the query's task"), 11);
+}
+
+INSTANTIATE_TEST_SUITE_P(, AdaptersTest,
+                         ::testing::Values(std::pair("libduckdb_named.so", "libduckdb_test.so"),
+                                           std::pair("libarrow.so.named.so",
+                                                     "libarrow.so.test.so")),
+                         [](const auto& info) { return info.index == 0 ? "DuckDb" : "Arrow"; });
 
 TEST(PoolThreads, AreOfNoTaskWhereThatIsWanted) {
   ExpectPool("libarrow_pool.so", "untracked",

@@ -24,15 +24,23 @@ struct HashHead {
 
 }  // namespace
 
+// The loader has made addresses of offsets, but for a library whose table cannot be written. What
+// a library is moved by may be less than nothing, where it was linked for an address.
+uintptr_t DynamicAddress(const link_map& library, const ElfW(Dyn) & entry) {
+  const uintptr_t value = entry.d_un.d_ptr;
+  dl_find_object around;
+  const bool is_there = _dl_find_object(reinterpret_cast<void*>(value), &around) == 0 &&
+                        around.dlfo_link_map == &library;
+  return is_there || value >= library.l_addr ? value : value + library.l_addr;
+}
+
 LoadedSymbols LoadedSymbols::Around(const void* address) {
   LoadedSymbols result;
   dl_find_object found;
   if (_dl_find_object(const_cast<void*>(address), &found) != 0) return result;
   result.base_ = found.dlfo_link_map->l_addr;
-  // The loader has made addresses of offsets, but for a library whose table cannot be written.
   const auto pointer = [&](const ElfW(Dyn) * entry) {
-    const uintptr_t value = entry->d_un.d_ptr;
-    return value < result.base_ ? value + result.base_ : value;
+    return DynamicAddress(*found.dlfo_link_map, *entry);
   };
   for (const ElfW(Dyn)* entry = found.dlfo_link_map->l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {

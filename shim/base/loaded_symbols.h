@@ -10,6 +10,9 @@
 
 namespace taskmem {
 
+// Where an entry of a loaded library's dynamic section points to, one that is an address.
+uintptr_t DynamicAddress(const link_map& library, const ElfW(Dyn) & entry);
+
 class LoadedSymbols {
  public:
   struct Function {

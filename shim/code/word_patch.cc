@@ -1,11 +1,12 @@
 #include "shim/code/word_patch.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <sys/mman.h>
 
 #include <cstring>
 
+#include "shim/base/loaded_symbols.h"
+#include "shim/base/maps_file.h"
 #include "shim/base/os.h"
 
 namespace taskmem {
@@ -22,10 +23,7 @@ struct Tables {
 
 Tables TablesOf(const link_map& library) {
   Tables tables;
-  const auto pointer = [&](const Elf64_Dyn* entry) {
-    const uintptr_t value = entry->d_un.d_ptr;
-    return value < library.l_addr ? value + library.l_addr : value;
-  };
+  const auto pointer = [&](const Elf64_Dyn* entry) { return DynamicAddress(library, *entry); };
   for (const Elf64_Dyn* entry = library.l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {
       case DT_SYMTAB: tables.symbols = reinterpret_cast<const Elf64_Sym*>(pointer(entry)); break;
@@ -40,26 +38,44 @@ Tables TablesOf(const link_map& library) {
   return tables;
 }
 
-// Where the library is read-only once the loader has filled it in. Empty: nowhere.
-void FindReadOnly(const link_map& library, uintptr_t* start, uintptr_t* end) {
-  *start = *end = 0;
-  dl_find_object object;
-  if (_dl_find_object(library.l_ld, &object) != 0) return;
-  const auto* const header = static_cast<const Elf64_Ehdr*>(object.dlfo_map_start);
-  if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return;
-  const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(
-      static_cast<const char*>(object.dlfo_map_start) + header->e_phoff);
+// Pages that are made writable for the time.
+struct OpenedPages {
+  uintptr_t start;
+  uintptr_t end;
+};
+constexpr size_t kMostOpened = 8;
+
+// What must be made writable, by what the kernel says of the pages. False: a place is not in data.
+bool FindReadOnly(const WordChange* changes, size_t change_count, OpenedPages (&pages)[kMostOpened],
+                  size_t* page_count) {
   constexpr uintptr_t kPageMask = 4095;
-  for (int i = 0; i < header->e_phnum; ++i) {
-    if (segments[i].p_type != PT_GNU_RELRO) continue;
-    *start = (library.l_addr + segments[i].p_vaddr) & ~kPageMask;
-    *end = (library.l_addr + segments[i].p_vaddr + segments[i].p_memsz) & ~kPageMask;
-  }
+  size_t found = 0;
+  bool is_data = true;
+  *page_count = 0;
+  ForEachMapsLine([&](const MapsLine& line) {
+    uintptr_t first = UINTPTR_MAX;
+    uintptr_t last = 0;
+    for (size_t i = 0; i < change_count; ++i) {
+      const auto place = reinterpret_cast<uintptr_t>(changes[i].place);
+      if (place % sizeof(void*) != 0 || place < line.start || place >= line.end) continue;
+      ++found;
+      if (place < first) first = place;
+      if (place > last) last = place;
+    }
+    if (first > last || (line.protection & PROT_WRITE) != 0) return found < change_count;
+    if (line.protection != PROT_READ || *page_count == kMostOpened) {
+      is_data = false;
+      return false;
+    }
+    pages[(*page_count)++] = {first & ~kPageMask, (last | kPageMask) + 1};
+    return found < change_count;
+  });
+  return is_data && found == change_count;
 }
 
-bool Protect(uintptr_t start, uintptr_t end, int protection) {
-  return !os::Failed(
-      os::Call(SYS_mprotect, static_cast<long>(start), static_cast<long>(end - start), protection));
+bool Protect(const OpenedPages& pages, int protection) {
+  return !os::Failed(os::Call(SYS_mprotect, static_cast<long>(pages.start),
+                              static_cast<long>(pages.end - pages.start), protection));
 }
 
 }  // namespace
@@ -85,19 +101,18 @@ size_t FindReferences(const link_map& library, const char* name, void*** places,
   return count;
 }
 
-bool WriteWords(const link_map& library, void** const* places, size_t count, void* value) {
-  uintptr_t start;
-  uintptr_t end;
-  FindReadOnly(library, &start, &end);
-  bool is_opened = false;
-  for (size_t i = 0; i < count; ++i) {
-    const auto place = reinterpret_cast<uintptr_t>(places[i]);
-    if (place >= start && place < end) is_opened = true;
+bool WriteWords(const WordChange* changes, size_t count) {
+  OpenedPages pages[kMostOpened];
+  size_t page_count = 0;
+  if (os::IsSealed() || !FindReadOnly(changes, count, pages, &page_count)) return false;
+  size_t opened = 0;
+  while (opened < page_count && Protect(pages[opened], PROT_READ | PROT_WRITE)) ++opened;
+  const bool is_open = opened == page_count;
+  for (size_t i = 0; is_open && i < count; ++i) {
+    __atomic_store_n(changes[i].place, changes[i].value, __ATOMIC_RELEASE);
   }
-  if (is_opened && !Protect(start, end, PROT_READ | PROT_WRITE)) return false;
-  for (size_t i = 0; i < count; ++i) __atomic_store_n(places[i], value, __ATOMIC_RELEASE);
-  if (is_opened) Protect(start, end, PROT_READ);
-  return true;
+  for (size_t i = 0; i < opened; ++i) Protect(pages[i], PROT_READ);
+  return is_open;
 }
 
 }  // namespace taskmem

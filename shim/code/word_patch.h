@@ -10,17 +10,20 @@
 
 namespace taskmem {
 
-inline constexpr size_t kMostWords = 64;
-
 // The places of a library that the loader fills in with the address of the symbol `name`, at most
 // `most`: of jumps through its import table (R_X86_64_JUMP_SLOT), or in its data (R_X86_64_64,
 // R_X86_64_GLOB_DAT).
 size_t FindReferences(const link_map& library, const char* name, void*** places, size_t most);
 
-// Writes `value` into each place, which lies in the library's data, and leaves what is read-only
-// read-only. Other threads may read the words meanwhile. False, with nothing changed, where the
-// pages cannot be made writable.
-bool WriteWords(const link_map& library, void** const* places, size_t count, void* value);
+struct WordChange {
+  void** place;
+  void* value;
+};
+
+// Writes each value into its place, which lies in data of a loaded library, and leaves what is
+// read-only read-only. Other threads may read the words meanwhile. False, with nothing changed,
+// where not all of the places can be written to.
+bool WriteWords(const WordChange* changes, size_t count);
 
 }  // namespace taskmem
 

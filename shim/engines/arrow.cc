@@ -90,27 +90,40 @@ bool IsClosure(const Closure* closure) {
 
 bool IsFor(const char* base) { return strncmp(base, "libarrow.so", 11) == 0; }
 
+// The word of the class's table that is the function's address. nullptr: it has none, or several.
+void** FindInTable(const LoadedSymbols& symbols, const void* function) {
+  const LoadedSymbols::Function table = symbols.Find(kPoolsTable, STT_OBJECT);
+  if (table.code == nullptr || function == nullptr) return nullptr;
+  constexpr size_t kMostWords = 64;
+  void** found = nullptr;
+  for (size_t i = 0; i < table.bytes / sizeof(void*) && i < kMostWords; ++i) {
+    void** const word = reinterpret_cast<void**>(table.code) + i;
+    if (*word != function) continue;
+    if (found != nullptr) return nullptr;
+    found = word;
+  }
+  return found;
+}
+
+void* OwnSpawn() { return reinterpret_cast<void*>(TaskmemArrowSpawn); }
+
+bool IsAttached(const link_map& library) {
+  return FindInTable(LoadedSymbols::Around(library.l_ld), OwnSpawn()) != nullptr;
+}
+
 const char* Attach(const link_map& library) {
   const LoadedSymbols symbols = LoadedSymbols::Around(library.l_ld);
   void* const spawn = symbols.Find(kSpawn).code;
-  const LoadedSymbols::Function table = symbols.Find(kPoolsTable, STT_OBJECT);
-  if (spawn == nullptr || table.code == nullptr) return "it has not the functions expected";
-  void** at[kMostWords];
-  size_t count = 0;
-  for (size_t i = 0; i < table.bytes / sizeof(void*) && count < kMostWords; ++i) {
-    void** const word = reinterpret_cast<void**>(table.code) + i;
-    if (*word == spawn) at[count++] = word;
-  }
-  if (count != 1) return "its table is not as expected";
+  if (spawn == nullptr) return "it has not the functions expected";
+  const WordChange change = {FindInTable(symbols, spawn), OwnSpawn()};
+  if (change.place == nullptr) return "its table is not as expected";
   g_taskmem_arrow_spawn = spawn;
-  return WriteWords(library, at, count, reinterpret_cast<void*>(TaskmemArrowSpawn))
-             ? nullptr
-             : "its table cannot be written to";
+  return WriteWords(&change, 1) ? nullptr : "its table cannot be written to";
 }
 
 }  // namespace
 
-const EngineAdapter kArrowAdapter = {"Arrow", IsFor, Attach};
+const EngineAdapter kArrowAdapter = {"Arrow", IsFor, Attach, IsAttached};
 
 }  // namespace taskmem
 

@@ -103,34 +103,41 @@ bool IsFor(const char* base) {
          strncmp(base, "libduckdb", 9) == 0;
 }
 
+void* OwnExecute() { return reinterpret_cast<void*>(ExecuteForTask); }
+
+bool IsAttached(const link_map& library) {
+  void** place;
+  return FindReferences(library, kExecute, &place, 1) == 1 && *place == OwnExecute();
+}
+
 const char* Attach(const link_map& library) {
   const LoadedSymbols symbols = LoadedSymbols::Around(library.l_ld);
   auto* const initialize = symbols.Find(kInitialize).code;
   auto* const execute = symbols.Find(kExecute).code;
   if (initialize == nullptr || execute == nullptr) return "it has not the functions expected";
-  void** initialize_at[kMostWords];
-  void** execute_at[kMostWords];
-  const size_t initialize_count = FindReferences(library, kInitialize, initialize_at, kMostWords);
-  const size_t execute_count = FindReferences(library, kExecute, execute_at, kMostWords);
-  if (initialize_count == 0 || execute_count == 0 || execute_count == kMostWords) {
+  constexpr size_t kMostPlaces = 64;
+  void** places[2 * kMostPlaces];
+  const size_t initializes = FindReferences(library, kInitialize, places, kMostPlaces);
+  const size_t executes = FindReferences(library, kExecute, places + initializes, kMostPlaces);
+  if (initializes == 0 || executes == 0 || initializes == kMostPlaces || executes == kMostPlaces) {
     return "it does not call them as expected";
   }
-  for (size_t i = 0; i < execute_count; ++i) {
-    if (*execute_at[i] != execute) return "somebody else stands between";
+  WordChange changes[2 * kMostPlaces];
+  const size_t count = initializes + executes;
+  for (size_t i = 0; i < count; ++i) {
+    // An import that has not been called yet leads to the loader.
+    if (i >= initializes && *places[i] != execute) return "somebody else stands between";
+    changes[i] = {places[i],
+                  i < initializes ? reinterpret_cast<void*>(InitializeForTask) : OwnExecute()};
   }
   g_initialize = reinterpret_cast<Initialize>(initialize);
   g_execute = reinterpret_cast<Execute>(execute);
-  const auto words = [&](void** const* places, size_t count, const void* function) {
-    return WriteWords(library, places, count, const_cast<void*>(function));
-  };
-  return words(initialize_at, initialize_count, reinterpret_cast<const void*>(InitializeForTask)) &&
-                 words(execute_at, execute_count, reinterpret_cast<const void*>(ExecuteForTask))
-             ? nullptr
-             : "its tables cannot be written to";
+  g_word.store(0, std::memory_order_relaxed);
+  return WriteWords(changes, count) ? nullptr : "its tables cannot be written to";
 }
 
 }  // namespace
 
-const EngineAdapter kDuckDbAdapter = {"DuckDB", IsFor, Attach};
+const EngineAdapter kDuckDbAdapter = {"DuckDB", IsFor, Attach, IsAttached};
 
 }  // namespace taskmem

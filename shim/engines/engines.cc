@@ -1,7 +1,8 @@
 #include "shim/engines/engines.h"
 
-#include <cstring>
+#include <dlfcn.h>
 
+#include "accounting/base/base_name.h"
 #include "accounting/base/mutex.h"
 #include "shim/engines/adapter.h"
 #include "shim/options/log.h"
@@ -11,30 +12,86 @@ namespace taskmem {
 namespace {
 
 const EngineAdapter* const kAdapters[] = {&kDuckDbAdapter, &kArrowAdapter};
-constexpr size_t kAdapterCount = sizeof(kAdapters) / sizeof(kAdapters[0]);
+constexpr char kHasAnother[] = "there is another of its kind";
 
-Mutex g_mutex;
-// By adapter: the library it has been tried on.
-const void* g_tried[kAdapterCount] = {};
+// A library that an adapter was tried on: once for each time that it is loaded, whatever others
+// have its name.
+struct Attempt {
+  const EngineAdapter* adapter;
+  const link_map* library;
+  const void* dynamic;
+  const char* why_not;  // nullptr: it is attached
+};
+
+// Guards what follows.
+constinit Mutex g_mutex;
+constexpr size_t kMostAttempts = 64;  // those beyond are left as they are, in silence
+Attempt g_attempts[kMostAttempts] = {};
+size_t g_attempt_count = 0;
+
+bool IsLoaded(const Attempt& attempt) {
+  dl_find_object found;
+  return _dl_find_object(const_cast<void*>(attempt.dynamic), &found) == 0 &&
+         found.dlfo_link_map == attempt.library;
+}
+
+void ForgetUnloaded() {
+  size_t kept = 0;
+  for (size_t i = 0; i < g_attempt_count; ++i) {
+    if (IsLoaded(g_attempts[i])) g_attempts[kept++] = g_attempts[i];
+  }
+  g_attempt_count = kept;
+}
+
+Attempt* Find(const link_map& library) {
+  for (size_t i = 0; i < g_attempt_count; ++i) {
+    Attempt& attempt = g_attempts[i];
+    if (attempt.library == &library && attempt.dynamic == library.l_ld) return &attempt;
+  }
+  return nullptr;
+}
+
+bool HasAnother(const EngineAdapter& adapter, const link_map& library) {
+  for (size_t i = 0; i < g_attempt_count; ++i) {
+    const Attempt& attempt = g_attempts[i];
+    if (attempt.adapter == &adapter && attempt.why_not == nullptr && attempt.library != &library) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Tries the adapter on the library where that has not been done. False: there is nothing to say.
+bool TryOn(const EngineAdapter& adapter, const link_map& library, const char** why_not) {
+  const MutexLock lock(g_mutex);
+  ForgetUnloaded();
+  Attempt* attempt = Find(library);
+  // One library for each: another copy of the engine has its own functions.
+  const bool has_another = HasAnother(adapter, library);
+  if (attempt == nullptr) {
+    if (g_attempt_count == kMostAttempts) return false;
+    attempt = &g_attempts[g_attempt_count++];
+  } else if (attempt->why_not == nullptr) {
+    if (adapter.is_attached(library)) return false;
+  } else if (attempt->why_not != kHasAnother || has_another) {
+    return false;
+  }
+  *why_not = has_another ? kHasAnother : adapter.attach(library);
+  *attempt = {&adapter, &library, library.l_ld, *why_not};
+  return true;
+}
 
 void AttachTo(const link_map& library) {
-  if (library.l_name == nullptr) return;
-  const char* const slash = strrchr(library.l_name, '/');
-  const char* const base = slash != nullptr ? slash + 1 : library.l_name;
-  for (size_t i = 0; i < kAdapterCount; ++i) {
-    const EngineAdapter& adapter = *kAdapters[i];
-    if (!adapter.is_for(base)) continue;
-    const char* why_not = nullptr;
-    {
-      const MutexLock lock(g_mutex);
-      if (g_tried[i] == library.l_ld) return;
-      // One library for each: another copy of the engine has its own functions.
-      why_not = g_tried[i] != nullptr ? "there is another of its kind" : adapter.attach(library);
-      if (g_tried[i] == nullptr) g_tried[i] = library.l_ld;
-    }
+  // A handler that makes a thread may have interrupted its own here.
+  if (library.l_name == nullptr || g_mutex.IsHeldByThisThread()) return;
+  const char* const base = BaseName(library.l_name);
+  for (const EngineAdapter* adapter : kAdapters) {
+    if (!adapter->is_for(base)) continue;
+    const char* why_not;
+    if (!TryOn(*adapter, library, &why_not)) return;
     if (why_not == nullptr) {
       LogLine(Log(), LogLevel::kInfo, "%s: its pool's threads work for the query's task (%s)", base,
-              adapter.engine);
+              adapter->engine);
     } else {
       LogLine(Log(), LogLevel::kWarn, "%s: its pool's threads work for the sole active task: %s",
               base, why_not);
@@ -47,7 +104,14 @@ void AttachTo(const link_map& library) {
 
 void OpenEngines(const Options& options) {
   if (options.pool_threads != PoolThreads::kSole) return;
-  OnFirstPoolThread(AttachTo);
+  OnPoolThread(AttachTo);
+}
+
+void ForgetUnloadedEngines() {
+  // A handler may have interrupted its thread here.
+  if (g_mutex.IsHeldByThisThread()) return;
+  const MutexLock lock(g_mutex);
+  ForgetUnloaded();
 }
 
 }  // namespace taskmem

@@ -10,6 +10,9 @@ namespace taskmem {
 // pool. Called by the constructor.
 void OpenEngines(const Options& options);
 
+// Libraries were unloaded: what comes to their places is looked at anew.
+void ForgetUnloadedEngines();
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_ENGINES_ENGINES_H_

@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include "shim/base/next_symbol.h"
+#include "shim/engines/engines.h"
 #include "shim/sites/unloaded_libraries.h"
 #include "shim/sites/unwinder.h"
 
@@ -26,6 +27,7 @@ extern "C" __attribute__((visibility("default"))) int dlclose(void* handle) noex
   UnloadWatch watch;
   const int result = close(handle);
   ForgetRules();
+  ForgetUnloadedEngines();
   watch.NoteUnloaded();
   return result;
 }

@@ -103,7 +103,7 @@ namespace {
 void (*g_about_to_start)(const link_map& library) = nullptr;
 }  // namespace
 
-void OnFirstPoolThread(void (*about_to_start)(const link_map& library)) {
+void OnPoolThread(void (*about_to_start)(const link_map& library)) {
   g_about_to_start = about_to_start;
 }
 

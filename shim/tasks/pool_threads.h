@@ -31,10 +31,9 @@ void LeavePool();
 // A task has begun or ended.
 void NoteTasksChanged();
 
-// For those who know what a pool's thread does (shim/engines/adapter.h). Called once for each
-// library whose threads are a pool's, before it starts the first of them, and again for each
-// further one.
-void OnFirstPoolThread(void (*about_to_start)(const link_map& library));
+// For those who know what a pool's thread does (shim/engines/adapter.h). Called with the library
+// whose pool it is, before each of these threads is started.
+void OnPoolThread(void (*about_to_start)(const link_map& library));
 
 void AnnouncePoolThread(const link_map& library);
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tests/programs/pool_threads/unit.h"
 
@@ -35,10 +36,14 @@ std::mutex g_mutex;
 std::condition_variable g_changed;
 std::deque<std::function<void()>> g_work;
 
+std::vector<std::thread> g_threads;
+bool g_is_ending = false;
+
 void Serve() {
   std::unique_lock<std::mutex> lock(g_mutex);
   for (;;) {
-    g_changed.wait(lock, [] { return !g_work.empty(); });
+    g_changed.wait(lock, [] { return g_is_ending || !g_work.empty(); });
+    if (g_work.empty()) return;
     const std::function<void()> work = std::move(g_work.front());
     g_work.pop_front();
     lock.unlock();
@@ -56,7 +61,19 @@ void Give(std::function<void()> work) {
 }  // namespace
 
 extern "C" void StartPool(int threads) {
-  for (int i = 0; i < threads; ++i) std::thread(Serve).detach();
+  g_is_ending = false;
+  for (int i = 0; i < threads; ++i) g_threads.emplace_back(Serve);
+}
+
+// Its threads end, before which the library must not be unloaded.
+extern "C" void StopPool() {
+  {
+    const std::lock_guard<std::mutex> lock(g_mutex);
+    g_is_ending = true;
+    g_changed.notify_all();
+  }
+  for (std::thread& thread : g_threads) thread.join();
+  g_threads.clear();
 }
 
 #endif  // TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
