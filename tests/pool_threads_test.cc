@@ -62,6 +62,12 @@ TEST_P(AdaptersTest, AreTriedOnceOnEachLibraryThatIsLoaded) {
   EXPECT_EQ(CountIn(log, "work for the query's task"), 11);
 }
 
+TEST_P(AdaptersTest, LeaveForksAlone) {
+  ExpectSuccess({"forks_amid_threads", ProgramPath(GetParam().second), "50"},
+                {{"LD_PRELOAD", Runfile("shim/libtaskmem_debug.so")},
+                 {"TASKMEM_DEBUG_DELAYS", "500:300:7:attach_engine"}});
+}
+
 INSTANTIATE_TEST_SUITE_P(, AdaptersTest,
                          ::testing::Values(std::pair("libduckdb_named.so", "libduckdb_test.so"),
                                            std::pair("libarrow.so.named.so",

@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 
 #include "accounting/base/base_name.h"
+#include "accounting/base/fork_locks.h"
 #include "accounting/base/mutex.h"
+#include "shim/base/debug.h"
 #include "shim/engines/adapter.h"
 #include "shim/options/log.h"
 #include "shim/tasks/pool_threads.h"
@@ -64,6 +66,7 @@ bool HasAnother(const EngineAdapter& adapter, const link_map& library) {
 // Tries the adapter on the library where that has not been done. False: there is nothing to say.
 bool TryOn(const EngineAdapter& adapter, const link_map& library, const char** why_not) {
   const MutexLock lock(g_mutex);
+  TASKMEM_DELAY_POINT(attach_engine);
   ForgetUnloaded();
   Attempt* attempt = Find(library);
   // One library for each: another copy of the engine has its own functions.
@@ -113,5 +116,7 @@ void ForgetUnloadedEngines() {
   const MutexLock lock(g_mutex);
   ForgetUnloaded();
 }
+
+void AddEngineLocks(ForkLocks* locks) { locks->Add(g_mutex); }
 
 }  // namespace taskmem

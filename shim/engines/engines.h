@@ -13,6 +13,9 @@ void OpenEngines(const Options& options);
 // Libraries were unloaded: what comes to their places is looked at anew.
 void ForgetUnloadedEngines();
 
+// Around fork(): nobody is attaching an adapter.
+void AddEngineLocks(class ForkLocks* locks);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_ENGINES_ENGINES_H_

@@ -39,6 +39,7 @@
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/pools.h"
+#include "shim/engines/engines.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/mapping_call.h"
@@ -93,6 +94,7 @@ struct Forking {
 __thread Forking t_forking __attribute__((tls_model("initial-exec")));
 
 void AddAllLocks(ForkLocks* locks) {
+  AddEngineLocks(locks);
   AddBlockPinLocks(locks);
   AddBlockStoreLocks(locks);
   AddSpillFileLocks(locks);

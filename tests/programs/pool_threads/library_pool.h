@@ -76,4 +76,9 @@ extern "C" void StopPool() {
   g_threads.clear();
 }
 
+// A thread that does nothing begins and ends.
+extern "C" void MakeThread() {
+  std::thread([] {}).join();
+}
+
 #endif  // TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
