@@ -40,6 +40,19 @@ class AuditTest : public AuditFolder {
     return bytes;
   }
 
+  // Bytes of tasks in blocks of sizes from `least` to `most`.
+  static double SizeBytes(const Json& audit, uint64_t least, uint64_t most) {
+    double bytes = 0;
+    for (const Json& task : audit["tasks"]) {
+      for (const Json& size : task["sizes"]) {
+        const auto block_bytes = size["block_bytes"].get<uint64_t>();
+        if (block_bytes < least || block_bytes > most) continue;
+        bytes += size["resident_bytes"].get<double>();
+      }
+    }
+    return bytes;
+  }
+
   // The site whose innermost function that is; null: there is none.
   static Json SiteOf(const Json& audit, const std::string& function) {
     for (const Json& site : audit["sites"]) {
@@ -101,6 +114,17 @@ TEST_F(AuditTest, FindsALeakOfLargeBlocks) {
   const Json audit = RunAudited({"leak", "1048576"});
   EXPECT_NEAR(SiteBytes(audit, leak_), 50 * kMiB, 1 * kMiB);
   EXPECT_NEAR(audit["classes"]["task_pages"].get<double>(), 50 * kMiB, 1 * kMiB);
+  EXPECT_NEAR(SizeBytes(audit, 1 << 20, 5 << 18), 50 * kMiB, 1 * kMiB);
+}
+
+TEST_F(AuditTest, TellsTheSizesOfBlocks) {
+  const Json audit = RunAudited({"leak", "100"});
+  EXPECT_GT(SizeBytes(audit, 100, 112), 45 * kMiB);
+  for (const Json& task : audit["tasks"]) {
+    uint64_t bytes = 0;
+    for (const Json& size : task["sizes"]) bytes += size["resident_bytes"].get<uint64_t>();
+    EXPECT_EQ(bytes, task["page_bytes"]) << task.dump();
+  }
 }
 
 // A single estimate at 512 KiB has a deviation of 10 %, at 16 KiB of 1.8 %: the mean of some.

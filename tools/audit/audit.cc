@@ -137,10 +137,17 @@ class Auditor {
     Shares pages;
     allocator_.AddShares(piece.start, piece.end, &pages);
     std::vector<LedgerShare> shares;
-    for (const auto& [key, bytes] : pages.bytes) shares.push_back({bytes, key.second, key.first});
+    for (const auto& [key, bytes] : pages.bytes) {
+      shares.push_back({bytes, key.slot, key.ledger_class});
+    }
     const uint64_t rest = FitShares(piece.resident_bytes, shares.data(), shares.size());
-    for (const LedgerShare& share : shares) {
-      Count(share.ledger_class, share.slot, kPagesLabel, share.bytes);
+    auto share = shares.begin();
+    for (const auto& [key, bytes] : pages.bytes) {
+      Count(key.ledger_class, key.slot, kPagesLabel, share->bytes);
+      if (key.ledger_class == LedgerClass::kTaskPages && share->bytes != 0) {
+        task_bytes_[key.slot].sizes[key.size_class] += share->bytes;
+      }
+      ++share;
     }
     if (rest == 0) return;
     if (pages.covered_bytes >= piece.bytes()) {
@@ -175,7 +182,7 @@ class Auditor {
     for (uint32_t slot = kEndedTasksSlot; slot < books_.slots.size(); ++slot) {
       const ProcessBooks::Slot& known = books_.slots[slot];
       const auto found = task_bytes_.find(slot);
-      const TaskBytes bytes = found != task_bytes_.end() ? found->second : TaskBytes();
+      TaskBytes bytes = found != task_bytes_.end() ? std::move(found->second) : TaskBytes();
       if (found == task_bytes_.end() && known.charged_bytes == 0) continue;
       TaskAudit& task = audit_.tasks.emplace_back();
       task.slot = slot;
@@ -185,15 +192,17 @@ class Auditor {
       task.charged_bytes = known.charged_bytes;
       task.page_bytes = bytes.pages;
       task.mapping_bytes = bytes.mappings;
+      task.sizes = std::move(bytes.sizes);
       if (found != task_bytes_.end()) task_bytes_.erase(found);
     }
     // Begun since the books were read.
-    for (const auto& [slot, bytes] : task_bytes_) {
+    for (auto& [slot, bytes] : task_bytes_) {
       TaskAudit& task = audit_.tasks.emplace_back();
       task.slot = slot;
       task.name = "new";
       task.page_bytes = bytes.pages;
       task.mapping_bytes = bytes.mappings;
+      task.sizes = std::move(bytes.sizes);
     }
     std::stable_sort(audit_.tasks.begin(), audit_.tasks.end(),
                      [](const TaskAudit& a, const TaskAudit& b) {
@@ -214,6 +223,7 @@ class Auditor {
   struct TaskBytes {
     uint64_t pages = 0;
     uint64_t mappings = 0;
+    std::map<uint64_t, uint64_t> sizes;  // of pages, by the block's size
   };
   std::map<uint32_t, TaskBytes> task_bytes_;  // by slot
   Audit audit_;

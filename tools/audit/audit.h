@@ -32,6 +32,8 @@ struct TaskAudit {
   uint64_t charged_bytes = 0;  // by the books: page_bytes is what of it is resident
   uint64_t page_bytes = 0;
   uint64_t mapping_bytes = 0;
+  // page_bytes by the size of the blocks (SizeClassOf).
+  std::map<uint64_t, uint64_t> sizes;
 };
 
 struct Audit {

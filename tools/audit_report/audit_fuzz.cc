@@ -386,6 +386,11 @@ void CheckWhole(const Audit& audit) {
         LedgerClass::kManagedHeap, LedgerClass::kOwn}) {
     FUZZ_CHECK(audit.Bytes(ledger_class) > 0);
   }
+  for (const TaskAudit& task : audit.tasks) {
+    uint64_t bytes = 0;
+    for (const auto& [block_bytes, resident_bytes] : task.sizes) bytes += resident_bytes;
+    FUZZ_CHECK(bytes == task.page_bytes);
+  }
   FUZZ_CHECK(audit.sites.sites.size() > 1 && audit.sites.sites[0].frames.size() == 4);
   FUZZ_CHECK(audit.modules.size() == 1 && !audit.is_cut_short);
 }

@@ -208,13 +208,18 @@ nlohmann::ordered_json AuditJson(const Audit& audit, const std::vector<NamedSite
   }
   json["tasks"] = Json::array();
   for (const TaskAudit& task : audit.tasks) {
+    Json sizes = Json::array();
+    for (const auto& [block_bytes, bytes] : task.sizes) {
+      sizes.push_back({{"block_bytes", block_bytes}, {"resident_bytes", bytes}});
+    }
     json["tasks"].push_back({{"task_id", task.id ? Json(*task.id) : Json()},
                              {"name", task.name},
                              {"ended", task.has_ended},
                              {"charged_bytes", task.charged_bytes},
                              {"resident_bytes", task.page_bytes + task.mapping_bytes},
                              {"page_bytes", task.page_bytes},
-                             {"mapping_bytes", task.mapping_bytes}});
+                             {"mapping_bytes", task.mapping_bytes},
+                             {"sizes", std::move(sizes)}});
   }
   json["allocators"] = AllocatorsJson(audit.allocators);
   json["sites_interval_bytes"] = audit.sites.is_on ? Json(audit.sites.interval_bytes) : Json();

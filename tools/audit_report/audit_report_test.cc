@@ -32,7 +32,7 @@ Audit Example() {
   range.readable = range.writable = true;
   range.resident_bytes = 30 << 20;
   audit.unknown.push_back(range);
-  audit.tasks.push_back({4, 42, "query\n42", true, 61 << 20, 60 << 20, 0});
+  audit.tasks.push_back({4, 42, "query\n42", true, 61 << 20, 60 << 20, 0, {}});
   audit.sites.is_on = true;
   audit.sites.interval_bytes = 512 << 10;
   audit.modules.push_back({0x1000, 0x9000, "/usr/lib/liba.so"});

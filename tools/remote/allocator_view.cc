@@ -173,7 +173,7 @@ void AllocatorView::AddWindow(uint64_t window, uint64_t start, uint64_t end, Sha
       }
     }
     const uint64_t resident = residency.Bytes(slice_start, slice_end);
-    shares->Add(LedgerClass::kAllocatorSlack, 0, resident > used ? resident - used : 0);
+    shares->Add(LedgerClass::kAllocatorSlack, 0, 0, resident > used ? resident - used : 0);
     shares->covered_bytes += slice_end - slice_start;
   }
 }
@@ -203,7 +203,7 @@ uint64_t AllocatorView::AddOwned(uint64_t window, uint64_t index, const Residenc
   const uint64_t end = start + uint64_t{capacity} * block_bytes;
   const uint64_t bytes =
       residency.Bytes(std::max(start, slice_start), std::max(std::min(end, slice_end), start));
-  shares->Add(ClassOfSlot(slot), slot, bytes);
+  shares->Add(ClassOfSlot(slot), slot, SizeClassOf(block_bytes), bytes);
   return bytes;
 }
 
@@ -244,7 +244,7 @@ uint64_t AllocatorView::AddShared(uint64_t address, const Residency& residency,
     if (mark == 0) continue;
     const uint64_t bytes = residency.Bytes(std::max(start, slice_start),
                                            std::min(start + owners.block_bytes, slice_end));
-    shares->Add(ClassOfSlot(mark - 1u), mark - 1u, bytes);
+    shares->Add(ClassOfSlot(mark - 1u), mark - 1u, SizeClassOf(owners.block_bytes), bytes);
     used += bytes;
   }
   return used;
@@ -255,7 +255,7 @@ uint64_t AllocatorView::AddLarge(const Range& block, const Residency& residency,
   if (!block.Meets(slice_start, slice_end)) return 0;
   const uint64_t bytes =
       residency.Bytes(std::max(block.start, slice_start), std::min(block.end, slice_end));
-  shares->Add(ClassOfSlot(block.slot), block.slot, bytes);
+  shares->Add(ClassOfSlot(block.slot), block.slot, SizeClassOf(block.end - block.start), bytes);
   return bytes;
 }
 

@@ -39,6 +39,21 @@ std::string Innermost(const NamedSite& site) {
   return text.empty() ? "unknown" : text;
 }
 
+// Where most of it lies: as many size classes as fit.
+std::string SizesText(const TaskAudit& audited, size_t columns) {
+  std::vector<std::pair<uint64_t, uint64_t>> sizes(audited.sizes.begin(), audited.sizes.end());
+  std::stable_sort(sizes.begin(), sizes.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string text;
+  for (const auto& [block_bytes, bytes] : sizes) {
+    const std::string next = fmt::format("{}{} in blocks of {}", text.empty() ? "" : ", ",
+                                         HumanBytes(bytes), HumanBytes(block_bytes));
+    if (!text.empty() && text.size() + next.size() > columns) break;
+    text += next;
+  }
+  return text.empty() ? "none" : text;
+}
+
 void AddSites(const TopView& view, const TopTask& task, size_t columns,
               std::vector<ScreenLine>* lines) {
   const TaskAudit* const audited = FindAudited(*view.audit, task.stats);
@@ -46,6 +61,8 @@ void AddSites(const TopView& view, const TopTask& task, size_t columns,
     lines->push_back(
         {{fmt::format("in memory      blocks {}, mappings {}", HumanBytes(audited->page_bytes),
                       HumanBytes(audited->mapping_bytes))}});
+    const size_t room = columns - std::min<size_t>(columns, 15);
+    lines->push_back({{"sizes          " + CutToCells(SizesText(*audited, room), room)}});
   }
   lines->push_back({{"SITES that hold it, by samples", Style::kHeading}});
   bool has_any = false;

@@ -45,9 +45,10 @@ class NoActions : public TopActions {
     return fmt::format("asked {}", pid);
   }
   std::optional<Audit> TakeAudit(pid_t, std::string* error) override {
-    *error = "no audit here";
-    return std::nullopt;
+    if (!audit) *error = "no audit here";
+    return audit;
   }
+  std::optional<Audit> audit;
   std::vector<Change> asked;
 };
 
@@ -207,6 +208,17 @@ TEST_F(TopTest, OneTaskAloneAndBack) {
   EXPECT_NE(Text().find("overflow       0 B, peak 0 B"), std::string::npos) << Text();
   Type("a");
   EXPECT_NE(Text().find("no audit here"), std::string::npos) << Text();
+  Audit audit;
+  audit.tasks.push_back({4, 7, "alone", false, 90 << 20, 80 << 20, 5 << 20, {}});
+  audit.tasks[0].sizes = {{48, 60 << 20}, {1024, 20 << 20}};
+  audit.sites.is_on = true;
+  actions_.audit = audit;
+  Type("a");
+  EXPECT_NE(Text().find("in memory      blocks 80.0 MiB, mappings 5.0 MiB"), std::string::npos)
+      << Text();
+  EXPECT_NE(Text().find("60.0 MiB in blocks of 48 B, 20.0 MiB in blocks of 1.0 KiB"),
+            std::string::npos)
+      << Text();
   Type("q");
   EXPECT_NE(Text().find("NAME"), std::string::npos) << Text();
   EXPECT_FALSE(viewer_.Press({Key::kCharacter, 'q'}, size_));
