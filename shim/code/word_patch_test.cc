@@ -89,8 +89,8 @@ TEST_F(WriteWordsTest, WritesNothingWhereAPageCannotBeOpened) {
   snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
   const int read_only = open(path, O_RDONLY);
   ASSERT_GE(read_only, 0);
-  ASSERT_NE(
-      mmap(pages_ + 2 * kPage, kPage, PROT_READ, MAP_SHARED | MAP_FIXED, read_only, 0), MAP_FAILED);
+  ASSERT_NE(mmap(pages_ + 2 * kPage, kPage, PROT_READ, MAP_SHARED | MAP_FIXED, read_only, 0),
+            MAP_FAILED);
   Protect(0, PROT_READ);
   EXPECT_FALSE(WriteAll());
   EXPECT_EQ(*Word(0), this);

@@ -1,5 +1,5 @@
-// engines_again NAMED ENGINE COPY: libraries of an engine's name come, go and come again. The first has
-// nothing but the name; the others are one engine by two paths, of which one at a time is an
+// engines_again NAMED ENGINE COPY: libraries of an engine's name come, go and come again. The first
+// has nothing but the name; the others are one engine by two paths, of which one at a time is an
 // adapter's: the threads of its pool work for the query's task, whoever else is active.
 #include <dlfcn.h>
 

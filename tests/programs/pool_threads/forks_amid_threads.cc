@@ -1,5 +1,5 @@
-// forks_amid_threads ENGINE FORKS: threads of an engine's are made while the program forks, and in each
-// child, which must not wait for who is not there.
+// forks_amid_threads ENGINE FORKS: threads of an engine's are made while the program forks, and in
+// each child, which must not wait for who is not there.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
