@@ -19,15 +19,15 @@ bool IsSame(const char (&field)[kBytes], const char* text) {
   return strncmp(field, text, kBytes - 1) == 0;
 }
 
-uint32_t FindRow(const AllocatorText& text) {
+// The first that is written and that fits(row, state). kNoAllocatorRow: there is none.
+template <typename Fits>
+uint32_t FindRow(Fits fits) {
+  if (g_stats == nullptr) return kNoAllocatorRow;
   const uint32_t rows = g_allocators_table->rows.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < rows && i < AllocatorsTable::kMaxRows; ++i) {
     const AllocatorRow& row = g_allocators_table->row[i];
-    if (row.state.load(std::memory_order_acquire) != AdoptionState::kNone &&
-        IsSame(row.allocator, text.allocator) && IsSame(row.library, text.library) &&
-        IsSame(row.functions, text.functions)) {
-      return i;
-    }
+    const AdoptionState state = row.state.load(std::memory_order_acquire);
+    if (state != AdoptionState::kNone && fits(row, state)) return i;
   }
   return kNoAllocatorRow;
 }
@@ -49,7 +49,10 @@ uint32_t NewRow() {
 uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   if (g_stats == nullptr) return kNoAllocatorRow;
   EnsureOwnBooks();
-  uint32_t index = FindRow(text);
+  uint32_t index = FindRow([&](const AllocatorRow& row, AdoptionState) {
+    return IsSame(row.allocator, text.allocator) && IsSame(row.library, text.library) &&
+           IsSame(row.functions, text.functions);
+  });
   if (index == kNoAllocatorRow) index = NewRow();
   if (index == kNoAllocatorRow) return index;
   AllocatorRow& row = g_allocators_table->row[index];
@@ -63,31 +66,16 @@ uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   return index;
 }
 
-namespace {
-
-template <typename Wanted>
-bool HasRow(const char* library, Wanted wanted) {
-  if (g_stats == nullptr) return false;
-  const uint32_t rows = g_allocators_table->rows.load(std::memory_order_acquire);
-  for (uint32_t i = 0; i < rows && i < AllocatorsTable::kMaxRows; ++i) {
-    const AllocatorRow& row = g_allocators_table->row[i];
-    if (wanted(row.state.load(std::memory_order_acquire)) && IsSame(row.library, library)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
-
 bool HasAllocators(const char* library) {
-  return HasRow(library, [](AdoptionState state) { return state != AdoptionState::kNone; });
+  return FindRow([&](const AllocatorRow& row, AdoptionState) {
+           return IsSame(row.library, library);
+         }) != kNoAllocatorRow;
 }
 
 bool BringsAllocator(const char* library) {
-  return HasRow(library, [](AdoptionState state) {
-    return state == AdoptionState::kAdopted || state == AdoptionState::kKept;
-  });
+  return FindRow([&](const AllocatorRow& row, AdoptionState state) {
+           return state != AdoptionState::kApart && IsSame(row.library, library);
+         }) != kNoAllocatorRow;
 }
 
 void AddAdoptedBytes(uint32_t row, int64_t bytes) {
