@@ -24,6 +24,7 @@ using namespace taskmem;
 namespace {
 
 static_assert(TASKMEM_NO_QUOTA == kNoQuota);
+static_assert(TASKMEM_UNTRACKED == kUntrackedTask.id);
 static_assert(TASKMEM_STORAGE == kStorageId);
 static_assert(TASKMEM_SHARED == kSharedId);
 
@@ -40,7 +41,7 @@ bool FindLive(uint64_t id, CurrentTask* task) {
   if (g_stats != nullptr && HasRequest()) AnswerRequest();
   const uint32_t slot = FindTask(id);
   if (slot == kUntrackedSlot) return false;
-  *task = {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+  *task = TaskInSlot(id, slot);
   const TaskBook& book = g_books[slot];
   return book.task_id.load() == id && book.state.load() == TaskState::kLive;
 }
@@ -88,7 +89,7 @@ int taskmem_thread_attach(uint64_t id, uint64_t* previous) {
   const uint64_t before = previous != nullptr ? GetCurrentTask().id : 0;
   if (id == kSpillReserveId || id == kSharedId) return ENOENT;
   if (!AttachKnown(id)) {
-    CurrentTask task = {TASKMEM_UNTRACKED, kUntrackedSlot, 0};
+    CurrentTask task = kUntrackedTask;
     if (id == TASKMEM_STORAGE) {
       task = {id, kStorageSlot, 0};
     } else if (id != TASKMEM_UNTRACKED && !FindLive(id, &task)) {

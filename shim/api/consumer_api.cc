@@ -21,7 +21,7 @@ bool FindTaskOf(uint64_t id, CurrentTask* task) {
   }
   const uint32_t slot = FindTask(id);
   if (slot == kUntrackedSlot) return false;
-  *task = {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+  *task = TaskInSlot(id, slot);
   return g_books[slot].task_id.load() == id;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "accounting/tasks/task_book.h"
+
 namespace taskmem {
 
 // Its slot, and the slot's generation: a later task in the slot is another.
@@ -12,6 +14,8 @@ struct CurrentTask {
   uint32_t slot;
   uint32_t generation;
 };
+
+inline constexpr CurrentTask kUntrackedTask = {UINT64_MAX, kUntrackedSlot, 0};
 
 }  // namespace taskmem
 

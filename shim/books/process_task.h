@@ -2,13 +2,12 @@
 #ifndef TASKMEM_SHIM_BOOKS_PROCESS_TASK_H_
 #define TASKMEM_SHIM_BOOKS_PROCESS_TASK_H_
 
-#include "accounting/tasks/task_book.h"
 #include "shim/books/current_task.h"
 
 namespace taskmem {
 
 // With --task-by process; else none. Set as the program starts, then constant.
-inline constinit CurrentTask g_process_task = {UINT64_MAX, kUntrackedSlot, 0};
+inline constinit CurrentTask g_process_task = kUntrackedTask;
 
 }  // namespace taskmem
 

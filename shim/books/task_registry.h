@@ -17,6 +17,7 @@
 
 #include "accounting/base/mutex.h"
 #include "accounting/tasks/task_book.h"
+#include "shim/books/current_task.h"
 
 namespace taskmem {
 
@@ -47,6 +48,11 @@ struct alignas(64) TaskSlot {
 };
 
 extern TaskSlot g_task_slots[kMaxTaskSlots];
+
+// The task of that id, which the slot has now.
+inline CurrentTask TaskInSlot(uint64_t id, uint32_t slot) {
+  return {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+}
 
 // How many have begun and not ended.
 extern std::atomic<uint32_t> g_live_tasks;

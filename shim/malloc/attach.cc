@@ -12,7 +12,7 @@ namespace taskmem {
 CurrentTask GetCurrentTask() {
   const ThreadState& t = t_thread;
   if (t.pair == nullptr || (HasEnded(*t.pair) && !t.keeps_ended_task)) {
-    return {UINT64_MAX, kUntrackedSlot, 0};
+    return kUntrackedTask;
   }
   return {t.pair->id, t.pair->slot, t.pair->generation};
 }
@@ -58,7 +58,7 @@ void LookIfPoolThread() {
 
 CurrentTask AttachedTask() {
   const Pair* const pair = t_thread.pair;
-  if (pair == nullptr) return {UINT64_MAX, kUntrackedSlot, 0};
+  if (pair == nullptr) return kUntrackedTask;
   return {pair->id, pair->slot, pair->generation};
 }
 

@@ -28,7 +28,7 @@ MappingOwner OwnerOfCall(const void* caller, bool may_be_allocators, uint64_t by
   if (is_runtime) owner.may_refuse = false;
   if (may_be_allocators && IsAllocatorsOwn(library, bytes)) {
     // A managed heap has a limit of its own: no task's quota bounds it.
-    owner.task = is_runtime ? CurrentTask{UINT64_MAX, kUntrackedSlot, 0} : g_process_task;
+    owner.task = is_runtime ? kUntrackedTask : g_process_task;
     owner.is_allocator = true;
     owner.is_sparse = library.is_sparse;
   }

@@ -33,8 +33,7 @@ struct Start {
 
 void EnterOwnHeap(const OwnStack& stack) {
   const auto top = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
-  const ThreadBirth birth = {{UINT64_MAX, kUntrackedSlot, 0},
-                             top - stack.start.load(std::memory_order_relaxed),
+  const ThreadBirth birth = {kUntrackedTask, top - stack.start.load(std::memory_order_relaxed),
                              /*is_taskmems=*/true};
   EnterHeap(&birth);
   ExemptThread();

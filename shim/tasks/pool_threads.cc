@@ -10,11 +10,10 @@
 namespace taskmem {
 namespace {
 
-constexpr CurrentTask kUntracked = {UINT64_MAX, kUntrackedSlot, 0};
 constexpr CurrentTask kShared = {kSharedId, kSharedSlot, 0};
 
 PoolThreads g_how = PoolThreads::kSole;
-CurrentTask g_background = kUntracked;
+CurrentTask g_background = kUntrackedTask;
 std::atomic<bool> g_has_pool_threads{false};
 
 // The thread whose team this thread belongs to: its entry's index + 1, and its number. 0: none.
@@ -25,12 +24,10 @@ struct Maker {
 __thread Maker t_maker __attribute__((tls_model("initial-exec"))) = {0, 0};
 
 // What it does now, by EnterWork.
-__thread CurrentTask t_work
-    __attribute__((tls_model("initial-exec"))) = {UINT64_MAX, kUntrackedSlot, 0};
+__thread CurrentTask t_work __attribute__((tls_model("initial-exec"))) = kUntrackedTask;
 
-CurrentTask TaskInSlot(uint32_t slot) {
-  return {g_books[slot].task_id.load(std::memory_order_relaxed), slot,
-          g_task_slots[slot].generation.load(std::memory_order_acquire)};
+CurrentTask TaskIn(uint32_t slot) {
+  return TaskInSlot(g_books[slot].task_id.load(std::memory_order_relaxed), slot);
 }
 
 bool IsLive(uint32_t slot) {
@@ -45,13 +42,13 @@ bool IsStillThere(const CurrentTask& task) {
 // False: the thread is in no other's team.
 bool TaskOfMaker(CurrentTask* task) {
   if (t_maker.entry_plus_one == 0) return false;
-  *task = kUntracked;
+  *task = kUntrackedTask;
   const ThreadEntry& entry = g_thread_entries[t_maker.entry_plus_one - 1];
   const uint32_t slot_plus_one = entry.slot_plus_one.load(std::memory_order_acquire);
   // Its maker may be gone.
   if (entry.tid.load(std::memory_order_relaxed) == t_maker.tid && slot_plus_one > kFirstTaskSlot &&
       IsLive(slot_plus_one - 1)) {
-    *task = TaskInSlot(slot_plus_one - 1);
+    *task = TaskIn(slot_plus_one - 1);
   }
   return true;
 }
@@ -76,10 +73,10 @@ CurrentTask SoleActiveTask() {
     }
     found[count++] = slot;
   }
-  if (count == 1) return TaskInSlot(found[0]);
+  if (count == 1) return TaskIn(found[0]);
   if (count == 0) {
     const bool is_there = g_background.slot >= kFirstTaskSlot && IsLive(g_background.slot);
-    return is_there ? g_background : kUntracked;
+    return is_there ? g_background : kUntrackedTask;
   }
   g_stats->shared_by_tasks.store(count, std::memory_order_relaxed);
   return kShared;
@@ -118,7 +115,7 @@ void OpenPoolThreads(PoolThreads how, const CurrentTask& background) {
 
 void BecomePoolThread(const ThreadBirth& birth) {
   if (birth.maker == ThreadMaker::kTeam) t_maker = {birth.maker_entry + 1, birth.maker_tid};
-  AttachThread(kUntracked, false);
+  AttachThread(kUntrackedTask, false);
   if (g_how == PoolThreads::kUntracked) return;
   MarkPoolThread(true);
   g_has_pool_threads.store(true, std::memory_order_relaxed);

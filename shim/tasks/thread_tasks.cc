@@ -36,8 +36,7 @@ bool g_started = false;
 __thread uint64_t t_own_task __attribute__((tls_model("initial-exec"))) = kNoTask;
 
 // --task-by thread-name: the task that this thread was born with.
-__thread CurrentTask t_born_for
-    __attribute__((tls_model("initial-exec"))) = {kNoTask, kUntrackedSlot, 0};
+__thread CurrentTask t_born_for __attribute__((tls_model("initial-exec"))) = kUntrackedTask;
 // The task that this thread's name has given it.
 __thread uint64_t t_named_task __attribute__((tls_model("initial-exec"))) = kNoTask;
 // The name that was looked at last, as the system has it, and what is meant by the next
@@ -48,19 +47,17 @@ __thread const char* t_whole_name __attribute__((tls_model("initial-exec"))) = n
 // The library's own: no name makes it work for a task.
 __thread bool t_is_taskmems __attribute__((tls_model("initial-exec"))) = false;
 
-CurrentTask Untracked() { return {kNoTask, kUntrackedSlot, 0}; }
-
 CurrentTask LiveTask(uint64_t id) {
   const uint32_t slot = FindTask(id);
-  if (slot == kUntrackedSlot) return Untracked();
-  return {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+  if (slot == kUntrackedSlot) return kUntrackedTask;
+  return TaskInSlot(id, slot);
 }
 
 CurrentTask Begin(uint64_t id, const char* name, bool always_hot) {
   uint32_t slot = kUntrackedSlot;
-  if (BeginTask(id, g_options.quota_bytes, name, always_hot, &slot) != 0) return Untracked();
+  if (BeginTask(id, g_options.quota_bytes, name, always_hot, &slot) != 0) return kUntrackedTask;
   NoteTasksChanged();
-  return {id, slot, g_task_slots[slot].generation.load(std::memory_order_acquire)};
+  return TaskInSlot(id, slot);
 }
 
 // A task of its own for one rename: another live one may have its id already.
@@ -126,9 +123,9 @@ void AttachByOptions() {
   switch (g_options.task_by) {
     case TaskBy::kProcess: AttachThread(g_process_task, false); break;
     case TaskBy::kThread: AttachAsThread(); break;
-    case TaskBy::kNone: AttachThread(Untracked(), false); break;
+    case TaskBy::kNone: AttachThread(kUntrackedTask, false); break;
     case TaskBy::kThreadName:
-      AttachThread(Untracked(), false);
+      AttachThread(kUntrackedTask, false);
       AttachByName();
       break;
   }
@@ -200,7 +197,7 @@ void StartTasks(const Options& options) {
   AttachByOptions();
   const bool is_background =
       options.task_by == TaskBy::kProcess || options.task_by == TaskBy::kThread;
-  OpenPoolThreads(options.pool_threads, is_background ? GetCurrentTask() : Untracked());
+  OpenPoolThreads(options.pool_threads, is_background ? GetCurrentTask() : kUntrackedTask);
 }
 
 void AddThreadLocks(ForkLocks* locks) { locks->Add(ThreadNamesMutex()); }
