@@ -62,6 +62,15 @@ TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
             std::string::npos);
 }
 
+TEST(AdoptionOfSome, IsNotWhereNoNameIsKnown) {
+  ExpectSuccess(
+      {"unnamed", ProgramPath("unnamed_stripped.so"), "stripped: its functions have no names"},
+      Adopt("auto"));
+  ExpectSuccess(
+      {"unnamed", ProgramPath("unnamed_whole.so"), "its functions have no names that are known"},
+      Adopt("auto"));
+}
+
 TEST(AdoptionOfSome, EndsTheProgramInOneLineWhereItIsRequired) {
   const Result result =
       RunProgram({"engine", ProgramPath("engine_incomplete.so"), "kept"}, Adopt("require"));

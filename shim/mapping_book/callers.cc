@@ -112,7 +112,8 @@ Allocator FindByTexts(const MappedFile& file, const Elf64_Ehdr& header,
   return Allocator::kNone;
 }
 
-Allocator FindInFile(const char* path, bool* is_stripped) {
+// How it was found: nullptr, or what is to be said of its functions' names.
+Allocator FindInFile(const char* path, const char** of_names) {
   const MappedFile file(path);
   const auto* header = file.At<Elf64_Ehdr>(0, 1);
   if (header == nullptr || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
@@ -121,8 +122,10 @@ Allocator FindInFile(const char* path, bool* is_stripped) {
   }
   const auto* sections = file.At<Elf64_Shdr>(header->e_shoff, header->e_shnum);
   if (sections == nullptr) return Allocator::kNone;
+  bool is_stripped = true;
   for (uint32_t i = 0; i < header->e_shnum; ++i) {
     const Elf64_Shdr& table = sections[i];
+    if (table.sh_type == SHT_SYMTAB) is_stripped = false;
     if ((table.sh_type != SHT_SYMTAB && table.sh_type != SHT_DYNSYM) ||
         table.sh_link >= header->e_shnum) {
       continue;
@@ -130,7 +133,8 @@ Allocator FindInFile(const char* path, bool* is_stripped) {
     const Allocator found = FindInTable(file, table, sections[table.sh_link]);
     if (found != Allocator::kNone) return found;
   }
-  *is_stripped = true;
+  *of_names = is_stripped ? "stripped: its functions have no names"
+                          : "its functions have no names that are known";
   return FindByTexts(file, *header, sections);
 }
 
@@ -151,7 +155,7 @@ bool IsPython(const char* base) {
 }
 
 // Says why it keeps its own memory, unless adoption has spoken of it already.
-void ListKept(Allocator allocator, const char* name, const char* base, bool is_stripped) {
+void ListKept(Allocator allocator, const char* name, const char* base, const char* of_names) {
   if (HasAllocators(base)) return;
   const char* how = "nothing is known of how to adopt it";
   AdoptionState state = AdoptionState::kKept;
@@ -164,8 +168,8 @@ void ListKept(Allocator allocator, const char* name, const char* base, bool is_s
   } else if (allocator == Allocator::kOpenBlas) {
     how = "work space, charged by what is in memory";
     state = AdoptionState::kApart;
-  } else if (is_stripped) {
-    how = "stripped: its functions have no names";
+  } else if (of_names != nullptr) {
+    how = of_names;
   } else if (allocator == Allocator::kJemalloc) {
     how = "--adopt is off, or it cannot be looked at";
   }
@@ -175,7 +179,7 @@ void ListKept(Allocator allocator, const char* name, const char* base, bool is_s
 Library Examine(const char* path) {
   const char* base = BaseName(path);
   Library library = {};
-  bool is_stripped = false;
+  const char* of_names = nullptr;
   if (BeginsWith(base, "libjvm.so")) {
     library.allocator = Allocator::kJvm;
   } else if (strcmp(base, "node") == 0 || strcmp(base, "nodejs") == 0 ||
@@ -184,7 +188,7 @@ Library Examine(const char* path) {
   } else if (IsPython(base)) {
     library.allocator = Allocator::kPython;
   } else {
-    library.allocator = FindInFile(path, &is_stripped);
+    library.allocator = FindInFile(path, &of_names);
   }
   const char* name = nullptr;
   switch (library.allocator) {
@@ -202,7 +206,7 @@ Library Examine(const char* path) {
       library.allocator != Allocator::kNone && library.allocator != Allocator::kPython;
   if (name != nullptr) {
     snprintf(library.name, sizeof(library.name), "%s in %.40s", name, base);
-    ListKept(library.allocator, name, base, is_stripped);
+    ListKept(library.allocator, name, base, of_names);
   } else {
     snprintf(library.name, sizeof(library.name), "%.55s", base);
   }
