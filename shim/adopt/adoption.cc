@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "accounting/base/base_name.h"
 #include "accounting/base/format_text.h"
 #include "shim/adopt/adopted_bytes.h"
 #include "shim/adopt/allocator_symbols.h"
@@ -33,11 +34,6 @@ char g_required[sizeof(Options::adopt_names)] = "";
 // Libraries whose blocks are counted, by adopter: one that comes again is counted as before.
 constexpr size_t kKeyBytes = 96;
 char g_adopters[adopt::kMostAdopters][kKeyBytes] = {};
-
-const char* BaseName(const char* path) {
-  const char* const slash = strrchr(path, '/');
-  return slash != nullptr ? slash + 1 : path;
-}
 
 // Whether `require=NAME,...` names this library; without names it means all.
 bool IsRequired(const char* base) {

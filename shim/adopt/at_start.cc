@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "accounting/base/base_name.h"
 #include "shim/adopt/allocator_symbols.h"
 #include "shim/adopt/loader_watch.h"
 
@@ -18,8 +19,7 @@ constexpr const char* kKin[] = {"libc.so",  "libm.so",    "libstdc++",  "libgcc_
                                 "librt.so", "linux-vdso", "libtinfo"};
 
 bool IsKin(const char* path) {
-  const char* const slash = strrchr(path, '/');
-  const char* const base = slash != nullptr ? slash + 1 : path;
+  const char* const base = BaseName(path);
   for (const char* kin : kKin) {
     if (strncmp(base, kin, strlen(kin)) == 0) return true;
   }

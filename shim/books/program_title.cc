@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "accounting/base/base_name.h"
+
 namespace taskmem {
 namespace {
 
@@ -36,11 +38,6 @@ bool Lists(const char* words, const char* word, size_t length) {
     if (strncmp(at, word, length) == 0 && at[length] == ' ') return true;
   }
   return false;
-}
-
-const char* LastPart(const char* path) {
-  const char* const slash = strrchr(path, '/');
-  return slash != nullptr ? slash + 1 : path;
 }
 
 // How much of a name is behind digits and points: "python" of "python3.11".
@@ -118,9 +115,9 @@ const char* FindScript(const Interpreter& interpreter, int argc, const char* con
 
 void DescribeProgram(const char* path, int argc, const char* const* argv, char* title,
                      size_t bytes) {
-  const char* name = LastPart(path);
+  const char* name = BaseName(path);
   if (argc > 0 && argv[0] != nullptr) {
-    const char* const called = LastPart(argv[0]);
+    const char* const called = BaseName(argv[0]);
     const size_t length = strlen(called);
     // A prefix but for the version: "python3" is python3.11, "python" is not pythonista.
     if (length != 0 && strncmp(name, called, length) == 0 && LengthWithoutVersion(name) <= length) {
@@ -133,7 +130,7 @@ void DescribeProgram(const char* path, int argc, const char* const* argv, char* 
     snprintf(title, bytes, "%s", name);
     return;
   }
-  snprintf(title, bytes, "%s %s", name, LastPart(script));
+  snprintf(title, bytes, "%s %s", name, BaseName(script));
 }
 
 }  // namespace taskmem

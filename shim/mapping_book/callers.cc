@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "accounting/base/base_name.h"
 #include "accounting/mappings/mapping_tag.h"
 #include "shim/adopt/allocators.h"
 #include "shim/base/os.h"
@@ -136,11 +137,6 @@ Allocator FindInFile(const char* path, const char** of_names) {
   *of_names = is_stripped ? "stripped: its functions have no names"
                           : "its functions have no names that are known";
   return FindByTexts(file, *header, sections);
-}
-
-const char* BaseName(const char* path) {
-  const char* slash = strrchr(path, '/');
-  return slash != nullptr ? slash + 1 : path;
 }
 
 bool BeginsWith(const char* text, const char* prefix) {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "accounting/base/base_name.h"
 #include "shim/base/os.h"
 #include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
@@ -34,15 +35,9 @@ constexpr Profile kProfiles[] = {
 
 const Profile* g_profile = nullptr;
 
-const char* ProgramName() {
-  const char* const path = StatsProgram();
-  const char* slash = strrchr(path, '/');
-  return slash != nullptr ? slash + 1 : path;
-}
-
 const Profile* Find(const char* wanted) {
   const bool by_program = strcmp(wanted, "auto") == 0;
-  const char* program = by_program ? ProgramName() : nullptr;
+  const char* program = by_program ? BaseName(StatsProgram()) : nullptr;
   for (const Profile& profile : kProfiles) {
     if (!by_program) {
       if (strcmp(profile.name, wanted) == 0) return &profile;

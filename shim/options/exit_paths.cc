@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "accounting/base/base_name.h"
 #include "accounting/base/format_text.h"
 
 namespace taskmem {
@@ -59,8 +60,7 @@ bool ParseExitPath(const char* pattern, char* path, size_t path_bytes) {
 
 bool ExpandExitPath(const char* pattern, unsigned pid, const char* label, const char* program,
                     char* path, size_t path_bytes) {
-  const char* const slash = strrchr(program, '/');
-  const char* const base = slash != nullptr ? slash + 1 : program;
+  const char* const base = BaseName(program);
   char number[16];
   FormatText(number, sizeof(number), "%u", pid);
   Appender result(path, path_bytes);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "accounting/base/base_name.h"
 #include "shim/adopt/allocators.h"
 #include "shim/books/own_memory.h"
 #include "shim/heap/heap.h"
@@ -57,8 +58,7 @@ ThreadMaker MakerAt(const void* address, const link_map** library) {
 
 ThreadMaker MakerByName(const char* path) {
   if (path == nullptr || path[0] == '\0') return ThreadMaker::kProgram;
-  const char* const slash = strrchr(path, '/');
-  const char* const base = slash != nullptr ? slash + 1 : path;
+  const char* const base = BaseName(path);
   for (const KnownMaker& known : kKnownMakers) {
     const bool is_known = known.name[0] == '/' ? strstr(path, known.name) != nullptr
                                                : strncmp(base, known.name, strlen(known.name)) == 0;
