@@ -15,7 +15,8 @@ namespace taskmem {
 void WatchUnloading(SiteTable* table);
 
 // Around a dlclose: which libraries were there before and are not after. What glibc unloads by
-// itself (modules of iconv and of nsswitch.conf) is not noticed.
+// itself (modules of iconv and of nsswitch.conf) is not noticed, nor what lies in another name
+// space (dlmopen), of which dl_iterate_phdr says nothing here.
 class UnloadWatch {
  public:
   // Where there are sites: makes a list of what is loaded, unless there is one that is right.
