@@ -26,6 +26,10 @@ TEST_P(Adoption, MayBeRequired) {
   ExpectSuccess({"engine", Library(), "adopted"}, Adopt("require=other,engine_"));
 }
 
+TEST_P(Adoption, IsOfALibraryThatComesAgainAndAgain) {
+  ExpectSuccess({"reloaded", Library()}, Adopt("auto"));
+}
+
 INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("based", "exported", "local", "sparse"),
                          [](const auto& info) { return info.param; });
 

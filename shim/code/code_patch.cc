@@ -70,20 +70,52 @@ void WriteFarJump(unsigned char* code, const void* target) {
   memcpy(code + sizeof(kJump), &target, sizeof(target));
 }
 
-// Pages that a jump of 32 bits reaches from all of [start, end). 0: there are none free.
-uintptr_t MapNear(uintptr_t start, uintptr_t end, size_t bytes) {
+// An island is a page of far jumps that code jumps to.
+constexpr size_t kIslandBytes = 4096;
+constexpr size_t kSlotBytes = 16;
+static_assert(kMostPatches * kSlotBytes <= kIslandBytes);
+constexpr uintptr_t kReach = (uintptr_t{1} << 31) - (uintptr_t{1} << 24);
+
+unsigned char* SlotOf(uintptr_t island, size_t i) {
+  return reinterpret_cast<unsigned char*>(island + i * kSlotBytes);
+}
+
+// Whether a jump of 32 bits leads to the island from all of [start, end).
+bool IsInReach(uintptr_t island, uintptr_t start, uintptr_t end) {
+  const uintptr_t low = island < start ? island : start;
+  const uintptr_t high = island + kIslandBytes > end ? island + kIslandBytes : end;
+  return high - low <= kReach;
+}
+
+// Those that were made, the newest of many: a library that comes again needs none of its own.
+constexpr size_t kMostIslands = 64;
+uintptr_t g_islands[kMostIslands] = {};
+size_t g_island_count = 0;
+
+// One with the same jumps. 0: there is none in reach.
+uintptr_t FindIsland(const CodePatch* patches, size_t count, uintptr_t start, uintptr_t end) {
+  for (const uintptr_t island : g_islands) {
+    if (island == 0 || !IsInReach(island, start, end)) continue;
+    size_t same = 0;
+    for (unsigned char jump[kFarJumpBytes]; same < count; ++same) {
+      WriteFarJump(jump, patches[same].target);
+      if (memcmp(jump, SlotOf(island, same), sizeof(jump)) != 0) break;
+    }
+    if (same == count) return island;
+  }
+  return 0;
+}
+
+// A page for one, writable. 0: there is none free.
+uintptr_t MapIsland(uintptr_t start, uintptr_t end) {
   constexpr uintptr_t kStep = uintptr_t{1} << 20;
-  constexpr uintptr_t kReach = (uintptr_t{1} << 31) - (uintptr_t{1} << 24);
   const auto try_at = [&](uintptr_t at) {
-    const uintptr_t low = at < start ? at : start;
-    const uintptr_t high = at + bytes > end ? at + bytes : end;
-    if (at < kStep || high - low > kReach) return false;
-    const long got =
-        os::Call(SYS_mmap, static_cast<long>(at), static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at < kStep || !IsInReach(at, start, end)) return false;
+    const long got = os::Call(SYS_mmap, static_cast<long>(at), kIslandBytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (os::Failed(got)) return false;
     if (static_cast<uintptr_t>(got) == at) return true;
-    os::Unmap(reinterpret_cast<void*>(got), bytes);  // a kernel before 4.17
+    os::Unmap(reinterpret_cast<void*>(got), kIslandBytes);  // a kernel before 4.17
     return false;
   };
   const uintptr_t below = (start & ~(kStep - 1)) - kStep;
@@ -92,6 +124,16 @@ uintptr_t MapNear(uintptr_t start, uintptr_t end, size_t bytes) {
     if (try_at(above + i * kStep)) return above + i * kStep;
     if (below > i * kStep && try_at(below - i * kStep)) return below - i * kStep;
   }
+  return 0;
+}
+
+// The same with the jumps in it. 0: it cannot be had.
+uintptr_t MakeIsland(const CodePatch* patches, size_t count, uintptr_t start, uintptr_t end) {
+  const uintptr_t island = MapIsland(start, end);
+  if (island == 0) return 0;
+  for (size_t i = 0; i < count; ++i) WriteFarJump(SlotOf(island, i), patches[i].target);
+  if (Protect({island, island + kIslandBytes}, PROT_READ | PROT_EXEC)) return island;
+  os::Unmap(reinterpret_cast<void*>(island), kIslandBytes);
   return 0;
 }
 
@@ -104,28 +146,20 @@ bool WriteFarJumps(const CodePatch* patches, size_t count, CodeUse use) {
 
 bool WriteNearJumps(const CodePatch* patches, size_t count, CodeUse use, uintptr_t start,
                     uintptr_t end) {
-  constexpr size_t kSlotBytes = 16;
-  static_assert(kMostPatches * kSlotBytes <= 4096);
-  constexpr size_t kIslandBytes = 4096;
   if (count > kMostPatches) return false;
-  const uintptr_t island = MapNear(start, end, kIslandBytes);
+  const uintptr_t known = FindIsland(patches, count, start, end);
+  const uintptr_t island = known != 0 ? known : MakeIsland(patches, count, start, end);
   if (island == 0) return false;
-  const auto slot = [&](size_t i) { return island + i * kSlotBytes; };
-  for (size_t i = 0; i < count; ++i) {
-    WriteFarJump(reinterpret_cast<unsigned char*>(slot(i)), patches[i].target);
-  }
-  const bool is_written =
-      Protect({island, island + kIslandBytes}, PROT_READ | PROT_EXEC) &&
-      WriteJumps(patches, count, kNearJumpBytes, use, [&](size_t i) {
-        unsigned char* const code = patches[i].code;
-        const auto distance = static_cast<int32_t>(
-            static_cast<intptr_t>(slot(i)) -
-            static_cast<intptr_t>(reinterpret_cast<uintptr_t>(code) + kNearJumpBytes));
-        code[0] = 0xe9;
-        memcpy(code + 1, &distance, sizeof(distance));
-      });
+  const bool is_written = WriteJumps(patches, count, kNearJumpBytes, use, [&](size_t i) {
+    unsigned char* const code = patches[i].code;
+    const auto distance = static_cast<int32_t>(SlotOf(island, i) - (code + kNearJumpBytes));
+    code[0] = 0xe9;
+    memcpy(code + 1, &distance, sizeof(distance));
+  });
+  if (known != 0) return is_written;
   if (is_written) {
     NoteOwnRange(reinterpret_cast<void*>(island), kIslandBytes);
+    g_islands[g_island_count++ % kMostIslands] = island;
   } else {
     os::Unmap(reinterpret_cast<void*>(island), kIslandBytes);
   }

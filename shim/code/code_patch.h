@@ -30,7 +30,8 @@ bool WriteFarJumps(const CodePatch* patches, size_t count, CodeUse use);
 
 // The same for functions of which only kNearJumpBytes can be had: they jump to an island, pages of
 // the library's own near [start, end), where their code lies. False also where there is no room
-// for one. The island stays for good.
+// for one. The island stays for good, and serves whatever is given the same targets later. By one
+// thread at a time.
 bool WriteNearJumps(const CodePatch* patches, size_t count, CodeUse use, uintptr_t start,
                     uintptr_t end);
 
