@@ -53,6 +53,12 @@ TEST(AdoptionAtTheStart, NeedsNoVariableThatTheProgramHasACopyOf) {
   for (const char* mode : {"auto", "off"}) ExpectSuccess({"copied_variables"}, Adopt(mode));
 }
 
+TEST(AdoptionAtTheStart, IsNotOfAnAuditorWhichHasRunBefore) {
+  Environment environment = Adopt("auto");
+  environment["LD_AUDIT"] = ProgramPath("auditor.so");
+  ExpectSuccess({"engine_needed_local", "engine_local.so", "adopted"}, environment);
+}
+
 TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
   TemporaryFolder folder;
   Environment environment = Adopt("auto");

@@ -8,7 +8,6 @@
 
 #include "accounting/base/base_name.h"
 #include "shim/adopt/allocator_symbols.h"
-#include "shim/adopt/loader_watch.h"
 
 namespace taskmem::adopt {
 namespace {
@@ -49,14 +48,14 @@ bool IsSmall(const link_map& library) {
 void LookAtAll() {
   // Of the program's start, not of a library that is opened later.
   if (_r_debug.r_state != r_debug::RT_ADD || getauxval(AT_SECURE) != 0 || IsForbidden()) return;
-  bool is_program = true;
-  ForEachLoaded([&](const link_map& library) {
-    const char* const path = is_program ? "/proc/self/exe" : library.l_name;
-    if (path != nullptr && strchr(path, '/') != nullptr && !IsKin(path) && !IsSmall(library)) {
-      LookAtStart(library, path);
+  // The program's name space: of others, auditors' (LD_AUDIT), much has run already.
+  const link_map* const program = _r_debug.r_map;
+  for (const link_map* library = program; library != nullptr; library = library->l_next) {
+    const char* const path = library == program ? "/proc/self/exe" : library->l_name;
+    if (path != nullptr && strchr(path, '/') != nullptr && !IsKin(path) && !IsSmall(*library)) {
+      LookAtStart(*library, path);
     }
-    is_program = false;
-  });
+  }
 }
 
 }  // namespace
