@@ -1,4 +1,5 @@
 // Allocators that libraries bring with them are brought under the preload's, or left alone.
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -28,6 +29,16 @@ TEST_P(Adoption, MayBeRequired) {
 
 TEST_P(Adoption, IsOfALibraryThatComesAgainAndAgain) {
   ExpectSuccess({"reloaded", Library()}, Adopt("auto"));
+}
+
+TEST_P(Adoption, IsOfEachOfSeveralThatComeAndGo) {
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = {"crowd"};
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    arguments.push_back(folder.path() + "/" + name + ".so");
+    std::filesystem::copy_file(Library(), arguments.back());
+  }
+  ExpectSuccess(arguments, Adopt("auto"));
 }
 
 INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("based", "exported", "local", "sparse"),

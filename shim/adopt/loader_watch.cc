@@ -1,5 +1,6 @@
 #include "shim/adopt/loader_watch.h"
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 
@@ -12,49 +13,55 @@ namespace {
 
 void (*g_loaded)(const link_map&) = nullptr;
 
-// Libraries that were there at the last look: under the loader's lock, which whoever calls
-// NoteLoaderEvent holds.
+// A library that was there at the last look.
 struct Seen {
   const link_map* map;
   const void* dynamic;
+  bool is_new;  // at that look
+
+  bool Is(const link_map& other) const { return map == &other && dynamic == other.l_ld; }
 };
-constexpr size_t kMostSeen = 2048;
-constinit Seen g_seen[kMostSeen] = {};
-size_t g_seen_count = 0;
 
-bool IsThere(const Seen& seen) {
-  bool is_there = false;
+// In the loader's order. What comes beyond these is not looked at.
+constexpr size_t kMostSeen = 8192;
+struct SeenList {
+  size_t count;
+  Seen seen[kMostSeen];
+};
+
+// Those now, beside those before: under the loader's lock, which whoever calls NoteLoaderEvent
+// holds. A child that is forked meanwhile finds the one or the other whole.
+constinit SeenList g_lists[2] = {};
+constinit std::atomic<SeenList*> g_now{&g_lists[0]};
+
+// What has gone is forgotten: another library may come to its place.
+const SeenList& LookAgain() {
+  const SeenList& before = *g_now.load(std::memory_order_relaxed);
+  SeenList& now = &before == &g_lists[0] ? g_lists[1] : g_lists[0];
+  now.count = 0;
+  size_t next = 0;
   ForEachLoaded([&](const link_map& map) {
-    if (&map == seen.map && map.l_ld == seen.dynamic) is_there = true;
+    if (now.count == kMostSeen) return;
+    // Most often it is the next: the loader keeps their order. What comes is compared to all.
+    size_t i = 0;
+    while (i < before.count && !before.seen[(next + i) % before.count].Is(map)) ++i;
+    const bool is_new = i == before.count;
+    if (!is_new) next = (next + i) % before.count + 1;
+    now.seen[now.count++] = {&map, map.l_ld, is_new};
   });
-  return is_there;
+  g_now.store(&now, std::memory_order_release);
+  return now;
 }
-
-bool WasSeen(const link_map& map) {
-  for (size_t i = 0; i < g_seen_count; ++i) {
-    if (g_seen[i].map == &map && g_seen[i].dynamic == map.l_ld) return true;
-  }
-  return false;
-}
-
-void NoteSeen(const link_map& map) { g_seen[g_seen_count++] = {&map, map.l_ld}; }
 
 // Called by the loader instead of the empty function that debuggers put a breakpoint at: before
 // and after libraries come and go. What is in its lists is mapped.
 void NoteLoaderEvent() {
   if (os::IsSealed()) return;
   const ErrnoKeeper keeper;
-  // What has gone is forgotten: another library may come to its place.
-  size_t count = 0;
-  for (size_t i = 0; i < g_seen_count; ++i) {
-    if (IsThere(g_seen[i])) g_seen[count++] = g_seen[i];
+  const SeenList& now = LookAgain();
+  for (size_t i = 0; i < now.count; ++i) {
+    if (now.seen[i].is_new) g_loaded(*now.seen[i].map);
   }
-  g_seen_count = count;
-  ForEachLoaded([](const link_map& map) {
-    if (g_seen_count == kMostSeen || WasSeen(map)) return;
-    NoteSeen(map);
-    g_loaded(map);
-  });
 }
 
 // What compilers put between functions, instructions that do nothing, up to `end`.
@@ -86,9 +93,7 @@ bool WatchLoader(void (*loaded)(const link_map&)) {
   if (*at++ != kReturn || !IsPadding(at, code + kFunctionAlignment)) return false;
   static_assert(kFarJumpBytes <= kFunctionAlignment);
   g_loaded = loaded;
-  ForEachLoaded([](const link_map& map) {
-    if (g_seen_count < kMostSeen) NoteSeen(map);
-  });
+  LookAgain();
   const CodePatch patch = {code, reinterpret_cast<const void*>(NoteLoaderEvent)};
   return WriteFarJumps(&patch, 1, CodeUse::kRunning);
 }
