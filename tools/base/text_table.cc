@@ -1,11 +1,11 @@
 #include "tools/base/text_table.h"
 
-#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "tools/base/cells.h"
 #include "tools/base/units.h"
 
 namespace taskmem {
@@ -18,16 +18,13 @@ constexpr size_t kLeastNameColumns = 12;
 
 using Row = std::vector<std::string>;
 
-// In columns of the screen, not bytes.
-size_t Width(std::string_view text) { return fmt::formatted_size("{:1}", text); }
-
 std::vector<size_t> Widths(const std::vector<Column>& columns, const std::vector<Row>& rows) {
   std::vector<size_t> widths;
   for (size_t i = 0; i < columns.size(); ++i) {
-    size_t width = Width(columns[i].heading);
+    size_t width = CellsOf(columns[i].heading);
     bool is_empty = columns[i].may_be_dropped;
     for (const Row& row : rows) {
-      width = std::max(width, Width(row[i]));
+      width = std::max(width, CellsOf(Printable(row[i])));
       is_empty = is_empty && (row[i].empty() || row[i] == "-");
     }
     widths.push_back(is_empty ? 0 : width);
@@ -54,25 +51,6 @@ bool Fit(const std::vector<Column>& columns, size_t width, size_t gap,
   return true;
 }
 
-// The first `columns` columns of the printable text, or its last.
-std::string Front(std::string_view text, size_t columns) {
-  size_t end = 0;
-  for (size_t used = 0; end < text.size(); ++end) {
-    if ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) continue;
-    if (used++ == columns) break;
-  }
-  return std::string(text.substr(0, end));
-}
-
-std::string Back(std::string_view text, size_t columns) {
-  size_t start = text.size();
-  while (start > 0 && columns > 0) {
-    --start;
-    if ((static_cast<unsigned char>(text[start]) & 0xc0) != 0x80) --columns;
-  }
-  return std::string(text.substr(start));
-}
-
 }  // namespace
 
 size_t TerminalColumns(int fd) {
@@ -82,10 +60,7 @@ size_t TerminalColumns(int fd) {
 }
 
 std::string Shortened(std::string_view text, size_t columns) {
-  const std::string whole = Printable(text);
-  if (Width(whole) <= columns) return whole;
-  const size_t kept = columns - 1;
-  return Front(whole, kept / 2) + "…" + Back(whole, kept - kept / 2);
+  return CutToCells(Printable(text), columns);
 }
 
 std::string FormatTable(const std::vector<Column>& columns, const std::vector<Row>& rows,
@@ -98,8 +73,8 @@ std::string FormatTable(const std::vector<Column>& columns, const std::vector<Ro
       if (widths[i] == 0) continue;
       const std::string shown = Shortened(cell(i), widths[i]);
       text += std::string(gap, ' ');
-      text += columns[i].align == Align::kLeft ? fmt::format("{:<{}}", shown, widths[i])
-                                               : fmt::format("{:>{}}", shown, widths[i]);
+      text += columns[i].align == Align::kLeft ? LeftInCells(shown, widths[i])
+                                               : RightInCells(shown, widths[i]);
     }
     text.erase(text.find_last_not_of(' ') + 1);
     return text + "\n";
@@ -112,8 +87,8 @@ std::string FormatTable(const std::vector<Column>& columns, const std::vector<Ro
 std::string Wrapped(std::string_view text, size_t columns, size_t indent, Breaks breaks) {
   std::string result;
   size_t room = columns;
-  while (Width(text) > room) {
-    const std::string_view line = text.substr(0, Front(text, room + 1).size());
+  while (CellsOf(text) > room) {
+    const std::string_view line = FrontOfCells(text, room + 1);
     size_t end = line.find_last_of(' ');
     if (breaks == Breaks::kAfterMarks) {
       size_t mark = 0;

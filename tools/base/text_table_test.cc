@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/text_lines.h"
+#include "tools/base/cells.h"
 
 namespace taskmem {
 namespace {
@@ -30,6 +31,17 @@ TEST(FormatTable, ShortensNamesToTheWidth) {
     for (const std::string& line : Lines(FormatTable(columns, {{name, "1023.9 MiB"}}, width))) {
       EXPECT_LE(line.size(), width + 2) << line;  // the ellipsis has three bytes
     }
+  }
+}
+
+TEST(FormatTable, CountsColumnsOfTheScreen) {
+  const std::vector<Column> columns = {{"name", Align::kLeft, false, true}, {"peak"}};
+  EXPECT_EQ(FormatTable(columns, {{"große", "1 B"}, {"查询", "2 B"}, {"plain", "3 B"}}, 80),
+            "  name   peak\n  große   1 B\n  查询    2 B\n  plain   3 B\n");
+  std::string name;
+  for (int i = 0; i < 50; ++i) name += "询";
+  for (const std::string& line : Lines(FormatTable(columns, {{name, "1 B"}}, 30))) {
+    EXPECT_LE(CellsOf(line), 32u) << line;
   }
 }
 

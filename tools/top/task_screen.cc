@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "tools/base/cells.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
 #include "tools/sites/named_sites.h"
-#include "tools/top/cells.h"
 
 namespace taskmem {
 namespace {

@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "shim/base/version.h"
+#include "tools/base/cells.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
-#include "tools/top/cells.h"
 #include "tools/top/task_screen.h"
 
 namespace taskmem {

@@ -5,7 +5,7 @@
 
 #include <sstream>
 
-#include "tools/top/cells.h"
+#include "tools/base/cells.h"
 #include "tools/top/top_viewer.h"
 
 namespace taskmem {

@@ -1,6 +1,6 @@
 // Text in cells of a terminal: how wide it is, and cut to a width. The text is printable.
-#ifndef TASKMEM_TOOLS_TOP_CELLS_H_
-#define TASKMEM_TOOLS_TOP_CELLS_H_
+#ifndef TASKMEM_TOOLS_BASE_CELLS_H_
+#define TASKMEM_TOOLS_BASE_CELLS_H_
 
 #include <cstddef>
 #include <string>
@@ -10,6 +10,9 @@ namespace taskmem {
 
 // In columns of the screen: characters of East Asia take two.
 size_t CellsOf(std::string_view text);
+
+// As much of the beginning as has room; all of it where that is enough.
+std::string_view FrontOfCells(std::string_view text, size_t columns);
 
 // What is too long lacks its middle: names that are alike often differ at their ends.
 std::string CutToCells(std::string_view text, size_t columns);
@@ -23,4 +26,4 @@ std::string AsciiOf(std::string_view text);
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_TOOLS_TOP_CELLS_H_
+#endif  // TASKMEM_TOOLS_BASE_CELLS_H_

@@ -1,4 +1,4 @@
-#include "tools/top/cells.h"
+#include "tools/base/cells.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -52,27 +52,32 @@ size_t CellsOf(std::string_view text) {
   return cells;
 }
 
+std::string_view FrontOfCells(std::string_view text, size_t columns) {
+  size_t bytes = 0;
+  size_t used = 0;
+  for (const Character& character : CharactersOf(text)) {
+    used += WidthOf(character.number);
+    if (used > columns) break;
+    bytes += character.bytes.size();
+  }
+  return text.substr(0, bytes);
+}
+
 std::string CutToCells(std::string_view text, size_t columns) {
   if (CellsOf(text) <= columns) return std::string(text);
   if (columns == 0) return "";
   const std::vector<Character> characters = CharactersOf(text);
-  std::string front;
-  std::string back;
-  const size_t front_cells = columns / 2;
+  const size_t front_cells = (columns - 1) / 2;
   const size_t back_cells = columns - 1 - front_cells;
+  size_t back_bytes = 0;
   size_t used = 0;
-  for (const Character& character : characters) {
-    used += WidthOf(character.number);
-    if (used > front_cells) break;
-    front += character.bytes;
-  }
-  used = 0;
   for (auto at = characters.rbegin(); at != characters.rend(); ++at) {
     used += WidthOf(at->number);
     if (used > back_cells) break;
-    back.insert(0, at->bytes);
+    back_bytes += at->bytes.size();
   }
-  return front + "…" + back;
+  return std::string(FrontOfCells(text, front_cells)) + "…" +
+         std::string(text.substr(text.size() - back_bytes));
 }
 
 std::string LeftInCells(std::string_view text, size_t columns) {
