@@ -7,7 +7,11 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+
+#include "tools/base/message.h"
 
 namespace taskmem {
 namespace {
@@ -66,6 +70,16 @@ int WriteOutputFile(const std::string& path, const std::string& text) {
   if (error == 0 && rename(temporary.c_str(), target.c_str()) != 0) error = errno;
   if (error != 0) unlink(temporary.c_str());
   return error;
+}
+
+void CheckOutputFileOrFail(const std::string& path) {
+  const int error = path.empty() ? 0 : CheckOutputFile(path);
+  if (error != 0) Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
+}
+
+void WriteOutputFileOrFail(const std::string& path, const std::string& text) {
+  const int error = WriteOutputFile(path, text);
+  if (error != 0) Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
 }
 
 }  // namespace taskmem

@@ -13,6 +13,10 @@ int CheckOutputFile(const std::string& path);
 // device). 0 or an errno.
 int WriteOutputFile(const std::string& path, const std::string& text);
 
+// The same; what is not possible ends the command with a line. Nothing is checked for no path.
+void CheckOutputFileOrFail(const std::string& path);
+void WriteOutputFileOrFail(const std::string& path, const std::string& text);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_

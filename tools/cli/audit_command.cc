@@ -1,55 +1,37 @@
 #include "tools/cli/audit_command.h"
 
 #include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/audit/audit.h"
 #include "tools/audit_report/audit_report.h"
 #include "tools/base/json_document.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
+#include "tools/cli/environment_options.h"
 #include "tools/sites/named_sites.h"
 #include "tools/stats/process_books.h"
 #include "tools/stats/stats_dirs.h"
 
 namespace taskmem {
-namespace {
-
-void WriteFile(const std::string& path, const std::string& text) {
-  if (const int error = WriteOutputFile(path, text)) {
-    Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
-void CheckFile(const std::string& path) {
-  if (path.empty()) return;
-  if (const int error = CheckOutputFile(path)) {
-    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
-}  // namespace
+namespace {}  // namespace
 
 int AuditCommand(const AuditRequest& request) {
-  CheckFile(request.output_file);
-  CheckFile(request.collapsed_file);
-  CheckFile(request.pprof_file);
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  CheckOutputFileOrFail(request.output_file);
+  CheckOutputFileOrFail(request.collapsed_file);
+  CheckOutputFileOrFail(request.pprof_file);
+  const Options options = OptionsOfEnvironmentOrFail();
   const auto books = ReadProcessBooks(ReadableStatsDirs(options), request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
   std::string error;
   const auto audit = TakeAudit(*books, &error);
   if (!audit) Fatal(EXIT_FAILURE, "{}", error);
   std::vector<NamedSite> sites = NameSites(*audit, SIZE_MAX);
-  if (!request.collapsed_file.empty()) WriteFile(request.collapsed_file, FormatCollapsed(sites));
-  if (!request.pprof_file.empty()) WriteFile(request.pprof_file, FormatPprof(*audit, sites));
+  if (!request.collapsed_file.empty())
+    WriteOutputFileOrFail(request.collapsed_file, FormatCollapsed(sites));
+  if (!request.pprof_file.empty())
+    WriteOutputFileOrFail(request.pprof_file, FormatPprof(*audit, sites));
   if (request.by_module) sites = SitesByModule(sites);
   std::string text;
   if (request.as_json) {
@@ -63,7 +45,7 @@ int AuditCommand(const AuditRequest& request) {
   if (request.output_file.empty()) {
     PrintOrFail(text);
   } else {
-    WriteFile(request.output_file, text);
+    WriteOutputFileOrFail(request.output_file, text);
   }
   return EXIT_SUCCESS;
 }

@@ -4,12 +4,12 @@
 
 #include <cstdlib>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/base/interposable.h"
 #include "tools/base/message.h"
 #include "tools/base/text_table.h"
 #include "tools/base/units.h"
+#include "tools/cli/environment_options.h"
 #include "tools/doctor/doctor.h"
 
 namespace taskmem {
@@ -39,11 +39,7 @@ int DoctorCommand(const DoctorRequest& request) {
   if (request.pid && request.has_mark) {
     Fatal(kExitUsage, "a process or a program, not both: taskmem doctor [PID | -- PROGRAM]");
   }
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   Findings findings;
   if (!request.program.empty()) CheckProgram(FindProgramOrFail(request.program.front()), &findings);
   if (request.pid && !CheckProcess(*request.pid, options, &findings)) {

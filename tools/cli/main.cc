@@ -3,12 +3,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
@@ -16,6 +14,7 @@
 #include "tools/cli/audit_command.h"
 #include "tools/cli/command_line.h"
 #include "tools/cli/doctor_command.h"
+#include "tools/cli/environment_options.h"
 #include "tools/cli/metrics_command.h"
 #include "tools/cli/record_command.h"
 #include "tools/cli/report_command.h"
@@ -40,11 +39,7 @@ struct Found {
 };
 
 Found FindProcesses() {
-  Options options;
-  char error[512];
-  if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
-    Fatal(kExitUsage, "{}", error);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   std::vector<StatsFile> files = ReadStatsDirs(ReadableStatsDirs(options));
   Found found;
   for (StatsFile& file : files) {
@@ -79,9 +74,7 @@ void Give(const ProcessStats& process, const StatsRequest& request) {
   const std::string text = request.as_json
                                ? FormatJson(process, {})
                                : FormatTables({process}, PoolLines::kAll, TerminalColumns(-1));
-  if (const int error = WriteOutputFile(request.output_file, text)) {
-    Fatal(EXIT_FAILURE, "cannot write {}: {}", request.output_file, strerror(error));
-  }
+  WriteOutputFileOrFail(request.output_file, text);
 }
 
 int Execute(const RunRequest& request) { RunCommand(request); }

@@ -7,12 +7,12 @@
 #include <cstring>
 #include <ctime>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
 #include "tools/base/units.h"
+#include "tools/cli/environment_options.h"
 #include "tools/metrics/metrics_book.h"
 #include "tools/metrics/metrics_server.h"
 #include "tools/stats/stats_files.h"
@@ -72,11 +72,7 @@ int MetricsCommand(const MetricsRequest& request) {
   }
   const int64_t interval_ns = IntervalOf(request);
   MetricsBook book(NamesOf(request));
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   LiveBooks books(options);
   const auto text = [&](MetricsFormat format) {
     book.Update(books.Read(), NowNs());
@@ -98,9 +94,7 @@ int MetricsCommand(const MetricsRequest& request) {
     }
     return EXIT_SUCCESS;
   }
-  if (const int error = CheckOutputFile(request.textfile)) {
-    Fatal(kExitUsage, "cannot write {}: {}", Printable(request.textfile), strerror(error));
-  }
+  CheckOutputFileOrFail(request.textfile);
   if (interval_ns != 0) sigprocmask(SIG_BLOCK, &asked, nullptr);
   do {
     const int error = WriteOutputFile(request.textfile, text(MetricsFormat::kPrometheus));

@@ -8,12 +8,12 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
 #include "tools/base/child_process.h"
 #include "tools/base/message.h"
 #include "tools/base/units.h"
+#include "tools/cli/environment_options.h"
 #include "tools/recording/frame_writer.h"
 #include "tools/recording/recorder.h"
 #include "tools/stats/process_books.h"
@@ -78,11 +78,7 @@ int RecordCommand(const RecordRequest& request) {
   const uint64_t duration_ns = DurationNs(request.duration);
   const std::string file =
       request.file.empty() ? fmt::format("taskmem-{}.recording", request.pid) : request.file;
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   const auto books = ReadProcessBooks(ReadableStatsDirs(options), request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
   if (const int error = CheckRecordingFile(file)) {

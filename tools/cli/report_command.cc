@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "shim/options/value_text.h"
@@ -20,19 +19,6 @@
 
 namespace taskmem {
 namespace {
-
-void CheckFile(const std::string& path) {
-  if (path.empty()) return;
-  if (const int error = CheckOutputFile(path)) {
-    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
-void WriteFile(const std::string& path, const std::string& text) {
-  if (const int error = WriteOutputFile(path, text)) {
-    Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
-  }
-}
 
 // -1: none was given.
 int64_t MomentUs(const std::string& text) {
@@ -50,13 +36,13 @@ void WriteProfiles(const ReportRequest& request, const Recording& recording, int
   const SitesAsAudit sites =
       AsAudit(recording, SymbolsOf(recording, true), LiveSites(recording, us));
   if (!request.collapsed_file.empty()) {
-    WriteFile(request.collapsed_file, FormatCollapsed(sites.sites));
+    WriteOutputFileOrFail(request.collapsed_file, FormatCollapsed(sites.sites));
   }
   if (!request.pprof_file.empty()) {
-    WriteFile(request.pprof_file, FormatPprof(sites.audit, sites.sites));
+    WriteOutputFileOrFail(request.pprof_file, FormatPprof(sites.audit, sites.sites));
   }
   if (!request.speedscope_file.empty()) {
-    WriteFile(request.speedscope_file, FormatSpeedscope(recording, sites));
+    WriteOutputFileOrFail(request.speedscope_file, FormatSpeedscope(recording, sites));
   }
 }
 
@@ -67,7 +53,7 @@ void GivePage(const ReportRequest& request, const Recording& recording) {
   }
   const std::string file =
       request.output_file.empty() ? request.file + ".html" : request.output_file;
-  WriteFile(file, FormatPage(recording));
+  WriteOutputFileOrFail(file, FormatPage(recording));
   Say("{} shows {} of {}", file, TimeText(recording.end_us),
       Printable(recording.title.empty() ? recording.program : recording.title));
 }
@@ -89,7 +75,7 @@ int ReportCommand(const ReportRequest& request) {
   if (request.as_text && request.as_json) Fatal(kExitUsage, "--text and --json exclude each other");
   for (const std::string* file : {&request.output_file, &request.collapsed_file,
                                   &request.pprof_file, &request.speedscope_file}) {
-    CheckFile(*file);
+    CheckOutputFileOrFail(*file);
   }
   const int64_t moment = MomentUs(request.at);
   const Recording recording = ReadRecordingOrFail(request.file);
@@ -112,7 +98,7 @@ int ReportCommand(const ReportRequest& request) {
   if (request.output_file.empty()) {
     PrintOrFail(text);
   } else {
-    WriteFile(request.output_file, text);
+    WriteOutputFileOrFail(request.output_file, text);
   }
   return EXIT_SUCCESS;
 }

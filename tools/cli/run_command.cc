@@ -33,6 +33,7 @@
 #include "tools/base/output_file.h"
 #include "tools/base/text_table.h"
 #include "tools/cli/audit_command.h"
+#include "tools/cli/environment_options.h"
 #include "tools/cli/refusal_hint.h"
 #include "tools/cli/run_listener.h"
 #include "tools/recording/frame_writer.h"
@@ -79,12 +80,7 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
     }
     setenv(option.variable, value.c_str(), 1);
   }
-  Options options;
-  char error[512];
-  if (!ParseOptionsFromEnvironment(&options, error, sizeof(error))) {
-    Fatal(kExitUsage, "{}", error);
-  }
-  return options;
+  return OptionsOfEnvironmentOrFail();
 }
 
 // Files that cannot be used stop the command before it starts the program.
@@ -285,20 +281,16 @@ void ReportAudit(const std::string& file, const AuditWatcher& watcher) {
   }
 }
 
-void CheckOutput(const std::string& path) {
-  if (const int error = CheckOutputFile(path)) {
-    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
 // Checks what was asked for, and gives the environment what the library reads there.
 Preparation Prepare(const RunRequest& request) {
   Preparation run;
   run.options = ParseOptions(request.options);
   SayUnknownVariables([](const char* line) { SayText(line); });
   CheckFiles(run.options);
-  if (!request.json_file.empty() && request.json_file != "-") CheckOutput(request.json_file);
-  if (!request.audit_file.empty() && request.audit_file != "-") CheckOutput(request.audit_file);
+  if (!request.json_file.empty() && request.json_file != "-")
+    CheckOutputFileOrFail(request.json_file);
+  if (!request.audit_file.empty() && request.audit_file != "-")
+    CheckOutputFileOrFail(request.audit_file);
   if (!request.record_file.empty()) {
     if (const int error = CheckRecordingFile(request.record_file)) {
       Fatal(kExitUsage, "cannot record into {}: {}", request.record_file, strerror(error));

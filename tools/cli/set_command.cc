@@ -9,6 +9,7 @@
 #include "tools/base/message.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
+#include "tools/cli/environment_options.h"
 #include "tools/control/process_control.h"
 #include "tools/stats/stats_dirs.h"
 
@@ -90,11 +91,7 @@ int SetCommand(const SetRequest& request) {
     Fatal(kExitUsage, "bad value '{}' for PID: expected a process", request.pid);
   const std::vector<Change> changes = ChangesOf(request);
   const int64_t wait_ns = WaitOf(request);
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   std::string error;
   const auto process = ProcessControl::Open(ReadableStatsDirs(options), request.pid, &error);
   if (process == nullptr) Fatal(EXIT_FAILURE, "{}", error);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -103,19 +102,6 @@ std::optional<SimulatedCase> Found(const Recording& recording, const SimulatedCa
   return found;
 }
 
-void CheckFile(const std::string& path) {
-  if (path.empty()) return;
-  if (const int error = CheckOutputFile(path)) {
-    Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
-void WriteFile(const std::string& path, const std::string& text) {
-  if (const int error = WriteOutputFile(path, text)) {
-    Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
-  }
-}
-
 }  // namespace
 
 int SimulateCommand(const SimulateRequest& request) {
@@ -123,8 +109,8 @@ int SimulateCommand(const SimulateRequest& request) {
     Fatal(kExitUsage, "--find looks for a quota: leave out --quota");
   }
   std::vector<SimulatedCase> cases = CasesOf(request);
-  CheckFile(request.output_file);
-  CheckFile(request.plot_file);
+  CheckOutputFileOrFail(request.output_file);
+  CheckOutputFileOrFail(request.plot_file);
   const Recording recording = ReadRecordingOrFail(request.file);
   if (request.finds) {
     // Under the last limits that were given, or those of then.
@@ -136,7 +122,8 @@ int SimulateCommand(const SimulateRequest& request) {
     cases.push_back(*found);
   }
   for (SimulatedCase& one : cases) one.result = Simulate(recording, one.limits);
-  if (!request.plot_file.empty()) WriteFile(request.plot_file, SimulationSvg(recording, cases));
+  if (!request.plot_file.empty())
+    WriteOutputFileOrFail(request.plot_file, SimulationSvg(recording, cases));
   const std::string text = request.as_json ? JsonText(SimulationJson(recording, cases))
                                            : FormatSimulation(recording, cases,
                                                               request.output_file.empty()
@@ -145,7 +132,7 @@ int SimulateCommand(const SimulateRequest& request) {
   if (request.output_file.empty()) {
     PrintOrFail(text);
   } else {
-    WriteFile(request.output_file, text);
+    WriteOutputFileOrFail(request.output_file, text);
   }
   return EXIT_SUCCESS;
 }

@@ -10,13 +10,13 @@
 #include <memory>
 #include <utility>
 
-#include "shim/options/option_table.h"
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
 #include "tools/audit/audit.h"
 #include "tools/base/message.h"
 #include "tools/base/text_table.h"
 #include "tools/base/units.h"
+#include "tools/cli/environment_options.h"
 #include "tools/control/process_control.h"
 #include "tools/stats/process_books.h"
 #include "tools/stats/stats_dirs.h"
@@ -139,11 +139,7 @@ int TopCommand(const TopRequest& request) {
   }
   const int64_t interval_ns = IntervalOf(request);
   const TopColumn column = ColumnOf(request);
-  Options options;
-  char message[512];
-  if (!ParseOptionsFromEnvironment(&options, message, sizeof(message))) {
-    Fatal(kExitUsage, "{}", message);
-  }
+  const Options options = OptionsOfEnvironmentOrFail();
   LiveBooks books(options, request.pid);
   Actions actions(ReadableStatsDirs(options));
   TopViewer viewer(&actions);
