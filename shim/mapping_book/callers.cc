@@ -172,6 +172,9 @@ void ListKept(Allocator allocator, const char* name, const char* base, const cha
   ListAllocator({name, base, "", how}, state);
 }
 
+// Of a file's name that stands behind its allocator's.
+constexpr int kBaseInAllocators = 40;
+
 Library Examine(const char* path) {
   const char* base = BaseName(path);
   Library library = {};
@@ -201,7 +204,7 @@ Library Examine(const char* path) {
   library.is_sparse =
       library.allocator != Allocator::kNone && library.allocator != Allocator::kPython;
   if (name != nullptr) {
-    snprintf(library.name, sizeof(library.name), "%s in %.40s", name, base);
+    snprintf(library.name, sizeof(library.name), "%s in %.*s", name, kBaseInAllocators, base);
     ListKept(library.allocator, name, base, of_names);
   } else {
     snprintf(library.name, sizeof(library.name), "%.55s", base);
@@ -227,6 +230,18 @@ uint32_t AddLibrary(const Library& library) {
   return index;
 }
 
+// The first whose file has that name. 0: there is none.
+uint32_t FindByFile(const char* base) {
+  char allocators[kBaseInAllocators + 8];
+  snprintf(allocators, sizeof(allocators), " in %.*s", kBaseInAllocators, base);
+  const uint32_t count = LibraryCount();
+  for (uint32_t i = 1; i < count; ++i) {
+    const char* const name = g_libraries[i].name;
+    if (strcmp(name, base) == 0 || EndsWith(name, strlen(name), allocators)) return i;
+  }
+  return 0;
+}
+
 uint32_t AddPlace(const dl_find_object& object) {
   char path[512];
   const char* name = object.dlfo_link_map->l_name;
@@ -234,8 +249,13 @@ uint32_t AddPlace(const dl_find_object& object) {
     os::ReadLink("/proc/self/exe", path, sizeof(path));
     name = path;
   }
-  const uint32_t library = AddLibrary(Examine(name));
   uint32_t index = g_place_count.load(std::memory_order_relaxed);
+  // With no room left this is asked at each call: no file is looked at each time.
+  if (index >= kMaxLibraries) {
+    const uint32_t known = FindByFile(BaseName(name));
+    if (known != 0) return known;
+  }
+  const uint32_t library = AddLibrary(Examine(name));
   do {
     if (index >= kMaxLibraries) return library;
   } while (!g_place_count.compare_exchange_weak(index, index + 1));

@@ -2,11 +2,16 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <link.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "accounting/mappings/mapping_tag.h"
 
 // As if an allocator had been linked into this program under a prefix of its own.
 extern "C" __attribute__((used, noinline)) void _linked_in_mi_heap_malloc_zero() {}
@@ -112,6 +117,40 @@ TEST(Callers, MayBeAskedForByManyThreadsAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   for (uint32_t i = 0; i < LibraryCount(); ++i) EXPECT_NE(LibraryAt(i).name[0], '\0');
+}
+
+const void* Inside(void* library) { return static_cast<link_map*>(library)->l_ld; }
+
+// Asks about a library that is each time loaded where none has been.
+void FillPlaces() {
+  for (uint32_t i = 0; i < MappingTag::kMaxLibraries; ++i) {
+    void* const library = dlopen("libutil.so.1", RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library, nullptr) << dlerror();
+    dl_find_object object;
+    ASSERT_EQ(_dl_find_object(const_cast<void*>(Inside(library)), &object), 0);
+    EXPECT_EQ(NameAt(Inside(library)), "libutil.so.1");
+    dlclose(library);
+    const auto bytes = static_cast<size_t>(static_cast<char*>(object.dlfo_map_end) -
+                                           static_cast<char*>(object.dlfo_map_start));
+    mmap(object.dlfo_map_start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+         -1, 0);
+  }
+}
+
+// It leaves no room for others, whose files are looked at each time then.
+TEST(CallersWithoutRoom, AreLookedAtOnce) {
+  const std::string path = testing::TempDir() + "/libmimalloc_copy.so";
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (!std::filesystem::copy_file("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0", path, error)) {
+    GTEST_SKIP() << error.message();
+  }
+  FillPlaces();
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(library, nullptr) << dlerror();
+  EXPECT_EQ(NameAt(Inside(library)), "mimalloc in libmimalloc_copy.so");
+  std::filesystem::remove(path);
+  EXPECT_EQ(NameAt(Inside(library)), "mimalloc in libmimalloc_copy.so");
 }
 
 }  // namespace
