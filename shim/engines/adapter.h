@@ -10,17 +10,17 @@
 
 #include <link.h>
 
+#include "shim/code/word_patch.h"
+
 namespace taskmem {
 
 struct EngineAdapter {
   const char* engine;  // as logs and tables call it
   // By the name of the library's file.
   bool (*is_for)(const char* base);
-  // For a library that is relocated, while no other is attached. nullptr, or why it is left as it
-  // is: then nothing of it was changed.
-  const char* (*attach)(const link_map& library);
-  // Whether it is attached to this one, which may have come to the place of another.
-  bool (*is_attached)(const link_map& library);
+  // For a library that is relocated, while no other is attached. nullptr, and `mark` receives one
+  // of the words that were changed; or why it is left as it is: then nothing of it was changed.
+  const char* (*attach)(const link_map& library, WordChange* mark);
 };
 
 extern const EngineAdapter kDuckDbAdapter;

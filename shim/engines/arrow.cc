@@ -105,25 +105,19 @@ void** FindInTable(const LoadedSymbols& symbols, const void* function) {
   return found;
 }
 
-void* OwnSpawn() { return reinterpret_cast<void*>(TaskmemArrowSpawn); }
-
-bool IsAttached(const link_map& library) {
-  return FindInTable(LoadedSymbols::Around(library.l_ld), OwnSpawn()) != nullptr;
-}
-
-const char* Attach(const link_map& library) {
+const char* Attach(const link_map& library, WordChange* mark) {
   const LoadedSymbols symbols = LoadedSymbols::Around(library.l_ld);
   void* const spawn = symbols.Find(kSpawn).code;
   if (spawn == nullptr) return "it has not the functions expected";
-  const WordChange change = {FindInTable(symbols, spawn), OwnSpawn()};
-  if (change.place == nullptr) return "its table is not as expected";
+  *mark = {FindInTable(symbols, spawn), reinterpret_cast<void*>(TaskmemArrowSpawn)};
+  if (mark->place == nullptr) return "its table is not as expected";
   g_taskmem_arrow_spawn = spawn;
-  return WriteWords(&change, 1) ? nullptr : "its table cannot be written to";
+  return WriteWords(mark, 1) ? nullptr : "its table cannot be written to";
 }
 
 }  // namespace
 
-const EngineAdapter kArrowAdapter = {"Arrow", IsFor, Attach, IsAttached};
+const EngineAdapter kArrowAdapter = {"Arrow", IsFor, Attach};
 
 }  // namespace taskmem
 

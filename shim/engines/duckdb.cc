@@ -103,14 +103,7 @@ bool IsFor(const char* base) {
          strncmp(base, "libduckdb", 9) == 0;
 }
 
-void* OwnExecute() { return reinterpret_cast<void*>(ExecuteForTask); }
-
-bool IsAttached(const link_map& library) {
-  void** place;
-  return FindReferences(library, kExecute, &place, 1) == 1 && *place == OwnExecute();
-}
-
-const char* Attach(const link_map& library) {
+const char* Attach(const link_map& library, WordChange* mark) {
   const LoadedSymbols symbols = LoadedSymbols::Around(library.l_ld);
   auto* const initialize = symbols.Find(kInitialize).code;
   auto* const execute = symbols.Find(kExecute).code;
@@ -127,17 +120,18 @@ const char* Attach(const link_map& library) {
   for (size_t i = 0; i < count; ++i) {
     // An import that has not been called yet leads to the loader.
     if (i >= initializes && *places[i] != execute) return "somebody else stands between";
-    changes[i] = {places[i],
-                  i < initializes ? reinterpret_cast<void*>(InitializeForTask) : OwnExecute()};
+    changes[i] = {places[i], i < initializes ? reinterpret_cast<void*>(InitializeForTask)
+                                             : reinterpret_cast<void*>(ExecuteForTask)};
   }
   g_initialize = reinterpret_cast<Initialize>(initialize);
   g_execute = reinterpret_cast<Execute>(execute);
   g_word.store(0, std::memory_order_relaxed);
+  *mark = changes[count - 1];
   return WriteWords(changes, count) ? nullptr : "its tables cannot be written to";
 }
 
 }  // namespace
 
-const EngineAdapter kDuckDbAdapter = {"DuckDB", IsFor, Attach, IsAttached};
+const EngineAdapter kDuckDbAdapter = {"DuckDB", IsFor, Attach};
 
 }  // namespace taskmem

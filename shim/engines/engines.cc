@@ -23,6 +23,7 @@ struct Attempt {
   const link_map* library;
   const void* dynamic;
   const char* why_not;  // nullptr: it is attached
+  WordChange mark;      // by which that is seen
 };
 
 // Guards what follows.
@@ -43,6 +44,13 @@ void ForgetUnloaded() {
     if (IsLoaded(g_attempts[i])) g_attempts[kept++] = g_attempts[i];
   }
   g_attempt_count = kept;
+}
+
+// Another library may have come to the place of one that was attached.
+bool IsStillAttached(const Attempt& attempt) {
+  dl_find_object found;
+  return _dl_find_object(attempt.mark.place, &found) == 0 &&
+         found.dlfo_link_map == attempt.library && *attempt.mark.place == attempt.mark.value;
 }
 
 Attempt* Find(const link_map& library) {
@@ -75,12 +83,13 @@ bool TryOn(const EngineAdapter& adapter, const link_map& library, const char** w
     if (g_attempt_count == kMostAttempts) return false;
     attempt = &g_attempts[g_attempt_count++];
   } else if (attempt->why_not == nullptr) {
-    if (adapter.is_attached(library)) return false;
+    if (IsStillAttached(*attempt)) return false;
   } else if (attempt->why_not != kHasAnother || has_another) {
     return false;
   }
-  *why_not = has_another ? kHasAnother : adapter.attach(library);
-  *attempt = {&adapter, &library, library.l_ld, *why_not};
+  WordChange mark = {};
+  *why_not = has_another ? kHasAnother : adapter.attach(library, &mark);
+  *attempt = {&adapter, &library, library.l_ld, *why_not, mark};
   return true;
 }
 
