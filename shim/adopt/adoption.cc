@@ -16,10 +16,10 @@
 #include "shim/adopt/loader_watch.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/code/code_patch.h"
 #include "shim/code/mapped_file.h"
 #include "shim/options/log.h"
+#include "shim/published/program_name.h"
 
 namespace taskmem {
 namespace {

@@ -4,7 +4,8 @@
 
 #include "accounting/base/format_text.h"
 #include "shim/books/after_fork.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_room.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -1,8 +1,8 @@
 // The C API of spill hooks (taskmem.h): checks its arguments and forwards.
 #define TASKMEM_IMPLEMENTATION
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/heap/heap.h"
+#include "shim/published/stats_segment.h"
 #include "shim/spilling/spill_host.h"
 #include "shim/taskmem.h"
 #include "spill/hooks/spill_hooks.h"

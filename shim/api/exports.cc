@@ -7,8 +7,8 @@
 #include "accounting/base/round_up.h"
 #include "shim/api/operator_new.h"
 #include "shim/base/message.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
+#include "shim/published/stats_segment.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 #include "shim/taskmem.h"
 
 namespace taskmem {

@@ -11,7 +11,7 @@
 #define TASKMEM_SHIM_BOOKS_AFTER_FORK_H_
 
 #include "shim/base/debug.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -7,7 +7,7 @@
 
 #include "accounting/memory/memory_allocator.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -15,7 +15,7 @@
 #include <cstdint>
 
 #include "accounting/tasks/task_book.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

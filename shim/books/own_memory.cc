@@ -1,7 +1,7 @@
 #include "shim/books/own_memory.h"
 
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

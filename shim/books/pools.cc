@@ -7,8 +7,8 @@
 #include "shim/base/memory_limit.h"
 #include "shim/base/os.h"
 #include "shim/books/slack.h"
-#include "shim/books/stats_segment.h"
 #include "shim/options/log.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -7,7 +7,9 @@
 #include "accounting/base/mutex.h"
 #include "shim/books/fold.h"
 #include "shim/books/pools.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/events.h"
+#include "shim/published/stats_room.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

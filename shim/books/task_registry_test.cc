@@ -11,8 +11,8 @@
 #include "shim/books/fold.h"
 #include "shim/books/pools.h"
 #include "shim/books/slack.h"
-#include "shim/books/stats_segment.h"
 #include "shim/options/options.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -6,8 +6,8 @@
 #include "shim/books/after_fork.h"
 #include "shim/books/overflow_book.h"
 #include "shim/books/pools.h"
-#include "shim/books/stats_segment.h"
 #include "shim/contexts/context.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -15,7 +15,6 @@
 #include <cstddef>
 
 #include "accounting/audit/sample_clock.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/contexts/context_mutex.h"
 #include "shim/contexts/runs.h"

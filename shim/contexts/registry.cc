@@ -4,8 +4,9 @@
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/mimalloc/embed.h"
+#include "shim/published/stats_room.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -10,6 +10,7 @@
 
 #include <atomic>
 
+#include "accounting/audit/stats_layout.h"
 #include "accounting/base/mutex.h"
 #include "shim/contexts/context.h"
 

@@ -8,12 +8,13 @@
 
 #include "shim/base/os.h"
 #include "shim/books/pools.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/collect/other_contexts.h"
 #include "shim/contexts/context.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
+#include "shim/published/events.h"
+#include "shim/published/stats_segment.h"
 #include "spill/reclaim/reclaim.h"
 
 namespace taskmem {

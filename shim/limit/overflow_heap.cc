@@ -5,7 +5,6 @@
 
 #include "accounting/base/errno_keeper.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/contexts/charge.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
@@ -18,6 +17,7 @@
 #include "shim/pages/shared_page.h"
 #include "shim/pages/shared_takes.h"
 #include "shim/pages/take_small.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

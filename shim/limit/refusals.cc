@@ -8,13 +8,15 @@
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/books/pools.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_text.h"
 #include "shim/contexts/charge.h"
 #include "shim/contexts/context.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/options/log.h"
+#include "shim/published/events.h"
+#include "shim/published/stats_end.h"
+#include "shim/published/stats_segment.h"
 #include "spill/reclaim/line_rate.h"
 
 namespace taskmem {

@@ -4,7 +4,6 @@
 
 #include "accounting/base/errno_keeper.h"
 #include "shim/books/page_map.h"
-#include "shim/books/stats_segment.h"
 #include "shim/collect/thread_context.h"
 #include "shim/contexts/charge.h"
 #include "shim/heap/heap.h"
@@ -14,6 +13,7 @@
 #include "shim/limit/refusals.h"
 #include "shim/limit/take.h"
 #include "shim/pages/page_steps.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -17,6 +17,8 @@
 #include "shim/heap/upcalls.h"
 #include "shim/malloc/walk.h"
 #include "shim/pages/shared_page.h"
+#include "shim/published/stats_fork.h"
+#include "shim/published/stats_publish.h"
 
 namespace taskmem {
 

@@ -4,9 +4,9 @@
 
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/contexts/registry.h"
 #include "shim/heap/upcalls.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

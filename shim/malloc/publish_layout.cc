@@ -4,12 +4,12 @@
 #include "accounting/audit/audit_layout.h"
 #include "shim/base/own_ranges.h"
 #include "shim/books/page_map.h"
-#include "shim/books/stats_segment.h"
 #include "shim/contexts/registry.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mimalloc/embed.h"
 #include "shim/pages/shared_page.h"
+#include "shim/published/stats_segment.h"
 #include "shim/segments/segment_map.h"
 
 namespace taskmem {

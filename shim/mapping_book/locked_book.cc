@@ -5,9 +5,9 @@
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
 #include "shim/books/book_pieces.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/limit/mapping_limit.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

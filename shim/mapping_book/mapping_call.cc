@@ -2,7 +2,6 @@
 
 #include "accounting/base/fork_locks.h"
 #include "shim/books/after_fork.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
@@ -11,6 +10,7 @@
 #include "shim/mapping_book/residency_timer.h"
 #include "shim/mapping_book/unmapping.h"
 #include "shim/own_threads/slack_thread.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

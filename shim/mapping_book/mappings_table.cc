@@ -4,10 +4,11 @@
 #include <cstring>
 
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/malloc/pthread_stacks.h"
 #include "shim/mapping_book/callers.h"
 #include "shim/mapping_book/mapping_queries.h"
+#include "shim/published/stats_room.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

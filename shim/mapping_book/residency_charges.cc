@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "accounting/tasks/task_book.h"
-#include "shim/books/stats_segment.h"
 #include "shim/limit/mapping_limit.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

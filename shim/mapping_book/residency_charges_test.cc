@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "shim/books/stats_segment.h"
 #include "shim/mapping_book/locked_book.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 

@@ -6,7 +6,6 @@
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
 #include "shim/books/book_pieces.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
 #include "shim/mapping_book/mapping_queries.h"
@@ -14,6 +13,7 @@
 #include "shim/mapping_book/residency_charges.h"
 #include "shim/mapping_book/residency_ranges.h"
 #include "shim/mapping_book/shared_objects.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -7,7 +7,6 @@
 #include "accounting/base/futex.h"
 #include "shim/base/os.h"
 #include "shim/base/thread_count.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/locked_book.h"
@@ -15,6 +14,7 @@
 #include "shim/mapping_book/residency_watch.h"
 #include "shim/own_threads/own_thread.h"
 #include "shim/own_threads/slack_thread.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

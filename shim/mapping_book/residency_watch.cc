@@ -6,10 +6,10 @@
 
 #include "accounting/tasks/task_book.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/limit/mapping_limit.h"
 #include "shim/mapping_book/residency_charges.h"
 #include "shim/mapping_book/residency_look.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "accounting/base/base_name.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
+#include "shim/published/program_name.h"
 
 namespace taskmem {
 namespace {

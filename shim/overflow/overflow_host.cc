@@ -6,7 +6,7 @@
 
 #include "shim/books/overflow_book.h"
 #include "shim/books/page_map.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -10,12 +10,13 @@
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/base/resident_pages.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_text.h"
 #include "shim/heap/heap.h"
 #include "shim/options/log.h"
 #include "shim/overflow/overflow_host.h"
 #include "shim/own_threads/own_thread.h"
+#include "shim/published/stats_end.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

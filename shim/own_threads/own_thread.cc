@@ -11,10 +11,10 @@
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/own_threads/own_stack.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

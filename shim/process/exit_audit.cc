@@ -8,7 +8,7 @@
 #include "accounting/audit/exit_audit_protocol.h"
 #include "shim/base/environment.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -9,10 +9,11 @@
 #include "shim/base/environment.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
-#include "shim/books/process_label.h"
-#include "shim/books/stats_segment.h"
 #include "shim/options/exit_paths.h"
 #include "shim/process/own_command.h"
+#include "shim/published/process_label.h"
+#include "shim/published/program_name.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

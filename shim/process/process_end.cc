@@ -5,13 +5,15 @@
 
 #include "shim/base/next_symbol.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/mapping_book/mappings_table.h"
 #include "shim/mapping_book/residency_look.h"
 #include "shim/options/spill_files.h"
 #include "shim/process/exit_audit.h"
 #include "shim/process/exit_files.h"
+#include "shim/published/stats_end.h"
+#include "shim/published/stats_place.h"
+#include "shim/published/stats_segment.h"
 #include "shim/spilling/plugin.h"
 #include "shim/tasks/thread_names.h"
 

@@ -1,7 +1,7 @@
 #include "shim/sites/sites.h"
 
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 #include "shim/sites/unloaded_libraries.h"
 
 namespace taskmem {

@@ -6,10 +6,10 @@
 
 #include "accounting/base/mutex.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/books/task_text.h"
 #include "shim/options/log.h"
+#include "shim/published/stats_segment.h"
 #include "shim/spilling/block_store.h"
 
 namespace taskmem {

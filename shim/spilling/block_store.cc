@@ -9,11 +9,11 @@
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/heap/heap.h"
 #include "shim/mappings/mappings.h"
 #include "shim/options/log.h"
 #include "shim/options/spill_files.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

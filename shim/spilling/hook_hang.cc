@@ -10,10 +10,10 @@
 #include "accounting/base/format_text.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/books/task_text.h"
 #include "shim/options/log.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 
 #include "shim/base/next_symbol.h"
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 extern "C" __attribute__((visibility("hidden"))) long (*g_next_syscall)(long, long, long, long,
                                                                         long, long, long);

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "accounting/tasks/task_book.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/heap/heap.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

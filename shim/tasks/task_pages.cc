@@ -9,9 +9,9 @@
 #include "accounting/tasks/task_book.h"
 #include "shim/books/fold.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
 #include "shim/heap/upcalls.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

@@ -10,8 +10,8 @@
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/books/own_memory.h"
-#include "shim/books/stats_segment.h"
 #include "shim/books/task_registry.h"
+#include "shim/published/stats_segment.h"
 #include "shim/taskmem.h"
 
 namespace taskmem {

@@ -1,6 +1,6 @@
 // What a process is called, beside its program: TASKMEM_LABEL, taskmem_set_label.
-#ifndef TASKMEM_SHIM_BOOKS_PROCESS_LABEL_H_
-#define TASKMEM_SHIM_BOOKS_PROCESS_LABEL_H_
+#ifndef TASKMEM_SHIM_PUBLISHED_PROCESS_LABEL_H_
+#define TASKMEM_SHIM_PUBLISHED_PROCESS_LABEL_H_
 
 namespace taskmem {
 
@@ -12,4 +12,4 @@ const char* ProcessLabel();
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_SHIM_BOOKS_PROCESS_LABEL_H_
+#endif  // TASKMEM_SHIM_PUBLISHED_PROCESS_LABEL_H_

@@ -1,8 +1,8 @@
-#include "shim/books/process_label.h"
+#include "shim/published/process_label.h"
 
 #include <cstring>
 
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 namespace {

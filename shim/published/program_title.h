@@ -1,6 +1,6 @@
 // What people call a program: "python3 job.py", not "python3.11".
-#ifndef TASKMEM_SHIM_BOOKS_PROGRAM_TITLE_H_
-#define TASKMEM_SHIM_BOOKS_PROGRAM_TITLE_H_
+#ifndef TASKMEM_SHIM_PUBLISHED_PROGRAM_TITLE_H_
+#define TASKMEM_SHIM_PUBLISHED_PROGRAM_TITLE_H_
 
 #include <cstddef>
 
@@ -15,4 +15,4 @@ void DescribeProgram(const char* path, int argc, const char* const* argv, char* 
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_SHIM_BOOKS_PROGRAM_TITLE_H_
+#endif  // TASKMEM_SHIM_PUBLISHED_PROGRAM_TITLE_H_

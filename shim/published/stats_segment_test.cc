@@ -1,4 +1,4 @@
-#include "shim/books/stats_segment.h"
+#include "shim/published/stats_segment.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -14,6 +14,11 @@
 
 #include "shim/base/os.h"
 #include "shim/options/options.h"
+#include "shim/published/stats_end.h"
+#include "shim/published/stats_fork.h"
+#include "shim/published/stats_place.h"
+#include "shim/published/stats_publish.h"
+#include "shim/published/stats_room.h"
 
 namespace taskmem {
 namespace {

@@ -1,4 +1,4 @@
-#include "shim/books/program_title.h"
+#include "shim/published/program_title.h"
 
 #include <gtest/gtest.h>
 
