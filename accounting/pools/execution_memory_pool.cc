@@ -36,7 +36,9 @@ int64_t ExecutionMemoryPool::LackOfOthers(int64_t task, int64_t minimum) const {
 }
 
 int64_t ExecutionMemoryPool::Headroom(int64_t task, const GrantLimits& limits) const {
-  const int64_t cap = limits.divide ? limits.max_pool_bytes / active_tasks_ : limits.max_pool_bytes;
+  // What the task has overdrawn is a part of its usage, and not of the memory that it may have.
+  const int64_t most = limits.max_pool_bytes + OverdrawnBy(task);
+  const int64_t cap = limits.divide ? most / active_tasks_ : most;
   return std::max<int64_t>(0, cap - UsageOf(task));
 }
 

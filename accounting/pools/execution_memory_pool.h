@@ -17,7 +17,7 @@ namespace taskmem {
 
 // What a pass of EXEC-3 decides by, besides the pool and the task.
 struct GrantLimits {
-  int64_t max_pool_bytes;  // as large as the pool may get (UMM-6)
+  int64_t max_pool_bytes;  // as large as the pool may get (UMM-6), without what is overdrawn
   int64_t min_pool_bytes;  // what 1/2N is taken of
   int64_t free_bytes;      // what may be granted now
   bool divide;             // the cap of a task is 1/N, not the whole

@@ -179,6 +179,19 @@ TEST_F(ExecutionMemoryPoolTest, WhatIsOverdrawnIsReturnedFirst) {
   EXPECT_FALSE(pool_.Has(1));
 }
 
+TEST_F(ExecutionMemoryPoolTest, WhatATaskHasOverdrawnCountsOnceAgainstItsCap) {
+  Hold(1, 100);
+  pool_.Overdraw(1, 300);
+  GrantLimits limits = Limits(700);  // 1000 but for what is overdrawn
+  EXPECT_EQ(pool_.Headroom(1, limits), 600);
+  Hold(2, 0);
+  EXPECT_EQ(pool_.Headroom(1, limits), 100) << "half of 1000";
+  EXPECT_EQ(pool_.Headroom(2, limits), 350) << "half of what the other has left";
+  limits.divide = false;
+  EXPECT_EQ(pool_.Headroom(1, limits), 600);
+  EXPECT_EQ(pool_.Headroom(2, limits), 700);
+}
+
 TEST_F(ExecutionMemoryPoolTest, ARetiredTaskDoesNotCount) {
   Hold(1, 400);
   Hold(2, 0);
@@ -252,7 +265,8 @@ TEST_F(ExecutionMemoryPoolTest, RandomOperationsKeepTheRules) {
         ASSERT_EQ(inserted, !model[id].is_active);
         model[id].is_active = true;
         const int64_t held = pool_.UsageOf(id);
-        const ExecutionMemoryPool::Decision decision = pool_.Decide(id, bytes + 1, Limits());
+        const GrantLimits limits = Limits(std::max<int64_t>(0, 1000 - pool_.overdrawn()));
+        const ExecutionMemoryPool::Decision decision = pool_.Decide(id, bytes + 1, limits);
         ASSERT_GE(decision.grant, 0);
         ASSERT_LE(decision.grant, std::min(bytes + 1, pool_.free()));
         ASSERT_LE(held + decision.grant, std::max(held, 1000 / pool_.active_tasks()));

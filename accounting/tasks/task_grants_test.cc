@@ -493,6 +493,19 @@ TEST(TaskGrants, OverdrawnMemoryOfOneTaskIsMemoryOthersDoNotGet) {
   process.ExpectAtRest();
 }
 
+// Memory was short for a moment, and is not any more: what was overdrawn meanwhile is held once.
+TEST(TaskGrants, ATaskThatHasOverdrawnGetsAllThatIsFree) {
+  Process process(kMiB);
+  EXPECT_EQ(process.Charge(kUntrackedSlot, 900 * kKiB), kCharged);
+  process.ChargeOverQuota(kB, 300 * kKiB);
+  EXPECT_EQ(process.state().overdrawn, int64_t{300 * kKiB});
+  process.Credit(kUntrackedSlot, 900 * kKiB);
+  EXPECT_EQ(process.Charge(kB, kMiB - 300 * kKiB + 1), kOverGrant);
+  EXPECT_EQ(process.Charge(kB, kMiB - 300 * kKiB), kCharged);
+  EXPECT_EQ(process.Charge(kA, 1), kOverGrant);
+  process.ExpectAtRest();
+}
+
 TEST(TaskGrants, ABookThatDrawsOnNoPoolNeedsNoCover) {
   Process process(kMiB);
   process.ChargeOverQuota(kUntrackedSlot, kGiB);
