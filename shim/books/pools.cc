@@ -4,8 +4,8 @@
 
 #include "accounting/pools/unified_memory_manager.h"
 #include "accounting/tasks/task_grants.h"
-#include "shim/base/memory_limit.h"
 #include "shim/base/os.h"
+#include "shim/books/pool_size.h"
 #include "shim/books/slack.h"
 #include "shim/options/log.h"
 #include "shim/published/stats_segment.h"
@@ -60,82 +60,15 @@ void ShowPools() {
   });
 }
 
-// The size of the pools where nobody set it; 0: somebody did. It bounds what is in memory: where
-// the pools are exhausted by what tasks hold and have not touched, they are lent that much.
-std::atomic<uint64_t> g_unset_memory_bytes{0};
-std::atomic<uint64_t> g_last_full_ns{0};  // when a look found no room
-
-// Whether what is in memory and `bytes` more fit; then the pools have room for them until
-// EndLending. A request for more than all there is cannot be meant to be touched whole.
-bool LendUntouched(uint64_t bytes) {
-  // A program that has used it all up does not have /proc read for each request.
-  constexpr uint64_t kPatienceNs = 1'000'000;
-  const uint64_t memory = g_unset_memory_bytes.load(std::memory_order_relaxed);
-  if (memory == 0 || bytes > uint64_t{1} << 60) return false;
-  const uint64_t now = os::MonotonicNs();
-  if (now - g_last_full_ns.load(std::memory_order_relaxed) < kPatienceNs) return false;
-  const uint64_t resident = ResidentMemoryBytes();
-  const uint64_t touched = bytes <= memory ? bytes : 0;
-  if (resident > memory || touched > memory - resident) {
-    g_last_full_ns.store(now, std::memory_order_relaxed);
-    return false;
-  }
-  // The next look comes after a part of what is left: what was lent may be touched by then.
-  const uint64_t ahead = (memory - resident - touched) / 16;
-  return g_manager->Lend(static_cast<int64_t>(bytes + ahead), static_cast<int64_t>(ahead),
-                         MemoryMode::kOffHeap);
-}
-
 // AcquireAndCharge, after that found too little.
 ChargeOutcome AcquireLent(uint32_t slot, uint64_t bytes) {
   constexpr int kMostTries = 16;  // others may take what was lent for this one
-  for (int i = 0; i < kMostTries && LendUntouched(bytes); ++i) {
+  for (int i = 0; i < kMostTries && LendUntouched(g_manager, bytes); ++i) {
     const ChargeOutcome outcome = g_grants->AcquireAndCharge(slot, bytes);
     g_manager->EndLending(MemoryMode::kOffHeap);
     if (outcome != ChargeOutcome::kOverGrant) return outcome;
   }
   return ChargeOutcome::kOverGrant;
-}
-
-// Sums of sizes must not overflow.
-constexpr uint64_t kMostMemory = uint64_t{1} << 60;
-
-enum class MemorySize : uint8_t {
-  kKnown,
-  kGuessed,   // the machine's stands for it
-  kLookedUp,  // at this moment
-};
-std::atomic<MemorySize> g_memory_size{MemorySize::kKnown};
-double g_storage_fraction = 0;
-
-int64_t StorageRegion(uint64_t memory) {
-  return static_cast<int64_t>(static_cast<double>(memory) * g_storage_fraction);
-}
-
-void ShowMemory(uint64_t memory) {
-  g_stats->pools.memory_bytes.store(memory < kMostMemory ? memory : kNoPool,
-                                    std::memory_order_relaxed);
-}
-
-// More than the first tasks of a small program hold, and far less than any container gives.
-constexpr uint64_t kLookUpAboveBytes = 512 * 1024;
-
-bool IsWorthLookingUp(uint64_t bytes) {
-  return g_memory_size.load(std::memory_order_relaxed) == MemorySize::kGuessed &&
-         (bytes > kLookUpAboveBytes ||
-          g_stats->charged_bytes.load(std::memory_order_relaxed) + bytes > kLookUpAboveBytes);
-}
-
-// Inside the pools.
-__attribute__((noinline)) void LookUpSize() {
-  MemorySize guessed = MemorySize::kGuessed;
-  if (!g_memory_size.compare_exchange_strong(guessed, MemorySize::kLookedUp)) return;
-  const uint64_t memory = DefaultMemoryBytes();
-  const uint64_t size = memory < kMostMemory ? memory : kMostMemory;
-  g_unset_memory_bytes.store(memory < kMostMemory ? memory : 0, std::memory_order_relaxed);
-  g_manager->Resize(static_cast<int64_t>(size), StorageRegion(size), MemoryMode::kOffHeap);
-  ShowMemory(memory);
-  g_memory_size.store(MemorySize::kKnown, std::memory_order_release);
 }
 
 // Of --memory, what tasks, blocks and those without a task have.
@@ -198,30 +131,19 @@ UnifiedMemoryManager* Pools() {
   return g_manager;
 }
 
-bool MemoryIsUnset() { return g_unset_memory_bytes.load(std::memory_order_relaxed) != 0; }
-
 void LookUpMemory() {
-  if (g_memory_size.load(std::memory_order_relaxed) != MemorySize::kGuessed) return;
-  if (const InsidePools inside; inside) LookUpSize();
+  if (!IsMemoryGuessed()) return;
+  if (const InsidePools inside; inside) LookUpSize(g_manager);
 }
 
 uint64_t SetMemory(uint64_t bytes) {
   const InsidePools inside;
   if (!inside) return 0;
-  LookUpSize();
-  const uint64_t before = g_stats->pools.memory_bytes.load(std::memory_order_relaxed);
-  if (before == 0) return 0;  // another thread is looking it up
-  const uint64_t size = bytes < kMostMemory ? bytes : kMostMemory;
-  // It bounds what is granted from now on, not what is in memory.
-  g_unset_memory_bytes.store(0, std::memory_order_relaxed);
-  g_manager->Resize(static_cast<int64_t>(size), StorageRegion(size), MemoryMode::kOffHeap);
-  ShowMemory(size);
-  return before;
+  LookUpSize(g_manager);
+  return ChangeSize(g_manager, bytes);
 }
 
 uint64_t UsedOfMemory() { return UsedWithoutSlack() + static_cast<uint64_t>(CountedSlack()); }
-
-void LookAtMemoryAgain() { g_last_full_ns.store(0, std::memory_order_relaxed); }
 
 void AttachToPools(BlockEvictor* store) { g_store.Open(store); }
 
@@ -253,21 +175,12 @@ void OpenPools(const Options& options) {
       (options.overflow == Overflow::kWhereSpillDir && options.spill_dir[0] != '\0');
   const bool is_guessed =
       options.memory_bytes == 0 && sharing == Sharing::kNone && !has_overflow && !os::IsFiltered();
-  const uint64_t memory = options.memory_bytes != 0 ? options.memory_bytes
-                          : is_guessed              ? MachineMemoryBytes()
-                                                    : DefaultMemoryBytes();
-  const uint64_t size = memory < kMostMemory ? memory : kMostMemory;
-  if (options.memory_bytes == 0 && memory < kMostMemory) g_unset_memory_bytes.store(memory);
-  if (is_guessed) g_memory_size.store(MemorySize::kGuessed);
-  g_storage_fraction = options.storage_fraction;
   MemoryManagerOptions settings;
-  settings.max_off_heap_bytes = static_cast<int64_t>(size);
-  settings.off_heap_storage_region_bytes = StorageRegion(size);
+  FirstSize(options, is_guessed, &settings);
   settings.tungsten_mode = MemoryMode::kOffHeap;
   settings.sharing = sharing;
   settings.unmanaged = &g_unmanaged;
   settings.log = Log();
-  if (!is_guessed) ShowMemory(memory);
   g_manager = new (g_manager_place) UnifiedMemoryManager(settings);
   auto* grants =
       new (g_grants_place) TaskGrants(*g_manager, g_books, g_stats->task_slots, g_unmanaged);
@@ -281,9 +194,7 @@ void OpenPools(const Options& options) {
 
 void PoolsAfterFork() {
   if (g_grants == nullptr || t_inside) return;
-  // A thread that is not here may have been looking.
-  MemorySize looked_up = MemorySize::kLookedUp;
-  g_memory_size.compare_exchange_strong(looked_up, MemorySize::kGuessed);
+  SizeAfterFork();
   g_manager->ResetAfterFork();
   const InsidePools inside;
   g_grants->Rebuild();
@@ -296,7 +207,7 @@ uint64_t GrantAtBegin() { return g_grants != nullptr ? 0 : kNoPool; }
 ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
   const InsidePools inside;
   if (inside) {
-    if (__builtin_expect(IsWorthLookingUp(bytes), 0)) LookUpSize();
+    if (__builtin_expect(IsWorthLookingUp(bytes), 0)) LookUpSize(g_manager);
     const int64_t slack = CountedSlack();
     g_grants->NoteSlack(slack);
     if (slack != 0 && IsNear(static_cast<uint64_t>(slack))) NoteMemoryIsNear();
@@ -312,7 +223,7 @@ ChargeOutcome ChargeFromPools(uint32_t slot, uint64_t bytes) {
 uint64_t AcquireAheadInPools(uint32_t slot, uint64_t bytes, int64_t timeout_ns) {
   const InsidePools inside;
   if (!inside) return 0;
-  LookUpSize();
+  LookUpSize(g_manager);
   const uint32_t before = t_acquiring_slot;
   t_acquiring_slot = slot;
   g_grants->NoteSlack(CountedSlack());

@@ -31,10 +31,9 @@ bool IsInsidePools();
 // nullptr: before OpenPools.
 UnifiedMemoryManager* Pools();
 
-// Nobody set --memory: what its default bounds is in memory.
-bool MemoryIsUnset();
-// That default is looked up when so much is charged that it matters, because it takes many system
-// calls; or now, before that becomes impossible. Whoever shows it shows nothing until then.
+// The default of --memory is looked up when so much is charged that it matters, because it takes
+// many system calls; or now, before that becomes impossible. Whoever shows it shows nothing until
+// then.
 void LookUpMemory();
 // From now on --memory is `bytes`, above 0 (UINT64_MAX: no limit). What is held stays held, and
 // counts as granted above it. Returns what it was; 0: nothing was changed, as this thread is inside
@@ -42,9 +41,6 @@ void LookUpMemory();
 uint64_t SetMemory(uint64_t bytes);
 // Of it, what tasks, blocks and those without a task have, and slack.
 uint64_t UsedOfMemory();
-// Something has gone from memory: what is in memory is looked at by the next who finds too
-// little.
-void LookAtMemoryAgain();
 
 // Who is asked for room from now on; until then nobody is.
 void AttachToPools(BlockEvictor* store);

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "shim/base/os.h"
+#include "shim/books/pool_size.h"
 #include "shim/books/pools.h"
 #include "shim/books/slack.h"
 #include "shim/collect/collect.h"

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "shim/base/os.h"
+#include "shim/books/pool_size.h"
 #include "shim/books/pools.h"
 #include "shim/books/slack.h"
 #include "shim/contexts/context.h"
