@@ -15,17 +15,12 @@
 #include <cstdint>
 
 #include "accounting/base/errno_keeper.h"
+#include "accounting/base/monotonic_ns.h"
 
 namespace taskmem {
 
 // Deadlines are of the monotonic clock, in nanoseconds.
 inline constexpr int64_t kNoDeadline = INT64_MAX;
-
-inline int64_t MonotonicNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
-}
 
 // The deadline of a wait of `timeout_ns` that begins now.
 inline int64_t DeadlineIn(int64_t timeout_ns) {

@@ -15,6 +15,7 @@
 
 #include "accounting/base/futex.h"
 #include "accounting/base/kernel_memory.h"
+#include "accounting/base/monotonic_ns.h"
 
 namespace taskmem::os {
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "accounting/base/round_up.h"
 #include "shim/base/os.h"
 #include "shim/base/own_ranges.h"
 
@@ -27,7 +28,7 @@ size_t FindRuns(const CodePatch* patches, size_t patch_count, size_t bytes,
   size_t count = 0;
   for (size_t n = 0; n < patch_count; ++n) {
     const auto code = reinterpret_cast<uintptr_t>(patches[n].code);
-    Run run = {code & ~(kPageBytes - 1), (code + bytes + kPageBytes - 1) & ~(kPageBytes - 1)};
+    Run run = {code & ~(kPageBytes - 1), RoundUp(code + bytes, kPageBytes)};
     // What it touches joins it.
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -119,7 +120,7 @@ uintptr_t MapIsland(uintptr_t start, uintptr_t end) {
     return false;
   };
   const uintptr_t below = (start & ~(kStep - 1)) - kStep;
-  const uintptr_t above = (end + kStep - 1) & ~(kStep - 1);
+  const uintptr_t above = RoundUp(end, kStep);
   for (uintptr_t i = 0; i < kReach / kStep; ++i) {
     if (try_at(above + i * kStep)) return above + i * kStep;
     if (below > i * kStep && try_at(below - i * kStep)) return below - i * kStep;

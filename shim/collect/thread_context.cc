@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "accounting/base/round_up.h"
 #include "shim/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/base/small_space.h"
@@ -31,8 +32,7 @@ extern "C" __attribute__((visibility("hidden"))) char _end[];
 
 void UseSmallPagesForTables() {
   constexpr uintptr_t kPageBytes = 4096;
-  const uintptr_t start =
-      (reinterpret_cast<uintptr_t>(__bss_start) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const uintptr_t start = RoundUp(reinterpret_cast<uintptr_t>(__bss_start), kPageBytes);
   const uintptr_t end = reinterpret_cast<uintptr_t>(_end) & ~(kPageBytes - 1);
   os::UseSmallPages(reinterpret_cast<void*>(start), end - start);
 }

@@ -10,6 +10,7 @@
 
 #include "shim/base/os.h"
 #include "shim/mappings/mapping_ranges.h"
+#include "spill/files/kept_in_memory.h"
 
 namespace taskmem {
 namespace {
@@ -32,9 +33,7 @@ bool IsMemoryFile(int fd) {
   if (!S_ISREG(status.st_mode) || status.st_nlink != 0) return false;
   struct statfs system = {};
   if (os::Call(SYS_fstatfs, fd, reinterpret_cast<long>(&system)) != 0) return false;
-  constexpr auto kTmpfs = 0x01021994;
-  constexpr auto kHugetlbfs = static_cast<int64_t>(0x958458f6);
-  return system.f_type == kTmpfs || system.f_type == kHugetlbfs;
+  return IsKeptInMemory(system);
 }
 
 // Of MAP_HUGETLB that names no size. Bytes.

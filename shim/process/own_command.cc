@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/kernel_memory.h"
 #include "shim/base/environment.h"
 #include "shim/base/os.h"
@@ -118,12 +119,9 @@ int RunAndAwait(Start start) {
 }  // namespace
 
 int RunOwnCommand(char* const* arguments) {
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   char command[kMostPath];
-  if (!FindCommand(command) || access(command, X_OK) != 0) {
-    errno = saved_errno;
-    return ENOENT;
-  }
+  if (!FindCommand(command) || access(command, X_OK) != 0) return ENOENT;
   const size_t variables = CountVariables();
   const size_t bytes = 2 * kStackBytes + (variables + 1) * sizeof(char*);
   auto* const memory = static_cast<char*>(MapZeroed(bytes));
@@ -132,7 +130,6 @@ int RunOwnCommand(char* const* arguments) {
   CopyVariables(copy, variables);
   const int status = RunAndAwait({command, arguments, copy, memory});
   Unmap(memory, bytes);
-  errno = saved_errno;
   if (status < 0) return -status;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
   return WIFEXITED(status) && WEXITSTATUS(status) == kExitNotStarted ? ENOENT : EIO;

@@ -11,8 +11,8 @@ void ChooseStatsDir(const char* dir);
 // For messages. Empty until the user's directory was found.
 const char* StatsDirPath();
 
-// A new file `name` there. Descriptors are the caller's, and -errno where that failed; `dir` is that
-// of the directory. Where the file is of no use: RemoveStatsFile, with `dir`.
+// A new file `name` there. Descriptors are the caller's, and -errno where that failed; `dir` is
+// that of the directory. Where the file is of no use: RemoveStatsFile, with `dir`.
 struct NewStatsFile {
   long dir;
   long fd;

@@ -51,9 +51,9 @@ const char* MoveInto(long fd) {
   const char* failed = "find space for";
   if (ReserveUsedParts(file, fd)) {
     CopyUsedParts(file);
-    const long moved = os::Call(SYS_mremap, mapped, static_cast<long>(kStatsBytes),
-                                static_cast<long>(kStatsBytes), MREMAP_MAYMOVE | MREMAP_FIXED,
-                                reinterpret_cast<long>(g_stats));
+    const long moved =
+        os::Call(SYS_mremap, mapped, static_cast<long>(kStatsBytes), static_cast<long>(kStatsBytes),
+                 MREMAP_MAYMOVE | MREMAP_FIXED, reinterpret_cast<long>(g_stats));
     if (!os::Failed(moved)) return nullptr;
     failed = "map";
   }

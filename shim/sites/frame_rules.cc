@@ -2,6 +2,8 @@
 
 #include <elf.h>
 
+#include "accounting/base/round_up.h"
+
 namespace taskmem {
 namespace {
 
@@ -42,7 +44,7 @@ void Translate(const TaskmemSaved& saved, SavedRegister* result) {
 }  // namespace
 
 FrameTables TablesOfModule(uint64_t header, uint64_t start, uint64_t end) {
-  const FrameTables whole = {header, start, (end + kPage - 1) / kPage * kPage};
+  const FrameTables whole = {header, start, RoundUp(end, kPage)};
   const auto* const elf = reinterpret_cast<const Elf64_Ehdr*>(start);
   if (end - start < kPage || __builtin_memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
       elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phoff % kWord != 0 ||
@@ -59,7 +61,7 @@ FrameTables TablesOfModule(uint64_t header, uint64_t start, uint64_t end) {
     if (!has_base) base = start - part.p_vaddr / kPage * kPage;
     has_base = true;
     const uint64_t part_start = base + part.p_vaddr / kPage * kPage;
-    const uint64_t part_end = (base + part.p_vaddr + part.p_filesz + kPage - 1) / kPage * kPage;
+    const uint64_t part_end = RoundUp(base + part.p_vaddr + part.p_filesz, kPage);
     if (header < part_start || header >= part_end) continue;
     if ((part.p_flags & PF_R) == 0 || part_start < start) break;
     return {header, part_start, part_end};
@@ -94,8 +96,8 @@ bool ComputeExpression(FrameBytes expression, const ExpressionHost& host, bool h
   const auto start = reinterpret_cast<uint64_t>(expression.at);
   const auto end = reinterpret_cast<uint64_t>(expression.end);
   // Whole words, which lie in the same pages.
-  host.scratch->memory = {start / kWord * kWord, (end + kWord - 1) / kWord * kWord,
-                          kMostExpressionReads, host.read, host.context};
+  host.scratch->memory = {start / kWord * kWord, RoundUp(end, kWord), kMostExpressionReads,
+                          host.read, host.context};
   const TaskmemRegisters registers = {host.ip, host.sp, host.bp};
   return TaskmemComputeExpression(host.scratch, &registers, start, end - start, has_cfa ? cfa : 0,
                                   result);

@@ -7,6 +7,7 @@
 
 #include "accounting/base/fork_locks.h"
 #include "accounting/base/mutex.h"
+#include "accounting/base/round_up.h"
 #include "shim/base/next_symbol.h"
 #include "shim/base/os.h"
 #include "shim/books/own_memory.h"
@@ -90,7 +91,7 @@ bool Describe(const dl_phdr_info& info, UnloadedLibrary* library) {
   if (high <= low) return false;
   constexpr uint64_t kPage = 4096;
   library->start = info.dlpi_addr + low / kPage * kPage;
-  library->end = info.dlpi_addr + (high + kPage - 1) / kPage * kPage;
+  library->end = info.dlpi_addr + RoundUp(high, kPage);
   library->fingerprint = Fingerprint(reinterpret_cast<const void*>(library->start));
   CopyPath(info.dlpi_name != nullptr ? info.dlpi_name : "", library->path);
   return true;

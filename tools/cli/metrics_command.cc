@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "accounting/base/monotonic_ns.h"
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
 #include "tools/base/message.h"
@@ -24,11 +25,7 @@ constexpr char kDefaultListen[] = "127.0.0.1:9469";
 constexpr size_t kWordColumns = 60;
 constexpr size_t kMostNames = 10'000;
 
-uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
+uint64_t NowNs() { return static_cast<uint64_t>(MonotonicNs()); }
 
 size_t NamesOf(const MetricsRequest& request) {
   if (request.names.empty()) return MetricsBook::kNames;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "accounting/base/monotonic_ns.h"
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
 #include "tools/audit/audit.h"
@@ -39,11 +40,7 @@ constexpr std::pair<const char*, TopColumn> kSortColumns[] = {
     {"spilled", TopColumn::kSpilled}, {"overflow", TopColumn::kOverflow},
     {"stalled", TopColumn::kStalled}};
 
-uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
+uint64_t NowNs() { return static_cast<uint64_t>(MonotonicNs()); }
 
 std::string TimeOfDay() { return fmt::format("{:%H:%M:%S}", fmt::localtime(time(nullptr))); }
 

@@ -21,6 +21,7 @@
 #include <optional>
 
 #include "accounting/audit/stats_layout.h"
+#include "accounting/base/monotonic_ns.h"
 #include "spill/reclaim/limit_policy.h"
 #include "tools/base/process_info.h"
 #include "tools/base/task_id.h"
@@ -33,15 +34,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-int64_t Now() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
-}
-
 void Nap(int64_t until_ns) {
   constexpr int64_t kLongestNs = 5'000'000;
-  const int64_t left = std::clamp<int64_t>(until_ns - Now(), 0, kLongestNs);
+  const int64_t left = std::clamp<int64_t>(until_ns - MonotonicNs(), 0, kLongestNs);
   const timespec nap = {0, left};
   nanosleep(&nap, nullptr);
 }
@@ -94,7 +89,7 @@ int FindBooks(const std::vector<std::string>& dirs, pid_t pid) {
 
 bool IsLocked(int fd, int64_t deadline_ns) {
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK || Now() >= deadline_ns) return false;
+    if (errno != EWOULDBLOCK || MonotonicNs() >= deadline_ns) return false;
     Nap(deadline_ns);
   }
   return true;
@@ -174,7 +169,7 @@ ProcessControl::~ProcessControl() {
 }
 
 ChangeResult ProcessControl::Ask(const Change& change, int64_t timeout_ns) {
-  const int64_t now = Now();
+  const int64_t now = MonotonicNs();
   const int64_t deadline_ns = timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
   if (!IsLocked(fd_, deadline_ns)) return {ChangeOutcome::kBusy};
   ChangeResult result;
@@ -204,7 +199,7 @@ ChangeResult ProcessControl::AskLocked(const Change& change, int64_t deadline_ns
     if (state == RequestState::kAsked) {
       swap(state, RequestState::kIdle);
     } else if (state == RequestState::kTaken) {
-      if (Now() >= deadline_ns) return {ChangeOutcome::kBusy};
+      if (MonotonicNs() >= deadline_ns) return {ChangeOutcome::kBusy};
       if (!IsAlive(pid_, start_time_)) return {ChangeOutcome::kGone};
       wait(state);
     } else {
@@ -222,7 +217,7 @@ ChangeResult ProcessControl::AskLocked(const Change& change, int64_t deadline_ns
       return {ChangeOutcome::kBusy};  // somebody writes who keeps to nothing
     }
     if (!IsAlive(pid_, start_time_)) return {ChangeOutcome::kGone};
-    if (Now() >= deadline_ns) {
+    if (MonotonicNs() >= deadline_ns) {
       if (state == RequestState::kTaken) return {ChangeOutcome::kUnderWay};
       if (swap(state, RequestState::kIdle)) return {ChangeOutcome::kNotAnswered};
       continue;
