@@ -1,7 +1,4 @@
-// What the rest of the library has collected of contexts (heap/heap.h), and the storage that no
-// heap has.
-#include <atomic>
-
+// What the rest of the library has collected of contexts (heap/heap.h).
 #include "shim/books/after_fork.h"
 #include "shim/collect/collect.h"
 #include "shim/collect/decay.h"
@@ -10,7 +7,6 @@
 #include "shim/contexts/charge.h"
 #include "shim/contexts/contexts_of.h"
 #include "shim/heap/heap.h"
-#include "shim/malloc/walk.h"
 
 namespace taskmem {
 
@@ -20,11 +16,20 @@ void CollectOwnContext() {
   CollectContext(t_thread.context, /*force=*/true);
 }
 
-void CollectOtherContexts() {
-  const InsideAllocator inside;
+namespace {
+
+// Of all contexts but this thread's. From inside the allocator.
+void CollectOthers() {
   CollectParked(kEverySlot);
   CollectOrphan();
   CollectSleepers(kEverySlot);
+}
+
+}  // namespace
+
+void CollectOtherContexts() {
+  const InsideAllocator inside;
+  CollectOthers();
 }
 
 void CollectForAllThreads() {
@@ -32,32 +37,17 @@ void CollectForAllThreads() {
   ThreadState& t = t_thread;
   if (t.context == nullptr || t.busy) return;
   const InsideAllocator inside;
-  CollectContext(t.context, true);
-  CollectParked(kEverySlot);
-  CollectOrphan();
-  CollectSleepers(kEverySlot);
+  CollectContext(t.context, /*force=*/true);
+  CollectOthers();
 }
 
 void CollectEverything() {
   EnsureSettledBooks();
   const InsideAllocator inside;
   if (inside.HasContext()) CollectAll(t_thread.context);
-  CollectParked(kEverySlot);
-  CollectOrphan();
-  CollectSleepers(kEverySlot);
+  CollectOthers();
   PurgeEverything();
   PostTotal();
-}
-
-std::atomic<uint64_t> g_mapped_storage_bytes{0};
-
-void CountMappedStorage(int64_t bytes) {
-  g_mapped_storage_bytes.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed);
-  if (bytes > 0) {
-    Charge(kStorageSlot, static_cast<uint64_t>(bytes), ChargeMode::kOverQuota);
-  } else {
-    Credit(kStorageSlot, static_cast<uint64_t>(-bytes));
-  }
 }
 
 }  // namespace taskmem

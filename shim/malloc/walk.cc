@@ -4,8 +4,10 @@
 #include "shim/books/overflow_book.h"
 #include "shim/books/page_map.h"
 #include "shim/contexts/context.h"
+#include "shim/contexts/contexts_of.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
+#include "shim/malloc/mapped_storage.h"
 #include "shim/mimalloc/hot.h"
 #include "shim/pages/shared_page.h"
 
@@ -49,6 +51,36 @@ bool IsFirstSlice(char* slice) {
              .slice_offset == 0;
 }
 
+// visit(address, task's slot, bytes, page) for everything that is one task's as a whole: large
+// blocks, of `bytes` and of no page, and pages of blocks, of no `bytes`. Of one slot or of all.
+template <typename Visit>
+void ForEachOfOneTask(uint32_t wanted, Visit visit) {
+  PageMap::ForEach([=, &visit](char* slice, std::atomic<uint64_t>& place) {
+    const uint64_t entry = place.load();
+    if (wanted != kEverySlot && PageMap::SlotOf(entry) != wanted) return;
+    const mi_page_t* const none = nullptr;
+    if (PageMap::IsLarge(entry)) {
+      visit(slice, PageMap::SlotOf(entry), PageMap::LargeBytes(entry), none);
+    } else if (PageMap::KindOf(entry) == PageMap::kOwned && IsFirstSlice(slice)) {
+      visit(slice, PageMap::SlotOf(entry), uint64_t{0}, PageAt(slice));
+    }
+  });
+}
+
+// visit(address of its page, task's slot, bytes) for every block that lives in a shared page.
+template <typename Visit>
+void ForEachSharedBlock(Visit visit) {
+  ForEachShared(
+      [](PageOwners& owners, void* argument) {
+        for (uint32_t i = 0; i < owners.blocks; ++i) {
+          const uint32_t mark = owners.MarkOf(i);
+          if (mark == 0) continue;
+          (*static_cast<Visit*>(argument))(owners.start, mark - 1u, owners.block_size);
+        }
+      },
+      &visit);
+}
+
 }  // namespace
 
 bool FindBlock(const void* address, BlockPlace* place) {
@@ -90,74 +122,50 @@ bool IsPageOf(const char* page, uint32_t slot) {
 }
 
 void WalkHeaps(uint64_t* bytes, uint64_t* overflow_bytes) {
-  struct Walk {
-    uint64_t* bytes;
-    uint64_t* overflow_bytes;
-
-    void Add(const char* address, uint32_t slot, uint64_t more) const {
-      (InOverflow(address) ? overflow_bytes : bytes)[slot] += more;
-    }
+  const auto add = [=](const char* address, uint32_t slot, uint64_t more) {
+    (InOverflow(address) ? overflow_bytes : bytes)[slot] += more;
   };
-  Walk walk = {bytes, overflow_bytes};
-  bytes[kStorageSlot] += g_mapped_storage_bytes.load();
-  PageMap::ForEach([&walk](char* slice, std::atomic<uint64_t>& place) {
-    const uint64_t entry = place.load();
-    if (PageMap::IsLarge(entry)) {
-      walk.Add(slice, PageMap::SlotOf(entry), PageMap::LargeBytes(entry));
-    } else if (PageMap::KindOf(entry) == PageMap::kOwned && IsFirstSlice(slice)) {
-      const mi_page_t* page = PageAt(slice);
-      walk.Add(slice, PageMap::SlotOf(entry), uint64_t{page->capacity} * mi_page_block_size(page));
-    }
+  bytes[kStorageSlot] += MappedStorageBytes();
+  ForEachOfOneTask(kEverySlot, [&add](const char* address, uint32_t slot, uint64_t large,
+                                      const mi_page_t* page) {
+    add(address, slot,
+        page == nullptr ? large : uint64_t{page->capacity} * mi_page_block_size(page));
   });
-  ForEachShared(
-      [](PageOwners& owners, void* argument) {
-        for (uint32_t i = 0; i < owners.blocks; ++i) {
-          const uint32_t mark = owners.MarkOf(i);
-          if (mark == 0) continue;
-          static_cast<const Walk*>(argument)->Add(owners.start, mark - 1u, owners.block_size);
-        }
-      },
-      &walk);
+  ForEachSharedBlock(add);
   AddMappedBytes(bytes);
 }
 
 void CountPagesInHeaps(uint64_t* pages) {
-  PageMap::ForEach([pages](char* slice, std::atomic<uint64_t>& place) {
-    const uint64_t entry = place.load();
-    const auto kind = PageMap::KindOf(entry);
-    if (PageMap::IsLarge(entry) || (kind == PageMap::kOwned && IsFirstSlice(slice))) {
-      ++pages[PageMap::SlotOf(entry)];
-    }
+  ForEachOfOneTask(kEverySlot, [pages](const char*, uint32_t slot, uint64_t, const mi_page_t*) {
+    ++pages[slot];
   });
 }
 
-void ReportSizeClasses(uint32_t slot) {
-  struct Counts {
-    uint32_t slot;
-    uint64_t bytes[kBins + 1];  // the last: large blocks
-  };
-  static Counts counts;  // one report ends the process
-  counts.slot = slot;
-  PageMap::ForEach([](char* slice, std::atomic<uint64_t>& place) {
-    const uint64_t entry = place.load();
-    if (PageMap::SlotOf(entry) != counts.slot) return;
-    if (PageMap::IsLarge(entry)) {
-      counts.bytes[kBins] += PageMap::LargeBytes(entry);
-    } else if (PageMap::KindOf(entry) == PageMap::kOwned && IsFirstSlice(slice)) {
-      const mi_page_t* page = PageAt(slice);
+namespace {
+
+struct SizeClassBytes {
+  uint64_t bytes[kBins + 1];  // the last: large blocks
+};
+
+void CountSizeClasses(uint32_t wanted, SizeClassBytes* counts) {
+  ForEachOfOneTask(wanted, [=](const char*, uint32_t, uint64_t large, const mi_page_t* page) {
+    if (page == nullptr) {
+      counts->bytes[kBins] += large;
+    } else {
       const size_t block_size = mi_page_block_size(page);
-      counts.bytes[_mi_bin(block_size)] += uint64_t{page->used} * block_size;
+      counts->bytes[_mi_bin(block_size)] += uint64_t{page->used} * block_size;
     }
   });
-  ForEachShared(
-      [](PageOwners& owners, void*) {
-        for (uint32_t i = 0; i < owners.blocks; ++i) {
-          if (owners.MarkOf(i) == counts.slot + 1) {
-            counts.bytes[_mi_bin(owners.block_size)] += owners.block_size;
-          }
-        }
-      },
-      nullptr);
+  ForEachSharedBlock([=](const char*, uint32_t slot, uint32_t block_size) {
+    if (slot == wanted) counts->bytes[_mi_bin(block_size)] += block_size;
+  });
+}
+
+}  // namespace
+
+void ReportSizeClasses(uint32_t slot) {
+  static SizeClassBytes counts;  // one report ends the process
+  CountSizeClasses(slot, &counts);
   constexpr int kLines = 5;
   for (int line = 0; line < kLines; ++line) {
     int largest = 0;

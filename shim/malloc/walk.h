@@ -2,16 +2,12 @@
 #ifndef TASKMEM_SHIM_MALLOC_WALK_H_
 #define TASKMEM_SHIM_MALLOC_WALK_H_
 
-#include <atomic>
 #include <cstdint>
 
 namespace taskmem {
 
 // Adds how many pages each slot has of its own.
 void CountPagesInHeaps(uint64_t* pages);
-
-// Memory of the storage book that no heap has (CountMappedStorage).
-extern std::atomic<uint64_t> g_mapped_storage_bytes;
 
 }  // namespace taskmem
 
