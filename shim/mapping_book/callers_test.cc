@@ -132,8 +132,9 @@ void FillPlaces() {
     dlclose(library);
     const auto bytes = static_cast<size_t>(static_cast<char*>(object.dlfo_map_end) -
                                            static_cast<char*>(object.dlfo_map_start));
-    mmap(object.dlfo_map_start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-         -1, 0);
+    EXPECT_NE(mmap(object.dlfo_map_start, bytes, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+              MAP_FAILED);
   }
 }
 
