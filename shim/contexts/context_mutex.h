@@ -9,8 +9,7 @@
 //     of other threads (ContextsAfterFork), before the handler's fork returns: whoever has such a
 //     lock is inside the allocator, where books are taken over at once (HeapAfterForkInChild).
 //   - No number is kept over calls: each asks for it, and asks again at its end, because the
-//   handler
-//     may have forked meanwhile.
+//     handler may have forked meanwhile.
 //   - Who gives a lock back does not say who it is.
 #ifndef TASKMEM_SHIM_CONTEXTS_CONTEXT_MUTEX_H_
 #define TASKMEM_SHIM_CONTEXTS_CONTEXT_MUTEX_H_

@@ -8,6 +8,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mimalloc/embed.h"
+#include "shim/mimalloc/hot.h"
 #include "shim/pages/shared_page.h"
 #include "shim/published/stats_segment.h"
 #include "shim/segments/segment_map.h"
@@ -40,8 +41,8 @@ void PublishAuditLayout() {
   layout.slice_offset_at = offsetof(mi_slice_t, slice_offset);
   layout.slice_capacity_at = offsetof(mi_slice_t, capacity);
   layout.slice_block_at = offsetof(mi_slice_t, xblock_size);
-  layout.small_page_start = 3 * MI_MAX_ALIGN_GUARANTEE;
-  layout.small_block_bytes = 1024;
+  layout.small_page_start = kSmallPageStart;
+  layout.small_block_bytes = kSmallBlockBytes;
   const SegmentCachePlace cache = PlaceOfSegmentCache();
   layout.cache = reinterpret_cast<uint64_t>(cache.slots);
   layout.cache_slots = cache.count;

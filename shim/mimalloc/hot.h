@@ -28,11 +28,11 @@ inline uint8_t BinOf(size_t size) {
   return static_cast<uint8_t>(bin);
 }
 
-// Where the blocks of a page begin, as _mi_page_start: those of small classes not at its first
-// byte.
+// Where the blocks of a page begin, as _mi_page_start: those of at most kSmallBlockBytes not at its
+// first byte.
+inline constexpr size_t kSmallBlockBytes = 1024;
+inline constexpr size_t kSmallPageStart = 3 * MI_MAX_ALIGN_GUARANTEE;
 inline char* PageBegin(const mi_segment_t* segment, const mi_page_t* page) {
-  constexpr size_t kSmallBlockBytes = 1024;
-  constexpr size_t kSmallPageStart = 3 * MI_MAX_ALIGN_GUARANTEE;
   const size_t block_size = page->xblock_size;
   const auto slice =
       static_cast<size_t>(reinterpret_cast<const mi_slice_t*>(page) - segment->slices);

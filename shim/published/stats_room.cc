@@ -7,7 +7,7 @@
 
 #include "accounting/base/round_up.h"
 #include "shim/base/os.h"
-#include "shim/published/file_space.h"
+#include "shim/published/sparse_space.h"
 #include "shim/published/stats_place.h"
 #include "shim/published/stats_segment.h"
 

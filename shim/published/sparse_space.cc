@@ -1,4 +1,4 @@
-#include "shim/published/file_space.h"
+#include "shim/published/sparse_space.h"
 
 #include <errno.h>
 #include <sys/resource.h>

@@ -1,7 +1,7 @@
 // Space for parts of a sparse file that is mapped: a write to a hole of a file system that is full
 // would be a SIGBUS. I/O; no allocation, no lock.
-#ifndef TASKMEM_SHIM_PUBLISHED_FILE_SPACE_H_
-#define TASKMEM_SHIM_PUBLISHED_FILE_SPACE_H_
+#ifndef TASKMEM_SHIM_PUBLISHED_SPARSE_SPACE_H_
+#define TASKMEM_SHIM_PUBLISHED_SPARSE_SPACE_H_
 
 #include <cstddef>
 
@@ -20,4 +20,4 @@ bool IsWithinFileLimit(size_t bytes);
 
 }  // namespace taskmem
 
-#endif  // TASKMEM_SHIM_PUBLISHED_FILE_SPACE_H_
+#endif  // TASKMEM_SHIM_PUBLISHED_SPARSE_SPACE_H_
