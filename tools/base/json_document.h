@@ -2,7 +2,9 @@
 #ifndef TASKMEM_TOOLS_BASE_JSON_DOCUMENT_H_
 #define TASKMEM_TOOLS_BASE_JSON_DOCUMENT_H_
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +14,15 @@ namespace taskmem {
 // that readers of an older document do not understand. The time is now, UTC, as ISO 8601 has it.
 // documents.schema.json says what follows in each kind.
 nlohmann::ordered_json JsonDocument(std::string_view kind);
+
+template <typename T>
+nlohmann::ordered_json OrNull(const std::optional<T>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+// Of a limit: UINT64_MAX, none, is null.
+inline nlohmann::ordered_json LimitOrNull(uint64_t bytes) {
+  return OrNull(bytes == UINT64_MAX ? std::nullopt : std::optional(bytes));
+}
 
 // Indented, with a newline at the end. Names are whatever bytes a program chose: what is beyond
 // ASCII is escaped.

@@ -52,6 +52,10 @@ bool IsControl(uint32_t character) {
 
 }  // namespace
 
+std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
+
+std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
+
 std::string Printable(std::string_view text, size_t columns) {
   std::string result;
   size_t used = 0;

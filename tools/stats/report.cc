@@ -41,9 +41,6 @@ std::string ProgramAndLabel(const ProcessStats& process) {
                                : fmt::format("{} ({})", Program(process), Label(process));
 }
 
-std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
-std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
-
 std::string TaskId(const std::optional<uint64_t>& id) { return id ? TaskIdText(*id) : "-"; }
 
 Row TaskRow(const TaskStats& task) {

@@ -9,11 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 // Times in nanoseconds, as their names say.
 Json ReclaimJson(const ReclaimStats& reclaim) {
   return {{"spill_calls", reclaim.spill_calls},
