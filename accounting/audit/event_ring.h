@@ -1,10 +1,11 @@
 // What happened when: events of a process in its stats segment, for a recorder in another process
 // (tools/recording).
 //
-//   on       while the clock is before StatsHeader::record_until_ns, which the recorder renews: one
-//            that was killed costs nothing more soon after
+//   on       while the clock is before StatsHeader::record_until_ns, which recorders renew, and do
+//            not take back: there may be several. Who writes finds it passed, and turns it off
 //   write    `head` counts up, and the entry of that number is claimed, filled in and completed;
-//            an entry that another thread is still filling in is left to it, and counted
+//            an entry that another thread is still filling in is left to it: then there is none of
+//            that number
 //   read     entries are read by number; one that is newer than was expected has overwritten it
 //
 // Lock-free, bounded and callable from anywhere, signal handlers too. Before the recorder turns it
@@ -57,9 +58,8 @@ static_assert(sizeof(EventEntry) == 64);
 struct EventRing {
   static constexpr uint32_t kEntries = 8192;
 
-  std::atomic<uint64_t> head;     // entries ever begun
-  std::atomic<uint64_t> dropped;  // for which no entry could be claimed
-  uint64_t reserved[6];
+  std::atomic<uint64_t> head;  // entries ever begun
+  uint64_t reserved[7];
   EventEntry entries[kEntries];
 
   void Write(const Event& event) {
@@ -68,7 +68,6 @@ struct EventRing {
     uint64_t seen = entry.sequence.load(std::memory_order_relaxed);
     if (seen % 2 != 0 || seen > 2 * number ||
         !entry.sequence.compare_exchange_strong(seen, 2 * number + 1, std::memory_order_acquire)) {
-      dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
     std::atomic_thread_fence(std::memory_order_release);

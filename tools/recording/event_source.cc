@@ -31,14 +31,8 @@ bool SetUntil(int fd, uint64_t until_ns) {
          static_cast<ssize_t>(sizeof(until_ns));
 }
 
-struct Head {
-  uint64_t head = 0;
-  uint64_t dropped = 0;
-};
-
-bool ReadHead(int fd, Head* head) {
-  static_assert(offsetof(EventRing, head) == 0 && offsetof(EventRing, dropped) == 8);
-  return ReadAt(fd, kEventsOffset, head, sizeof(*head));
+bool ReadHead(int fd, uint64_t* head) {
+  return ReadAt(fd, kEventsOffset + offsetof(EventRing, head), head, sizeof(*head));
 }
 
 }  // namespace
@@ -50,16 +44,9 @@ EventSource::EventSource(int fd) : fd_(fd) {
     result = fallocate(fd, 0, static_cast<off_t>(kEventsOffset), sizeof(EventRing));
   } while (result != 0 && errno == EINTR);
   if (result != 0 && errno != EOPNOTSUPP) return;
-  Head head;
-  if (!ReadHead(fd, &head)) return;
-  next_ = head.head;
-  first_dropped_ = head.dropped;
+  if (!ReadHead(fd, &next_)) return;
   renewed_ns_ = MonotonicNow();
   is_on_ = SetUntil(fd, renewed_ns_ + kOnForNs);
-}
-
-EventSource::~EventSource() {
-  if (is_on_) SetUntil(fd_, 0);
 }
 
 void EventSource::Renew(uint64_t now_ns) {
@@ -68,31 +55,28 @@ void EventSource::Renew(uint64_t now_ns) {
   SetUntil(fd_, now_ns + kOnForNs);
 }
 
-void EventSource::Read(uint64_t now_ns, std::vector<Event>* events) {
+void EventSource::Read(uint64_t now_ns, bool is_last, std::vector<Event>* events) {
   if (!is_on_) return;
   Renew(now_ns);
-  Head head;
+  uint64_t head = 0;
   if (!ReadHead(fd_, &head)) return;
-  dropped_ = std::max(dropped_, head.dropped - std::min(head.dropped, first_dropped_));
-  if (head.head < next_) next_ = head.head;  // somebody has written there
-  if (head.head - next_ > EventRing::kEntries) {
-    lost_ += head.head - next_ - EventRing::kEntries;
-    next_ = head.head - EventRing::kEntries;
+  if (head < next_) next_ = head;  // somebody has written there
+  if (head - next_ > EventRing::kEntries) {
+    lost_ += head - next_ - EventRing::kEntries;
+    next_ = head - EventRing::kEntries;
     waiting_since_ns_ = 0;
   }
-  const size_t before = events->size();
-  while (next_ < head.head) {
+  const auto before = static_cast<ptrdiff_t>(events->size());
+  while (next_ < head) {
     // As far as the ring's end.
-    const uint64_t place = next_ % EventRing::kEntries;
-    const uint64_t from = next_;
-    ReadEntries(from, std::min(head.head, from + EventRing::kEntries - place), now_ns, events);
-    if (waiting_since_ns_ != 0) break;
+    const uint64_t left = EventRing::kEntries - next_ % EventRing::kEntries;
+    if (!ReadEntries(next_, std::min(head, next_ + left), now_ns, is_last, events)) break;
   }
-  std::stable_sort(events->begin() + static_cast<ptrdiff_t>(before), events->end(),
+  std::stable_sort(events->begin() + before, events->end(),
                    [](const Event& a, const Event& b) { return a.time_ns < b.time_ns; });
 }
 
-void EventSource::ReadEntries(uint64_t from, uint64_t to, uint64_t now_ns,
+bool EventSource::ReadEntries(uint64_t from, uint64_t to, uint64_t now_ns, bool is_last,
                               std::vector<Event>* events) {
   // Who fills an entry in may lose its processor meanwhile, or never come back.
   constexpr uint64_t kPatienceNs = 100'000'000;
@@ -102,30 +86,33 @@ void EventSource::ReadEntries(uint64_t from, uint64_t to, uint64_t now_ns,
                           from % EventRing::kEntries * sizeof(EventEntry);
   if (!ReadAt(fd_, offset, before.data(), before.size() * sizeof(EventEntry)) ||
       !ReadAt(fd_, offset, after.data(), after.size() * sizeof(EventEntry))) {
+    lost_ += to - from;
     next_ = to;
-    return;
+    return true;
   }
   for (uint64_t number = from; number < to; ++number) {
-    Event event;
+    Event event = {};
     auto found = EventRing::Read(before[number - from], number, &event);
     // What was copied may be of two writers: then the second copy differs.
     if (found == EventRing::Found::kComplete &&
         after[number - from].sequence != before[number - from].sequence) {
       found = EventRing::Found::kOverwritten;
     }
-    if (found == EventRing::Found::kNotYet) {
+    if (found == EventRing::Found::kNotYet && !is_last) {
       if (waiting_since_ns_ == 0) waiting_since_ns_ = now_ns;
-      if (now_ns - waiting_since_ns_ < kPatienceNs) return;
-      // One that was dropped is counted by its writer.
+      if (now_ns - waiting_since_ns_ < kPatienceNs) return false;
     }
     waiting_since_ns_ = 0;
     next_ = number + 1;
-    if (found == EventRing::Found::kOverwritten) ++lost_;
-    if (found != EventRing::Found::kComplete) continue;
     const auto kind = static_cast<uint32_t>(event.kind);
-    if (kind == 0 || kind > kEventKinds || event.slot >= kMaxTaskSlots) continue;
+    if (found != EventRing::Found::kComplete || kind == 0 || kind > kEventKinds ||
+        event.slot >= kMaxTaskSlots) {
+      ++lost_;
+      continue;
+    }
     events->push_back(event);
   }
+  return true;
 }
 
 }  // namespace taskmem
