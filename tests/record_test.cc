@@ -123,6 +123,44 @@ TEST_F(RecordTest, AnExecGoesOnInTheSameFile) {
   EXPECT_EQ(task->charged.back().value, Numbers(result.out, "charged").back());
 }
 
+// The same of a process that runs already.
+TEST_F(RecordTest, AnExecOfARunningProcessGoesOnInTheSameFile) {
+  const Result result =
+      Try("export TASKMEM_TASK_BY=none\n"
+          "LD_PRELOAD=$FOLDER/libtaskmem.so sh -c "
+          "'until [ -e go ]; do sleep 0.01; done; exec $PROGRAM 1 1500' >out & program=$!\n"
+          "until taskmem stats $program >/dev/null 2>&1; do sleep 0.05; done\n"
+          "taskmem record $program -o r & recorder=$!\n"
+          "until [ \"$(wc -c 2>/dev/null <r)\" -gt 100 ] 2>/dev/null; do sleep 0.05; done\n"
+          "touch go; wait $program && wait $recorder && cat out");
+  ASSERT_TRUE(result.Succeeded()) << result.Describe();
+  const auto recording = Read("r");
+  ASSERT_TRUE(recording);
+  EXPECT_EQ(recording->executions, 1u);
+  EXPECT_EQ(recording->end, EndReason::kEnded);
+  const RecordedTask* const task = FindTask(*recording, kTask);
+  ASSERT_NE(task, nullptr);
+  EXPECT_EQ(task->charged.back().value, Numbers(result.out, "charged").back());
+}
+
+// Each recorder has all of it, whenever the other ends.
+TEST_F(RecordTest, TwoRecordersOfAProcessDoNotDisturbEachOther) {
+  const Result result = Try(
+      "LD_PRELOAD=$FOLDER/libtaskmem.so TASKMEM_TASK_BY=none $PROGRAM 1 1000 >out & program=$!\n"
+      "until taskmem stats $program >/dev/null 2>&1; do sleep 0.05; done\n"
+      "taskmem record $program -o whole & recorder=$!\n"
+      "taskmem record $program --for 500ms -o part; wait $recorder; wait $program && cat out");
+  ASSERT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_TRUE(Read("part"));
+  const auto whole = Read("whole");
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->dropped_events, 0u);
+  const RecordedTask* const task = FindTask(*whole, kTask);
+  ASSERT_NE(task, nullptr);
+  EXPECT_EQ(task->charged.back().value, Numbers(result.out, "charged").back());
+  EXPECT_NE(FindTask(*whole, kTask + 2), nullptr) << "began and ended between two looks";
+}
+
 // A recorder that is killed leaves what it had written.
 TEST_F(RecordTest, ARecorderThatIsKilledLeavesAReadableFile) {
   const Result result = Try(

@@ -55,14 +55,26 @@ bool WaitForEnding(const sigset_t& endings, uint64_t ns) {
   return sigtimedwait(&endings, nullptr, &wait) > 0;
 }
 
+// The program that the process executed in place of the one that was recorded, once it has books.
+void Follow(Recorder* recorder, pid_t pid, const std::vector<std::string>& stats_dirs) {
+  const auto books = ReadProcessBooks(stats_dirs, pid);
+  if (!books) return;
+  recorder->Detach(EndReason::kExecuted);
+  recorder->Attach(pid, books->path);
+}
+
 // Until the process ends, or it is enough.
-EndReason Record(Recorder* recorder, uint64_t duration_ns) {
+EndReason Record(Recorder* recorder, pid_t pid, const std::vector<std::string>& stats_dirs,
+                 uint64_t duration_ns) {
   constexpr uint64_t kMostWaitNs = 100'000'000;
   const sigset_t endings = BlockEndings();
   const uint64_t start = NowNs();
   while (recorder->error().empty()) {
     const uint64_t wait_ns = std::min(recorder->Look(), kMostWaitNs);
-    if (recorder->HasEnded()) return EndReason::kEnded;
+    if (recorder->HasEnded()) {
+      if (!recorder->IsProcessAlive()) return EndReason::kEnded;
+      Follow(recorder, pid, stats_dirs);
+    }
     const uint64_t passed = NowNs() - start;
     if (passed >= duration_ns) return EndReason::kStopped;
     if (WaitForEnding(endings, std::min(wait_ns, duration_ns - passed))) {
@@ -79,7 +91,8 @@ int RecordCommand(const RecordRequest& request) {
   const std::string file =
       request.file.empty() ? fmt::format("taskmem-{}.recording", request.pid) : request.file;
   const Options options = OptionsOfEnvironmentOrFail();
-  const auto books = ReadProcessBooks(ReadableStatsDirs(options), request.pid);
+  const std::vector<std::string> stats_dirs = ReadableStatsDirs(options);
+  const auto books = ReadProcessBooks(stats_dirs, request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
   if (const int error = CheckRecordingFile(file)) {
     Fatal(kExitUsage, "cannot record into {}: {}", file, strerror(error));
@@ -89,7 +102,7 @@ int RecordCommand(const RecordRequest& request) {
   if (recorder.error().empty() && !recorder.Attach(request.pid, books->path)) {
     Fatal(EXIT_FAILURE, "cannot read the books of process {}: be its owner or root", request.pid);
   }
-  const EndReason end = Record(&recorder, duration_ns);
+  const EndReason end = Record(&recorder, request.pid, stats_dirs, duration_ns);
   recorder.Detach(end);
   if (!recorder.error().empty()) {
     Fatal(EXIT_FAILURE, "cannot record into {}: {}", file, recorder.error());

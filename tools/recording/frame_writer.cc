@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -17,15 +18,25 @@ namespace {
 constexpr int kLevel = 5;
 constexpr size_t kFrameFull = 256 * 1024;
 
+// Whether it is a regular file that nobody else records into: locked for this descriptor. 0 or an
+// errno.
+int Claim(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return errno;
+  if (!S_ISREG(status.st_mode)) return EINVAL;
+  // A file system without locks has no other recorder that could be known of.
+  return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? EBUSY : 0;
+}
+
 // A descriptor, or -errno. Not of what would keep a writer waiting.
 int OpenRecording(const std::string& path, bool truncates) {
-  const int fd = open(
-      path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | (truncates ? O_TRUNC : 0), 0666);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   if (fd < 0) return errno == ENXIO ? -EINVAL : -errno;
-  struct stat status;
-  if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
+  int error = Claim(fd);
+  if (error == 0 && truncates && ftruncate(fd, 0) != 0) error = errno;
+  if (error == 0) return fd;
   close(fd);
-  return -EINVAL;
+  return -error;
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace taskmem {
 // Not thread-safe.
 class FrameWriter {
  public:
-  // Replaces a regular file of that name. Where that cannot be: error() says why.
+  // Replaces a regular file of that name, which no other of these is writing (of any process).
+  // Where that cannot be: error() says why.
   explicit FrameWriter(const std::string& path);
   // Flushes.
   ~FrameWriter();

@@ -58,7 +58,8 @@ void RecordThread::Run() {
   }
   recorder_.Detach(EndReason::kEnded, signal_);
   error_ = recorder_.error();
-  if (error_.empty() && !recorder_.has_recorded()) error_ = "the program left no books";
+  if (error_.empty() && !recorder_.has_recorded())
+    error_ = "the program ended at once, or is not under taskmem";
 }
 
 void RecordThread::Find() {

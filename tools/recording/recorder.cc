@@ -65,7 +65,7 @@ bool Recorder::Attach(pid_t pid, const std::string& path) {
   struct stat status;
   const auto user = EffectiveUser(pid);
   if (!snapshot || snapshot->Header().pid != static_cast<uint32_t>(pid) ||
-      fstat(fd, &status) != 0 || status.st_nlink > 1 || (user && status.st_uid != *user)) {
+      fstat(fd, &status) != 0 || status.st_nlink != 1 || (user && status.st_uid != *user)) {
     close(fd);
     return false;
   }
@@ -74,23 +74,23 @@ bool Recorder::Attach(pid_t pid, const std::string& path) {
   stats_path_ = path;
   stats_fd_ = fd;
   events_ = std::make_unique<EventSource>(fd);
+  const uint64_t now = NowNs();
+  if (!has_recorded_) began_ns_ = now;
   has_recorded_ = true;
-  dropped_ = 0;
-  began_ns_ = NowNs();
   next_books_ns_ = next_exact_ns_ = next_process_ns_ = 0;
   // A program that has just begun holds nothing of interest.
-  next_sites_ns_ = began_ns_ + kSecond / 4;
-  next_growth_ns_ = began_ns_;
+  next_sites_ns_ = now + kSecond / 4;
+  next_growth_ns_ = now;
   looked_at_bytes_ = 0;
   pools_.clear();
   process_.clear();
+  time_us_ = now / 1000;
   WriteStart(snapshot->Header());
   WriteSettings();
   return true;
 }
 
 void Recorder::WriteStart(const StatsHeader& header) {
-  time_us_ = began_ns_ / 1000;
   PackedWriter record;
   record.Number(ClockNs(CLOCK_REALTIME)).Number(time_us_ * 1000).Number(header.pid);
   record.Number(header.start_time).Text(FieldText(header.program)).Text(FieldText(header.title));
@@ -151,7 +151,7 @@ void Recorder::LookAtBooks(uint64_t now_ns, bool exact, bool settled) {
   const auto snapshot = StatsSnapshot::Read(stats_fd_, StatsParts::kAll);
   if (!snapshot) return;
   std::vector<Event> events;
-  events_->Read(now_ns, &events);
+  events_->Read(now_ns, settled, &events);
   WriteTime(NowNs());
   tasks_.FollowEvents(events, !HasRoom(now_ns));
   tasks_.FollowBooks(*snapshot, settled ? UINT64_MAX : now_ns, exact);
@@ -163,7 +163,7 @@ void Recorder::LookAtBooks(uint64_t now_ns, bool exact, bool settled) {
   constexpr uint64_t kProcessIntervalNs = 50 * kMs;
   if (now_ns >= next_process_ns_ || exact) {
     next_process_ns_ = now_ns + kProcessIntervalNs;
-    WriteProcess(snapshot->Header(), now_ns);
+    WriteProcess(snapshot->Header());
   }
   WriteDropped();
 }
@@ -187,7 +187,7 @@ void Recorder::WritePools(const StatsHeader& header) {
   file_.Add(RecordType::kPools, record);
 }
 
-void Recorder::WriteProcess(const StatsHeader& header, uint64_t /*now_ns*/) {
+void Recorder::WriteProcess(const StatsHeader& header) {
   uint64_t resident = ReadResidentBytes(pid_).now;
   if (resident == 0) resident = header.resident_bytes_at_exit;
   std::vector<uint64_t> values = {resident, charged_bytes_, header.peak_charged_bytes,
@@ -200,7 +200,7 @@ void Recorder::WriteProcess(const StatsHeader& header, uint64_t /*now_ns*/) {
 }
 
 void Recorder::WriteDropped() {
-  const uint64_t dropped = events_->lost() + tasks_.left_out();
+  const uint64_t dropped = lost_before_ + events_->lost() + tasks_.left_out();
   if (dropped == dropped_) return;
   file_.Add(RecordType::kDropped, PackedWriter().Number(dropped - dropped_));
   dropped_ = dropped;
@@ -221,7 +221,8 @@ void Recorder::LookAtSites(uint64_t now_ns) {
   const uint64_t after = NowNs();
   next_sites_ns_ = after + std::max(kSecond, kRestTimes * took);
   next_growth_ns_ = after + std::max(kIntervalNs, kGrowthRestTimes * took);
-  if (!audit) return;
+  // Another program's by now: these are not its tasks.
+  if (!audit || HasEnded()) return;
   looked_at_bytes_ = has_grown ? charged_bytes_ : std::max(looked_at_bytes_, charged_bytes_);
   WriteTime(NowNs());
   sites_.Follow(*audit, tasks_);
@@ -231,13 +232,16 @@ bool Recorder::HasEnded() const {
   struct stat status;
   if (stats_fd_ < 0 || fstat(stats_fd_, &status) != 0) return true;
   // Its exec gave it another file in place of this one.
-  return status.st_nlink == 0 || !IsAlive(pid_, start_time_);
+  return status.st_nlink == 0 || !IsProcessAlive();
 }
+
+bool Recorder::IsProcessAlive() const { return IsAlive(pid_, start_time_); }
 
 void Recorder::Detach(EndReason reason, int signal) {
   if (stats_fd_ < 0) return;
   // Who is gone writes nothing any more.
   LookAtBooks(NowNs(), true, reason != EndReason::kStopped);
+  lost_before_ += events_->lost();
   events_.reset();
   // What a process holds at its end is what it left behind.
   if (reason == EndReason::kExecuted) tasks_.ForgetAll();

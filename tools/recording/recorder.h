@@ -31,7 +31,6 @@ class Recorder {
   // The process whose books are in the stats file `path`. False: they cannot be read (any more).
   bool Attach(pid_t pid, const std::string& path);
   bool is_attached() const { return stats_fd_ >= 0; }
-  pid_t pid() const { return pid_; }
 
   // Looks, where it is time for that, and returns how many ns later the next look is due. Nothing
   // is done while no process is attached.
@@ -39,15 +38,16 @@ class Recorder {
 
   // Whether the process has ended, or runs another program by now, of which these books are not.
   bool HasEnded() const;
+  // Whether the process that was attached last still runs, whatever program.
+  bool IsProcessAlive() const;
 
   // The last look, and what is known only at the end. The recording may go on with another
-  // process or program.
-  // `signal`: that ended the process; 0: none, or that is not known.
+  // program. `signal`: that ended the process; 0: none, or that is not known.
   void Detach(EndReason reason, int signal = 0);
 
   // Whether there ever was a process.
   bool has_recorded() const { return has_recorded_; }
-  uint64_t recorded_ns() const;  // of the last
+  uint64_t recorded_ns() const;
   uint64_t file_bytes() const { return file_.packed_bytes(); }
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -58,7 +58,7 @@ class Recorder {
   void WriteSettings();
   void WriteTime(uint64_t now_ns);
   void WritePools(const StatsHeader& header);
-  void WriteProcess(const StatsHeader& header, uint64_t now_ns);
+  void WriteProcess(const StatsHeader& header);
   void WriteDropped();
   // `settled`: nobody changes them any more.
   void LookAtBooks(uint64_t now_ns, bool exact, bool settled);
@@ -74,8 +74,8 @@ class Recorder {
   std::string stats_path_;
   int stats_fd_ = -1;
   bool has_recorded_ = false;
-  uint64_t time_us_ = 0;  // of the last record of time, CLOCK_MONOTONIC
-  uint64_t began_ns_ = 0;
+  uint64_t time_us_ = 0;   // of the last record of time, CLOCK_MONOTONIC
+  uint64_t began_ns_ = 0;  // with the first program
   uint64_t next_books_ns_ = 0;
   uint64_t next_exact_ns_ = 0;
   uint64_t next_sites_ns_ = 0;
@@ -83,7 +83,8 @@ class Recorder {
   uint64_t looked_at_bytes_ = 0;  // charged at the last look at sites
   uint64_t next_process_ns_ = 0;
   uint64_t charged_bytes_ = 0;
-  uint64_t dropped_ = 0;
+  uint64_t lost_before_ = 0;  // events, of programs before this one
+  uint64_t dropped_ = 0;      // as was written
   std::vector<uint64_t> pools_;
   std::vector<uint64_t> process_;
 };
