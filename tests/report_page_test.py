@@ -110,12 +110,17 @@ class ReportPageTest(unittest.TestCase):
             raise AssertionError(done)
         return done.stdout
 
-    def show(self, fragment=""):
+    def show(self, fragment="", script=""):
+        """The page after `script`, which is run at its end."""
+        with open(self.path("report.html"), encoding="utf-8") as file:
+            text = file.read()
+        with open(self.path("shown.html"), "w", encoding="utf-8") as file:
+            file.write(text + "<script>" + script + "</script>")
         done = subprocess.run(
             [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000",
              "--user-data-dir=" + self.path("profile"), "--dump-dom",
-             "file://" + self.path("report.html") + fragment],
+             "file://" + self.path("shown.html") + fragment],
             env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
         self.assertEqual(done.returncode, 0, done)
         return Page(done.stdout.decode())
@@ -159,6 +164,37 @@ class ReportPageTest(unittest.TestCase):
         for from_us, to_us in ((0, end), (end // 4, end // 2), (end // 2, end // 2), (end, end)):
             page = self.show("#%d-%d" % (from_us, to_us))
             self.assert_shows(page, from_us, to_us)
+
+    def test_the_mouse_selects_ranges_and_moments(self):
+        mouse = """
+            const over = document.querySelector('#chart .u-over');
+            const box = over.getBoundingClientRect();
+            const mouse = (kind, part, target) => target.dispatchEvent(new MouseEvent(kind, {
+                bubbles: true, movementX: 1, clientX: box.left + part * box.width, clientY: box.top + 50}));
+            const drag = (from, to) => {
+                mouse('mouseenter', from, over); mouse('mousemove', from, over); mouse('mousedown', from, over);
+                mouse('mousemove', to, over); mouse('mouseup', to, document); mouse('click', to, over);
+            };
+        """
+        end = self.recording["duration_us"]
+        moments = sorted({0, end}.union(*(
+            [time for time, _ in task["charged_bytes"]] for task in self.recording["tasks"])))
+
+        def assert_near(shown, us):
+            """It is the last moment until then, to a pixel or two."""
+            self.assertLessEqual(shown, us + end / 100)
+            self.assertGreaterEqual(shown, [at for at in moments if at <= max(0, us - end / 100)][-1])
+
+        def assert_range(script, from_us, to_us):
+            page = self.show(script=mouse + script)
+            shown = [int(page.attributes["range"][name]) for name in ("data-from-us", "data-to-us")]
+            assert_near(shown[0], from_us)
+            assert_near(shown[1], to_us)
+            self.assert_shows(page, *shown)
+
+        assert_range("drag(0.2, 0.8)", end * 0.2, end * 0.8)
+        assert_range("drag(0.2, 0.8); drag(0.5, 0.5)", end * 0.5, end * 0.5)
+        assert_range("drag(0.5, 0.5); drag(0.9, 0.3); drag(0.8, 0.4)", end * 0.4, end * 0.8)
 
     def test_refusals_are_events_and_markers(self):
         page = self.show("#0-%d" % self.recording["duration_us"])

@@ -33,8 +33,7 @@ int64_t MomentUs(const std::string& text) {
 }
 
 void WriteProfiles(const ReportRequest& request, const Recording& recording, int64_t us) {
-  const SitesAsAudit sites =
-      AsAudit(recording, SymbolsOf(recording, true), LiveSites(recording, us));
+  const SitesAsAudit sites = AsAudit(recording, SymbolsOf(recording), LiveSites(recording, us));
   if (!request.collapsed_file.empty()) {
     WriteOutputFileOrFail(request.collapsed_file, FormatCollapsed(sites.sites));
   }
@@ -54,8 +53,7 @@ void GivePage(const ReportRequest& request, const Recording& recording) {
   const std::string file =
       request.output_file.empty() ? request.file + ".html" : request.output_file;
   WriteOutputFileOrFail(file, FormatPage(recording));
-  Say("{} shows {} of {}", file, TimeText(recording.end_us),
-      Printable(recording.title.empty() ? recording.program : recording.title));
+  Say("{} shows {} of {}", file, TimeText(recording.end_us), Printable(recording.Name()));
 }
 
 }  // namespace
@@ -85,14 +83,14 @@ int ReportCommand(const ReportRequest& request) {
   }
   const bool has_profile = !request.collapsed_file.empty() || !request.pprof_file.empty() ||
                            !request.speedscope_file.empty();
-  if (has_profile) WriteProfiles(request, recording, moment >= 0 ? moment : recording.PeakUs());
+  if (has_profile) WriteProfiles(request, recording, moment >= 0 ? moment : recording.peak_us);
   if (!request.as_text && !request.as_json) {
     if (!has_profile || !request.output_file.empty()) GivePage(request, recording);
     return EXIT_SUCCESS;
   }
   const std::string text =
       request.as_json
-          ? JsonText(RecordingJson(recording))
+          ? FormatRecordingJson(recording)
           : FormatRecording(recording, request.output_file.empty() ? TerminalColumns(STDOUT_FILENO)
                                                                    : TerminalColumns(-1));
   if (request.output_file.empty()) {

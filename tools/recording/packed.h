@@ -71,7 +71,7 @@ class PackedReader {
 
   bool ok() const { return ok_; }
   bool IsAtEnd() const { return rest_.empty(); }
-  size_t left() const { return rest_.size(); }
+  std::string_view rest() const { return rest_; }
 
  private:
   void Fail() {

@@ -34,6 +34,7 @@ enum class RecordType : uint32_t {
   kSymbol = 17,
   kDropped = 18,
   kEnd = 19,
+  kMappings = 20,
 };
 
 // Flags of tasks.

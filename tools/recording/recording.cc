@@ -7,13 +7,8 @@
 namespace taskmem {
 namespace {
 
-// What a recording may take of our memory, in values of all kinds.
-constexpr size_t kMostValues = 60'000'000;
-constexpr size_t kMostTasks = 4'000'000;
 constexpr size_t kMostText = 4096;
 constexpr int64_t kMostUs = int64_t{1} << 52;
-
-std::string Cut(std::string_view text) { return std::string(text.substr(0, kMostText)); }
 
 uint64_t MinusOne(uint64_t value) { return value - 1; }  // 0 becomes UINT64_MAX, none
 
@@ -21,18 +16,44 @@ class Reader {
  public:
   // False: there is too much of it.
   bool Visit(RecordType type, PackedReader record) {
-    // Another program of the process goes on in the same picture: its tasks are others.
+    // Its time, for what takes no memory.
+    Spend(1);
+    if (type == RecordType::kStart) Start(&record);
+    if (has_started_) Read(type, record);
+    return spent_ <= kMostRecordingBytes;
+  }
+
+  bool has_started() const { return has_started_; }
+
+  Recording Take() {
+    recording_.end_us = now_;
+    std::stable_sort(recording_.events.begin(), recording_.events.end(),
+                     [](const RecordedEvent& a, const RecordedEvent& b) { return a.us < b.us; });
+    std::vector<const RecordedTask*> tasks;
+    for (const RecordedTask& task : recording_.tasks) tasks.push_back(&task);
+    recording_.total = TotalOf(tasks);
+    const auto peak = std::max_element(
+        recording_.total.begin(), recording_.total.end(),
+        [](const RecordedValue& a, const RecordedValue& b) { return a.value < b.value; });
+    if (peak != recording_.total.end() && peak->value != 0) recording_.peak_us = peak->us;
+    return std::move(recording_);
+  }
+
+ private:
+  void Read(RecordType type, PackedReader record) {
     switch (type) {
-      case RecordType::kStart: Start(&record); break;
+      case RecordType::kStart: break;
       case RecordType::kSetting: {
-        const std::string name = Cut(record.Text());
-        recording_.settings.insert_or_assign(name, Cut(record.Text()));
+        const std::string name = Text(&record);
+        recording_.settings.insert_or_assign(name, Text(&record));
+        Spend(kNodeBytes + 2 * sizeof(std::string));
         break;
       }
       case RecordType::kTime:
         now_ = std::min(now_ + static_cast<int64_t>(std::min<uint64_t>(record.Number(), kMostUs)),
                         kMostUs);
         recording_.times.push_back(now_);
+        Spend(sizeof(int64_t));
         break;
       case RecordType::kTask: AddTask(&record); break;
       case RecordType::kTaskChange: ChangeTask(&record); break;
@@ -42,20 +63,18 @@ class Reader {
       case RecordType::kTaskGone:
         if (RecordedTask* const task = Task(record.Number())) {
           task->gone_us = now_;
-          if (!task->charged.empty() && task->charged.back().value != 0) {
-            Put(&task->charged, now_, 0);
-          }
+          PutCharged(task, now_, 0);
         }
         break;
       case RecordType::kEvent: AddEvent(&record); break;
       case RecordType::kPools: AddPools(&record); break;
       case RecordType::kProcess: {
-        auto& process = recording_.process.emplace_back();
-        process = {now_, record.Number(), record.Number(), record.Number(), record.Number()};
+        auto& process = Add(&recording_.process);
+        process = {now_, record.Number(), record.Number()};
         break;
       }
       case RecordType::kClasses: {
-        auto& classes = recording_.classes.emplace_back();
+        auto& classes = Add(&recording_.classes);
         classes.us = now_;
         const uint64_t count = record.Number();
         for (uint64_t i = 0; i < count && record.ok(); ++i) {
@@ -67,6 +86,7 @@ class Reader {
       case RecordType::kModules: SetModules(&record); break;
       case RecordType::kStack: AddStack(&record); break;
       case RecordType::kSites: AddLook(&record); break;
+      case RecordType::kMappings: SetMapped(&record); break;
       case RecordType::kSymbol: AddSymbol(&record); break;
       case RecordType::kDropped: recording_.dropped_events += record.Number(); break;
       case RecordType::kEnd: {
@@ -78,18 +98,21 @@ class Reader {
         break;
       }
     }
-    ++values_;
-    return values_ <= kMostValues && recording_.tasks.size() <= kMostTasks;
   }
 
-  Recording Take() {
-    recording_.end_us = now_;
-    std::stable_sort(recording_.events.begin(), recording_.events.end(),
-                     [](const RecordedEvent& a, const RecordedEvent& b) { return a.us < b.us; });
-    return std::move(recording_);
+  void Spend(size_t bytes) { spent_ += bytes; }
+  template <typename T>
+  T& Add(std::vector<T>* values) {
+    Spend(sizeof(T));
+    return values->emplace_back();
+  }
+  std::string Text(PackedReader* record) {
+    std::string text(record->Text().substr(0, kMostText));
+    Spend(text.capacity());
+    return text;
   }
 
- private:
+  // Another program of the process goes on in the same picture: its tasks are others.
   void Start(PackedReader* record) {
     const uint64_t unix_ns = record->Number();
     const uint64_t monotonic_ns = record->Number();
@@ -108,10 +131,10 @@ class Reader {
     recording_.end = EndReason::kUnknown;
     recording_.pid = record->Number();
     record->Number();
-    recording_.program = Cut(record->Text());
-    recording_.title = Cut(record->Text());
-    recording_.interval_us = record->Number();
-    recording_.version = Cut(record->Text());
+    recording_.program = Text(record);
+    recording_.title = Text(record);
+    record->Number();  // the interval of looks
+    recording_.version = Text(record);
     recording_.has_events = record->Number() != 0;
   }
 
@@ -124,25 +147,38 @@ class Reader {
     return first_task_ + plus_one - 1;
   }
 
+  // Of what had happened by now.
   int64_t TimeOf(PackedReader* record) {
-    const int64_t relative = std::clamp(record->Signed(), -kMostUs, kMostUs);
-    return std::clamp<int64_t>(now_ + relative, 0, kMostUs);
+    const int64_t relative = std::clamp<int64_t>(record->Signed(), -kMostUs, 0);
+    return std::max<int64_t>(now_ + relative, 0);
   }
 
-  // Keeps the order.
+  // These keep the order.
   void Put(std::vector<RecordedValue>* values, int64_t us, uint64_t value) {
-    if (!values->empty() && us < values->back().us) us = values->back().us;
-    values->push_back({us, value});
-    ++values_;
+    if (!values->empty()) us = std::max(us, values->back().us);
+    Add(values) = {us, value};
+  }
+  void PutCharged(RecordedTask* task, int64_t us, uint64_t value) {
+    if ((task->charged.empty() ? 0 : task->charged.back().value) == value) return;
+    Put(&task->charged, us, value);
+    Spend(sizeof(RecordedValue));  // of the total
+    task->peak_bytes = std::max(task->peak_bytes, value);
+  }
+  void PutCounter(RecordedTask* task, int64_t us, Counter counter, uint64_t value) {
+    if (!task->changes.empty()) us = std::max(us, task->changes.back().us);
+    uint64_t& counted = task->counters[static_cast<size_t>(counter)];
+    Add(&task->changes) = {us, counter, value, counted};
+    counted = value;
+    if (counter == Counter::kPeak) task->peak_bytes = std::max(task->peak_bytes, value);
   }
 
   void AddTask(PackedReader* record) {
     const uint64_t number = record->Number();
     if (number != recording_.tasks.size() - first_task_) return;  // each is told of once
-    RecordedTask& task = recording_.tasks.emplace_back();
+    RecordedTask& task = Add(&recording_.tasks);
     task.slot = static_cast<uint32_t>(record->Number());
     const uint64_t id = MinusOne(record->Number());
-    task.name = Cut(record->Text());
+    task.name = Text(record);
     const uint64_t quota = MinusOne(record->Number());
     task.begin_us = TimeOf(record);
     task.flags = static_cast<uint32_t>(record->Number());
@@ -154,7 +190,7 @@ class Reader {
     RecordedTask* const task = Task(record->Number());
     if (task == nullptr) return;
     const uint64_t quota = MinusOne(record->Number());
-    task->name = Cut(record->Text());
+    task->name = Text(record);
     if (task->quota.back().value != quota) Put(&task->quota, now_, quota);
   }
 
@@ -163,8 +199,7 @@ class Reader {
     const auto change = static_cast<uint64_t>(record->Signed());
     if (task == nullptr) return;
     const uint64_t before = task->charged.empty() ? 0 : task->charged.back().value;
-    Put(&task->charged, now_, before + change);
-    task->peak_bytes = std::max(task->peak_bytes, before + change);
+    PutCharged(task, now_, before + change);
   }
 
   void Count(PackedReader* record) {
@@ -174,12 +209,7 @@ class Reader {
       const uint64_t index = record->Number();
       const auto change = static_cast<uint64_t>(record->Signed());
       if (task == nullptr || index >= kCounters) continue;
-      uint64_t& value = task->counters[index];
-      const auto counter = static_cast<Counter>(index);
-      task->changes.push_back({now_, counter, value + change, value});
-      ++values_;
-      value += change;
-      if (counter == Counter::kPeak) task->peak_bytes = std::max(task->peak_bytes, value);
+      PutCounter(task, now_, static_cast<Counter>(index), task->counters[index] + change);
     }
   }
 
@@ -189,21 +219,14 @@ class Reader {
     task->end_us = TimeOf(record);
     const uint64_t peak = record->Number();
     const uint64_t held = record->Number();
-    uint64_t& counted = task->counters[static_cast<size_t>(Counter::kPeak)];
-    if (peak > counted) {
-      task->changes.push_back({*task->end_us, Counter::kPeak, peak, counted});
-      counted = peak;
-    }
-    task->peak_bytes = std::max(task->peak_bytes, peak);
-    if ((task->charged.empty() ? 0 : task->charged.back().value) != held) {
-      Put(&task->charged, *task->end_us, held);
-    }
+    if (peak > task->Get(Counter::kPeak)) PutCounter(task, *task->end_us, Counter::kPeak, peak);
+    PutCharged(task, *task->end_us, held);
   }
 
   void AddEvent(PackedReader* record) {
     const uint64_t kind = record->Number();
     if (kind == 0 || kind > kEventKinds) return;
-    RecordedEvent& event = recording_.events.emplace_back();
+    RecordedEvent& event = Add(&recording_.events);
     event.kind = static_cast<EventKind>(kind);
     event.task = TaskIndex(record->Number());
     event.us = TimeOf(record);
@@ -214,17 +237,18 @@ class Reader {
   }
 
   void AddPools(PackedReader* record) {
-    RecordedPools& pools = recording_.pools.emplace_back();
+    RecordedPools& pools = Add(&recording_.pools);
     pools.us = now_;
     const uint64_t memory = MinusOne(record->Number());
-    pools.is_memory_known = memory != 0;
     if (memory != 0 && memory != UINT64_MAX) pools.memory_bytes = memory;
-    for (uint64_t RecordedPools::*value :
-         {&RecordedPools::execution_size, &RecordedPools::execution_used,
-          &RecordedPools::storage_size, &RecordedPools::storage_used, &RecordedPools::overdrawn,
-          &RecordedPools::active_tasks, &RecordedPools::untouched, &RecordedPools::slack}) {
-      pools.*value = record->Number();
-    }
+    record->Number();  // size of the execution pool
+    pools.execution_used = record->Number();
+    record->Number();  // and of the storage pool
+    pools.storage_used = record->Number();
+    pools.overdrawn = record->Number();
+    pools.active_tasks = record->Number();
+    record->Number();  // untouched
+    pools.slack = record->Number();
   }
 
   void SetModules(PackedReader* record) {
@@ -234,10 +258,9 @@ class Reader {
       Module module;
       module.start = record->Number();
       module.end = module.start + record->Number();
-      module.path = Cut(record->Text());
+      module.path = Text(record);
       if (!record->ok() || module.end < module.start) continue;
-      recording_.modules.push_back(std::move(module));
-      ++values_;
+      Add(&recording_.modules) = std::move(module);
     }
     std::sort(recording_.modules.begin(), recording_.modules.end(),
               [](const Module& a, const Module& b) { return a.start < b.start; });
@@ -250,19 +273,19 @@ class Reader {
     if (number < next_stack_) return;
     next_stack_ = number + 1;
     stack_index_[number] = recording_.stacks.size();
-    RecordedStack& stack = recording_.stacks.emplace_back();
+    Spend(kNodeBytes);
+    RecordedStack& stack = Add(&recording_.stacks);
     stack.flags = static_cast<uint32_t>(record->Number());
     const uint64_t count = std::min(record->Number(), kMostFrames);
     uint64_t last = 0;
     for (uint64_t i = 0; i < count && record->ok(); ++i) {
       last += static_cast<uint64_t>(record->Signed());
-      stack.frames.push_back(last);
-      ++values_;
+      Add(&stack.frames) = last;
     }
   }
 
   void AddLook(PackedReader* record) {
-    RecordedLook& look = recording_.looks.emplace_back();
+    RecordedLook& look = Add(&recording_.looks);
     look.us = now_;
     recording_.sites_interval_bytes = record->Number();
     const uint64_t count = record->Number();
@@ -271,25 +294,53 @@ class Reader {
       const auto task = TaskIndex(record->Number());
       const uint64_t bytes = record->Number();
       if (stack == stack_index_.end() || !record->ok()) continue;
-      look.sites.push_back({stack->second, task, bytes});
-      ++values_;
+      Add(&look.sites) = {stack->second, task, bytes};
+    }
+  }
+
+  void SetMapped(PackedReader* record) {
+    const uint64_t count = record->Number();
+    for (uint64_t i = 0; i < count && record->ok(); ++i) {
+      RecordedTask* const task = Task(record->Number());
+      const uint64_t bytes = record->Number();
+      if (task != nullptr && record->ok()) Put(&task->mapped, now_, bytes);
     }
   }
 
   void AddSymbol(PackedReader* record) {
+    const auto line = [record] {
+      return static_cast<int>(std::min<uint64_t>(record->Number(), INT32_MAX));
+    };
     const uint64_t address = record->Number();
     Symbol symbol;
-    symbol.function = Cut(record->Text());
-    symbol.path = Cut(record->Text());
+    symbol.function = Text(record);
+    symbol.path = Text(record);
     symbol.module = symbol.path.substr(symbol.path.rfind('/') + 1);
-    symbol.file = Cut(record->Text());
-    symbol.line = static_cast<int>(std::min<uint64_t>(record->Number(), INT32_MAX));
+    symbol.file = Text(record);
+    symbol.line = line();
     symbol.offset = record->Number();
-    if (record->ok()) recording_.symbols.insert_or_assign(address, std::move(symbol));
+    if (!record->ok()) return;
+    std::vector<Symbol> chain;
+    const uint64_t inlined = record->IsAtEnd() ? 0 : record->Number();
+    for (uint64_t i = 0; i < inlined && record->ok(); ++i) {
+      Symbol& function = Add(&chain);
+      function = symbol;
+      function.is_inlined = true;
+      function.function = Text(record);
+      function.file = Text(record);
+      function.line = line();
+      Spend(symbol.module.capacity() + symbol.path.capacity());
+    }
+    if (!record->ok()) chain.clear();
+    Spend(kNodeBytes + symbol.module.capacity());
+    Add(&chain) = std::move(symbol);
+    recording_.symbols.insert_or_assign(address, std::move(chain));
   }
 
+  static constexpr size_t kNodeBytes = 64;  // of a map, and what the heap adds
+
   Recording recording_;
-  size_t values_ = 0;
+  uint64_t spent_ = 0;
   int64_t now_ = 0;
   bool has_started_ = false;
   size_t first_task_ = 0;  // of the program that runs now
@@ -300,17 +351,14 @@ class Reader {
 template <typename Read>
 std::optional<Recording> Parse(Read read, std::string* error) {
   Reader reader;
-  bool has_start = false;
   bool is_too_much = false;
   const ReadResult result = read([&](RecordType type, PackedReader record) {
-    has_start = has_start || type == RecordType::kStart;
-    if (!has_start) return true;
     is_too_much = !reader.Visit(type, record);
     return !is_too_much;
   });
   *error = result.error;
   if (!error->empty()) return std::nullopt;
-  if (!has_start) {
+  if (!reader.has_started()) {
     *error = result.damage.empty() ? "it is empty: no process was recorded" : result.damage;
     return std::nullopt;
   }
@@ -328,39 +376,30 @@ uint64_t ValueAt(const std::vector<RecordedValue>& values, int64_t us) {
   return after == values.begin() ? 0 : std::prev(after)->value;
 }
 
-uint64_t Recording::ChargedAt(int64_t us) const {
-  uint64_t sum = 0;
-  for (const RecordedTask& task : tasks) sum += ValueAt(task.charged, us);
-  return sum;
-}
-
-int64_t Recording::PeakUs() const {
-  struct Change {
-    int64_t us;
-    uint64_t by;  // modulo 2^64
-  };
-  std::vector<Change> changes;
-  for (const RecordedTask& task : tasks) {
+std::vector<RecordedValue> TotalOf(const std::vector<const RecordedTask*>& tasks) {
+  size_t values = 0;
+  for (const RecordedTask* task : tasks) values += task->charged.size();
+  // First by how much they changed, modulo 2^64, then the sums, in the same place.
+  std::vector<RecordedValue> total;
+  total.reserve(values);
+  for (const RecordedTask* task : tasks) {
     uint64_t before = 0;
-    for (const RecordedValue& value : task.charged) {
-      changes.push_back({value.us, value.value - before});
+    for (const RecordedValue& value : task->charged) {
+      total.push_back({value.us, value.value - before});
       before = value.value;
     }
   }
-  std::stable_sort(changes.begin(), changes.end(),
-                   [](const Change& a, const Change& b) { return a.us < b.us; });
+  std::sort(total.begin(), total.end(),
+            [](const RecordedValue& a, const RecordedValue& b) { return a.us < b.us; });
+  size_t moments = 0;
   uint64_t sum = 0;
-  uint64_t most = 0;
-  int64_t peak_us = 0;
-  for (size_t i = 0; i < changes.size(); ++i) {
-    sum += changes[i].by;
-    const bool is_last = i + 1 == changes.size() || changes[i + 1].us != changes[i].us;
-    if (is_last && sum > most) {
-      most = sum;
-      peak_us = changes[i].us;
-    }
+  for (const RecordedValue& change : total) {
+    sum += change.value;
+    if (moments == 0 || total[moments - 1].us != change.us) ++moments;
+    total[moments - 1] = {change.us, sum};
   }
-  return peak_us;
+  total.resize(moments);
+  return total;
 }
 
 std::optional<Recording> ReadRecording(const std::string& path, std::string* error) {

@@ -18,7 +18,8 @@
 
 namespace taskmem {
 
-// Times are in microseconds since the recording began. A value holds until the next one.
+// Times are in microseconds since the recording began, and
+// none is after its end. A value holds until the next one.
 struct RecordedValue {
   int64_t us = 0;
   uint64_t value = 0;
@@ -38,6 +39,7 @@ struct RecordedTask {
   uint64_t peak_bytes = 0;         // exact, also between two values
   std::vector<RecordedValue> charged;
   std::vector<RecordedValue> quota;               // UINT64_MAX: none
+  std::vector<RecordedValue> mapped;              // of its mappings, in memory; by looks at sites
   std::array<uint64_t, kCounters> counters = {};  // at the end
   // Changes of counters, in order of time.
   struct Change {
@@ -65,14 +67,10 @@ struct RecordedEvent {
 struct RecordedPools {
   int64_t us = 0;
   std::optional<uint64_t> memory_bytes;
-  bool is_memory_known = true;
-  uint64_t execution_size = 0;
   uint64_t execution_used = 0;
-  uint64_t storage_size = 0;
   uint64_t storage_used = 0;
   uint64_t overdrawn = 0;
   uint64_t active_tasks = 0;
-  uint64_t untouched = 0;
   uint64_t slack = 0;
 };
 
@@ -80,8 +78,6 @@ struct RecordedProcess {
   int64_t us = 0;
   uint64_t resident = 0;
   uint64_t charged = 0;
-  uint64_t peak_charged = 0;
-  uint64_t own = 0;
 };
 
 struct RecordedClasses {
@@ -112,7 +108,6 @@ struct Recording {
   std::string program;
   std::string title;
   std::string version;  // of the taskmem that recorded
-  uint64_t interval_us = 0;
   bool has_events = false;
   std::map<std::string, std::string> settings;  // options by name, where they were given
   std::vector<RecordedTask> tasks;              // in the order in which they were seen
@@ -125,7 +120,9 @@ struct Recording {
   uint64_t sites_interval_bytes = 0;  // one of so many bytes was sampled; 0: none
   std::vector<RecordedStack> stacks;
   std::vector<Module> modules;
-  std::map<uint64_t, Symbol> symbols;  // by return address; those of the recorder
+  // By return address, those of the recorder: what was inlined there, the innermost first, and the
+  // function that has the code.
+  std::map<uint64_t, std::vector<Symbol>> symbols;
   uint64_t dropped_events = 0;
   uint64_t executions = 0;  // of other programs, by the process
   int64_t end_us = 0;
@@ -133,11 +130,20 @@ struct Recording {
   int end_signal = 0;  // that ended the process; 0: none, or not known
   std::string damage;  // how it ends before its end; empty: it is whole
 
-  // Of all tasks and of no task.
-  uint64_t ChargedAt(int64_t us) const;
-  // When most was charged.
-  int64_t PeakUs() const;
+  // What people call the program.
+  const std::string& Name() const { return title.empty() ? program : title; }
+
+  // What all tasks and no task held together, and when that was most.
+  std::vector<RecordedValue> total;
+  int64_t peak_us = 0;
 };
+
+// What the tasks hold together, over time.
+std::vector<RecordedValue> TotalOf(const std::vector<const RecordedTask*>& tasks);
+
+// What is read of a recording at most, in bytes of memory: what is beyond it is left out, and
+// Recording::damage says so.
+inline constexpr uint64_t kMostRecordingBytes = uint64_t{1} << 30;
 
 // Nothing where it is no recording, or cannot be read: `error` says why.
 std::optional<Recording> ReadRecording(const std::string& path, std::string* error);

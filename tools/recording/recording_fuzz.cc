@@ -50,8 +50,24 @@ std::string Records() {
          PackedWriter().Number(1).Number(1).Number(0).Number(1).Number(77));
   Append(&records, RecordType::kModules,
          PackedWriter().Number(1).Number(4096).Number(4096).Text("/lib/m"));
+  Append(&records, RecordType::kMappings, PackedWriter().Number(1).Number(0).Number(4096));
+  PackedWriter symbol;
+  symbol.Number(4096).Text("f").Text("/lib/m").Text("f.cc").Number(7).Number(16);
+  symbol.Number(1).Text("g").Text("g.cc").Number(8);
+  Append(&records, RecordType::kSymbol, symbol);
   Append(&records, RecordType::kTaskEnd, PackedWriter().Number(0).Signed(-5).Number(9).Number(1));
   return records;
+}
+
+// They are in order, and none is after the end.
+template <typename T>
+void CheckTimes(const std::vector<T>& values, int64_t end_us) {
+  int64_t last = 0;
+  for (const T& value : values) {
+    FUZZ_CHECK(value.us >= last);
+    last = value.us;
+  }
+  FUZZ_CHECK(last <= end_us);
 }
 
 }  // namespace
@@ -72,12 +88,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   FUZZ_CHECK(recording.has_value() == error.empty());
   FUZZ_CHECK(IsPrintableText(error));
   if (!recording) return 0;
+  const int64_t end_us = recording->end_us;
   for (const RecordedTask& task : recording->tasks) {
     FUZZ_CHECK(!task.quota.empty());
-    for (size_t i = 1; i < task.charged.size(); ++i) {
-      FUZZ_CHECK(task.charged[i - 1].us <= task.charged[i].us);
-    }
+    CheckTimes(task.quota, end_us);
+    CheckTimes(task.charged, end_us);
+    CheckTimes(task.changes, end_us);
+    CheckTimes(task.mapped, end_us);
   }
+  for (const auto& [address, chain] : recording->symbols) FUZZ_CHECK(!chain.empty());
+  CheckTimes(recording->events, end_us);
+  CheckTimes(recording->total, end_us);
+  CheckTimes(recording->pools, end_us);
   for (const RecordedEvent& event : recording->events) {
     FUZZ_CHECK(!event.task || *event.task < recording->tasks.size());
   }
@@ -87,6 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
       FUZZ_CHECK(!site.task || *site.task < recording->tasks.size());
     }
   }
-  recording->ChargedAt(recording->PeakUs());
+  const uint64_t most = ValueAt(recording->total, recording->peak_us);
+  for (const RecordedValue& value : recording->total) FUZZ_CHECK(value.value <= most);
   return 0;
 }

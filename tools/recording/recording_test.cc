@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -83,10 +85,61 @@ TEST_F(RecordingTest, IsReadAsItWasWritten) {
   EXPECT_EQ(ValueAt(task.charged, 1'000'000), 3'000'000u);
   EXPECT_EQ(ValueAt(task.quota, 0), 4'000'000u);
   EXPECT_EQ(task.Get(Counter::kRefusals), 2u);
-  EXPECT_EQ(recording->PeakUs(), 3000);
+  EXPECT_EQ(recording->peak_us, 3000);
   ASSERT_EQ(recording->events.size(), 1u);
   EXPECT_EQ(recording->events[0].us, 2500);
   EXPECT_EQ(recording->events[0].limit, 4'000'000u);
+}
+
+// An end is told of when it is met, and says when it was: what was seen since stays in order.
+TEST_F(RecordingTest, TimesAreInOrder) {
+  {
+    FrameWriter file(path_);
+    WriteStart(&file);
+    PackedWriter task;
+    task.Number(0).Number(5).Number(1).Text("").Number(0).Signed(0).Number(0);
+    file.Add(RecordType::kTask, task);
+    file.Add(RecordType::kTime, PackedWriter().Number(1000));
+    file.Add(RecordType::kCharge, PackedWriter().Number(0).Signed(100));
+    file.Add(RecordType::kCounters, PackedWriter().Number(0).Number(1).Number(4).Signed(1));
+    // It ended 0.4 ms before with a higher peak; another claims to come from after now.
+    file.Add(RecordType::kTaskEnd, PackedWriter().Number(0).Signed(-400).Number(900).Number(50));
+    file.Add(RecordType::kTaskEnd, PackedWriter().Number(0).Signed(500).Number(901).Number(40));
+  }
+  std::string error;
+  const auto recording = ReadRecording(path_, &error);
+  ASSERT_TRUE(recording) << error;
+  const RecordedTask& task = recording->tasks.at(0);
+  EXPECT_EQ(task.peak_bytes, 901u);
+  EXPECT_EQ(task.end_us, 1000);
+  ASSERT_EQ(task.changes.size(), 3u);
+  for (size_t i = 1; i < task.changes.size(); ++i) {
+    EXPECT_LE(task.changes[i - 1].us, task.changes[i].us);
+  }
+  EXPECT_EQ(ValueAt(task.charged, 1000), 40u);
+  EXPECT_EQ(ValueAt(recording->total, recording->end_us), 40u);
+}
+
+// Names as long as can be, which weigh almost nothing in the file.
+TEST_F(RecordingTest, AForgedFileTakesBoundedMemory) {
+  std::string file;
+  {
+    FrameWriter writer(path_);
+    WriteStart(&writer);
+    writer.Flush();
+    file = Content();
+    const std::string name(4096, 'x');
+    for (uint64_t i = 0; i < 64; ++i) {
+      writer.Add(RecordType::kSetting, PackedWriter().Text(std::to_string(i) + name).Text(name));
+    }
+  }
+  const std::string frame = Content().substr(file.size());
+  constexpr uint64_t kBytesOfAFrame = 64 * 2 * 4096;
+  for (uint64_t i = 0; i < 2 * kMostRecordingBytes / kBytesOfAFrame; ++i) file += frame;
+  std::string error;
+  const auto recording = ParseRecording(file, &error);
+  ASSERT_TRUE(recording) << error;
+  EXPECT_EQ(recording->damage, "there is more of it than can be shown");
 }
 
 TEST_F(RecordingTest, WhereverItIsCutWhatIsBeforeIsRead) {
@@ -152,6 +205,56 @@ TEST_F(RecordingTest, WhatIsNoRecordingIsSaidToBeNone) {
   EXPECT_EQ(error, "this version of taskmem reads recordings of version 1 only");
 }
 
+TEST_F(RecordingTest, SymbolsHaveWhatWasInlined) {
+  {
+    FrameWriter file(path_);
+    WriteStart(&file);
+    PackedWriter symbol;
+    symbol.Number(64).Text("outer").Text("/lib/m.so").Text("m.cc").Number(7).Number(16);
+    file.Add(RecordType::kSymbol, symbol);  // as it was before
+    symbol.Number(1).Text("inner").Text("m.h").Number(8);
+    file.Add(RecordType::kSymbol, PackedWriter("A" + symbol.bytes().substr(1)));
+  }
+  std::string error;
+  const auto recording = ReadRecording(path_, &error);
+  ASSERT_TRUE(recording) << error;
+  ASSERT_EQ(recording->symbols.at(64).size(), 1u);
+  const std::vector<Symbol>& chain = recording->symbols.at('A');
+  ASSERT_EQ(chain.size(), 2u);
+  EXPECT_EQ(chain[0].function, "inner");
+  EXPECT_EQ(chain[0].file, "m.h");
+  EXPECT_EQ(chain[0].line, 8);
+  EXPECT_TRUE(chain[0].is_inlined);
+  EXPECT_EQ(chain[0].module, "m.so");
+  EXPECT_EQ(chain[1].function, "outer");
+}
+
+// What `zstd -dc FILE` does.
+TEST_F(RecordingTest, UnpackersOfZstdGiveTheRecords) {
+  {
+    FrameWriter file(path_);
+    WriteSmall(&file);
+  }
+  std::string records;
+  const ReadResult result = ReadRecords(path_, [&](RecordType type, PackedReader payload) {
+    records += PackedWriter().Number(static_cast<uint32_t>(type)).Text(payload.rest()).bytes();
+    return true;
+  });
+  EXPECT_EQ(result.error, "");
+  const std::string file = Content();
+  std::string unpacked(1 << 20, '\0');
+  ZSTD_inBuffer in = {file.data(), file.size(), 0};
+  ZSTD_outBuffer out = {unpacked.data(), unpacked.size(), 0};
+  ZSTD_DStream* const stream = ZSTD_createDStream();
+  while (in.pos < in.size) {
+    const size_t code = ZSTD_decompressStream(stream, &out, &in);
+    ASSERT_EQ(ZSTD_isError(code), 0u) << ZSTD_getErrorName(code);
+  }
+  ZSTD_freeDStream(stream);
+  unpacked.resize(out.pos);
+  EXPECT_EQ(unpacked, records);
+}
+
 // Of a later version, and of ours.
 TEST_F(RecordingTest, RecordsOfUnknownTypesAndLongerOnesAreNoObstacle) {
   {
@@ -179,6 +282,19 @@ TEST_F(RecordingTest, AFrameThatSaysItIsHugeIsNotUnpacked) {
   const auto recording = ParseRecording(Content() + bomb, &error);
   ASSERT_TRUE(recording) << error;
   EXPECT_NE(recording->damage.find("damaged at byte"), std::string::npos) << recording->damage;
+}
+
+TEST_F(RecordingTest, TwoWritersDoNotShareAFile) {
+  {
+    FrameWriter file(path_);
+    WriteSmall(&file);
+    file.Flush();
+    const std::string written = Content();
+    EXPECT_EQ(CheckRecordingFile(path_), EBUSY);
+    EXPECT_NE(FrameWriter(path_).error(), "");
+    EXPECT_EQ(Content(), written);
+  }
+  EXPECT_EQ(CheckRecordingFile(path_), 0);
 }
 
 TEST_F(RecordingTest, AFullFileSystemStopsTheWriterAndNothingElse) {

@@ -17,6 +17,29 @@ bool IsSame(const std::vector<Module>& a, const std::vector<Module>& b) {
   });
 }
 
+uint64_t LineOf(const Symbol& symbol) { return static_cast<uint64_t>(std::max(symbol.line, 0)); }
+
+// A record of what differs between two looks: `head`, how many, and each key with its bytes.
+template <typename Key, typename WriteKey>
+void AddChanges(RecordType type, PackedWriter head, const std::map<Key, uint64_t>& before,
+                const std::map<Key, uint64_t>& now, WriteKey write_key, FrameWriter* file) {
+  PackedWriter changes;
+  size_t changed = 0;
+  const auto change = [&](const Key& key, uint64_t bytes) {
+    write_key(&changes, key);
+    changes.Number(bytes);
+    ++changed;
+  };
+  for (const auto& [key, bytes] : now) {
+    const auto found = before.find(key);
+    if (found == before.end() || found->second != bytes) change(key, bytes);
+  }
+  for (const auto& [key, bytes] : before) {
+    if (!now.contains(key)) change(key, 0);
+  }
+  file->Add(type, PackedWriter(head.Number(changed).bytes() + changes.bytes()));
+}
+
 }  // namespace
 
 void SiteFollower::Follow(const Audit& audit, const TaskFollower& tasks) {
@@ -25,34 +48,46 @@ void SiteFollower::Follow(const Audit& audit, const TaskFollower& tasks) {
   for (const uint64_t bytes : audit.classes) classes.Number(bytes);
   file_->Add(RecordType::kClasses, classes);
   WriteModules(audit.modules);
+  tasks_.clear();
+  for (const TaskAudit& task : audit.tasks) {
+    if (const auto number = tasks.TaskIn(task.slot, task.id)) tasks_[task.slot] = *number;
+  }
+  WriteMappings(audit);
+  WriteSites(audit);
+  for (const auto& [address, function] : audit.generated) {
+    if (addresses_.contains(address)) generated_.insert_or_assign(address, function);
+  }
+}
 
+void SiteFollower::WriteMappings(const Audit& audit) {
+  std::map<uint64_t, uint64_t> now;
+  for (const TaskAudit& task : audit.tasks) {
+    const auto known = tasks_.find(task.slot);
+    if (known != tasks_.end() && task.mapping_bytes != 0) now[known->second] = task.mapping_bytes;
+  }
+  AddChanges(
+      RecordType::kMappings, PackedWriter(), mapped_, now,
+      [](PackedWriter* record, uint64_t task) { record->Number(task); }, file_);
+  mapped_ = std::move(now);
+}
+
+void SiteFollower::WriteSites(const Audit& audit) {
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> now;
   size_t sites = 0;
   for (const SiteEstimate& site : audit.sites.sites) {
     if (++sites > kMostSitesOfALook) break;
     const uint64_t stack = NumberOf(site);
     if (stack == UINT64_MAX) continue;
-    const auto task = tasks.TaskIn(site.slot);
-    now[{stack, task ? *task + 1 : 0}] += site.bytes;
-  }
-  PackedWriter changes;
-  size_t changed = 0;
-  const auto change = [&](const std::pair<uint64_t, uint64_t>& site, uint64_t bytes) {
-    changes.Number(site.first).Number(site.second).Number(bytes);
-    ++changed;
-  };
-  for (const auto& [site, bytes] : now) {
-    const auto before = bytes_.find(site);
-    if (before == bytes_.end() || before->second != bytes) change(site, bytes);
-  }
-  for (const auto& [site, bytes] : bytes_) {
-    if (!now.contains(site)) change(site, 0);
+    const auto task = tasks_.find(site.slot);
+    now[{stack, task != tasks_.end() ? task->second + 1 : 0}] += site.bytes;
   }
   // Also where nothing has changed: there was a look.
-  file_->Add(
-      RecordType::kSites,
-      PackedWriter(PackedWriter().Number(audit.sites.interval_bytes).Number(changed).bytes() +
-                   changes.bytes()));
+  AddChanges(
+      RecordType::kSites, PackedWriter().Number(audit.sites.interval_bytes), bytes_, now,
+      [](PackedWriter* record, const std::pair<uint64_t, uint64_t>& site) {
+        record->Number(site.first).Number(site.second);
+      },
+      file_);
   bytes_ = std::move(now);
 }
 
@@ -92,20 +127,28 @@ void SiteFollower::WriteSymbols() {
   const SymbolTable symbols =
       NamesOfReturnAddresses(modules_, {addresses_.begin(), addresses_.end()});
   for (const auto& [address, chain] : symbols) {
-    // The function that has the code: what was inlined there is not recorded.
+    // The function that has the code, then those that were inlined there.
     const Symbol& symbol = chain.back();
+    const auto generated = generated_.find(address);
     PackedWriter record;
-    record.Number(address).Text(symbol.function).Text(symbol.path).Text(symbol.file);
-    record.Number(static_cast<uint64_t>(std::max(symbol.line, 0))).Number(symbol.offset);
+    record.Number(address);
+    record.Text(generated != generated_.end() ? generated->second : symbol.function);
+    record.Text(symbol.path).Text(symbol.file).Number(LineOf(symbol)).Number(symbol.offset);
+    record.Number(chain.size() - 1);
+    for (size_t i = 0; i + 1 < chain.size(); ++i) {
+      record.Text(chain[i].function).Text(chain[i].file).Number(LineOf(chain[i]));
+    }
     file_->Add(RecordType::kSymbol, record);
   }
   addresses_.clear();
+  generated_.clear();
 }
 
 void SiteFollower::ForgetAll() {
   WriteSymbols();
   stacks_.clear();
   bytes_.clear();
+  mapped_.clear();
   modules_.clear();
 }
 

@@ -32,14 +32,20 @@ class SiteFollower {
  private:
   uint64_t NumberOf(const SiteEstimate& site);
   void WriteModules(const std::vector<Module>& modules);
+  void WriteMappings(const Audit& audit);
+  void WriteSites(const Audit& audit);
 
   FrameWriter* const file_;
   std::vector<Module> modules_;
   std::map<std::vector<uint64_t>, uint64_t> stacks_;  // frames and flags: their number
   uint64_t stacks_ever_ = 0;
   std::set<uint64_t> addresses_;
-  // By stack and task + 1: what was written last.
+  std::map<uint64_t, std::string> generated_;  // functions that are in no module, by address
+  // By slot: the number of its task, as of this look.
+  std::map<uint32_t, uint64_t> tasks_;
+  // By stack and task + 1, and by task: what was written last.
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> bytes_;
+  std::map<uint64_t, uint64_t> mapped_;
 };
 
 }  // namespace taskmem

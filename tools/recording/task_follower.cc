@@ -51,8 +51,9 @@ TaskFollower::Slot& TaskFollower::At(uint32_t slot) {
   return slots_[slot];
 }
 
-std::optional<uint64_t> TaskFollower::TaskIn(uint32_t slot) const {
+std::optional<uint64_t> TaskFollower::TaskIn(uint32_t slot, std::optional<uint64_t> id) const {
   if (slot >= slots_.size() || !slots_[slot].has_task) return std::nullopt;
+  if (slots_[slot].id != id.value_or(UINT64_MAX)) return std::nullopt;
   return slots_[slot].number;
 }
 

@@ -35,8 +35,8 @@ class TaskFollower {
   // The process is gone, or another program took its place: all tasks are.
   void ForgetAll();
 
-  // The number of the task in the slot in the recording; nothing: none.
-  std::optional<uint64_t> TaskIn(uint32_t slot) const;
+  // The number in the recording of the task in the slot; nothing: none, or one with another id.
+  std::optional<uint64_t> TaskIn(uint32_t slot, std::optional<uint64_t> id) const;
 
   // Events that were left out.
   uint64_t left_out() const { return left_out_; }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/base/json_document.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
 #include "tools/recording_report/recording_report.h"
@@ -27,45 +28,76 @@ constexpr size_t kMostValues = 600'000;
 constexpr size_t kMostSites = 300'000;
 constexpr size_t kMostRowsOfACounter = 400;
 constexpr size_t kMostEvents = 5000;
+constexpr size_t kMostTasks = 5000;
 
-Json OrNull(uint64_t value) { return value == UINT64_MAX ? Json(nullptr) : Json(value); }
+// The tasks as the page has them: in their order; where they are many, those that never held much
+// are one that stands for them, the last.
+class PageTasks {
+ public:
+  explicit PageTasks(const Recording& recording) {
+    for (const RecordedTask& task : recording.tasks) tasks_.push_back(&task);
+    if (tasks_.size() > kMostTasks) Fold(recording);
+  }
 
-Json IndexOrNull(const std::optional<size_t>& index) {
-  return index ? Json(*index) : Json(nullptr);
-}
+  const std::vector<const RecordedTask*>& tasks() const { return tasks_; }
 
-// A moment, and what all tasks held then.
-struct Moment {
-  int64_t us;
-  uint64_t charged;
+  // Where the page has a task of the recording.
+  std::optional<size_t> PlaceOf(const std::optional<size_t>& task) const {
+    return task && !places_.empty() ? places_[*task] : task;
+  }
+  bool IsFolded(const std::optional<size_t>& task) const {
+    return task && !places_.empty() && places_[*task] + 1 == tasks_.size();
+  }
+
+ private:
+  void Fold(const Recording& recording) {
+    std::vector<const RecordedTask*> by_peak = std::move(tasks_);
+    const auto others = by_peak.begin() + kMostTasks - 1;
+    std::nth_element(
+        by_peak.begin(), others, by_peak.end(),
+        [](const RecordedTask* a, const RecordedTask* b) { return a->peak_bytes > b->peak_bytes; });
+    places_.assign(recording.tasks.size(), kMostTasks - 1);
+    tasks_.assign(by_peak.begin(), others);
+    std::sort(tasks_.begin(), tasks_.end());  // as they lie in the recording
+    for (size_t i = 0; i < tasks_.size(); ++i) {
+      places_[static_cast<size_t>(tasks_[i] - recording.tasks.data())] = i;
+    }
+    by_peak.erase(by_peak.begin(), others);
+    others_.name = fmt::format("{} smaller tasks", by_peak.size());
+    others_.flags = kTaskIsNone;
+    others_.quota.push_back({0, UINT64_MAX});
+    others_.charged = TotalOf(by_peak);
+    for (const RecordedValue& value : others_.charged) {
+      others_.peak_bytes = std::max(others_.peak_bytes, value.value);
+    }
+    tasks_.push_back(&others_);
+  }
+
+  std::vector<const RecordedTask*> tasks_;
+  std::vector<size_t> places_;  // by task of the recording; empty: each is in its own
+  RecordedTask others_;
 };
 
-std::vector<Moment> MomentsOf(const Recording& recording) {
-  std::map<int64_t, uint64_t> changes;  // modulo 2^64
-  changes[0];
-  changes[recording.end_us];
-  for (const RecordedTask& task : recording.tasks) {
-    uint64_t before = 0;
-    for (const RecordedValue& value : task.charged) {
-      changes[value.us] += value.value - before;
-      before = value.value;
-    }
+// When what all tasks held changed, and what it was then; the begin and the end of the recording.
+std::vector<RecordedValue> MomentsOf(const Recording& recording) {
+  std::vector<RecordedValue> moments = recording.total;
+  if (moments.empty() || moments.front().us != 0) moments.insert(moments.begin(), {0, 0});
+  if (moments.back().us != recording.end_us) {
+    moments.push_back({recording.end_us, moments.back().value});
   }
-  std::vector<Moment> moments;
-  uint64_t sum = 0;
-  for (const auto& [us, change] : changes) moments.push_back({us, sum += change});
   return moments;
 }
 
 // Of every so many neighbours the one at which most was held; the first and the last.
-std::vector<int64_t> Grid(const std::vector<Moment>& moments, size_t most) {
+std::vector<int64_t> Grid(const std::vector<RecordedValue>& moments, size_t most) {
   std::vector<int64_t> grid;
   const size_t step = (moments.size() + most - 1) / most;
   for (size_t i = 0; i < moments.size(); i += step) {
     const auto first = moments.begin() + static_cast<ptrdiff_t>(i);
     const auto end = moments.begin() + static_cast<ptrdiff_t>(std::min(i + step, moments.size()));
     const auto largest = std::max_element(
-        first, end, [](const Moment& a, const Moment& b) { return a.charged < b.charged; });
+        first, end,
+        [](const RecordedValue& a, const RecordedValue& b) { return a.value < b.value; });
     if (i == 0 && largest != first) grid.push_back(first->us);
     grid.push_back(largest->us);
   }
@@ -118,38 +150,44 @@ Json TaskJson(const RecordedTask& task, const std::vector<std::pair<size_t, uint
   json["id"] = task.id ? Json(TaskIdText(*task.id)) : Json(nullptr);
   json["name"] = Printable(task.name);
   json["begin"] = task.begin_us;
-  json["end"] = task.end_us ? Json(*task.end_us) : Json(nullptr);
-  json["gone"] = task.gone_us ? Json(*task.gone_us) : Json(nullptr);
+  json["end"] = OrNull(task.end_us);
+  json["gone"] = OrNull(task.gone_us);
   json["peak"] = task.peak_bytes;
   json["quota"] = Json::array();
   for (const RecordedValue& quota : task.quota) {
-    json["quota"].push_back({quota.us, OrNull(quota.value)});
+    json["quota"].push_back({quota.us, LimitOrNull(quota.value)});
   }
   json["charged"] = Json::array();
   for (const auto& [index, bytes] : charged) json["charged"].push_back({index, bytes});
+  json["mapped"] = Json::array();
+  const size_t step = task.mapped.size() / kMostRowsOfACounter + 1;
+  for (size_t i = 0; i < task.mapped.size(); ++i) {
+    if (i % step != 0 && i + 1 != task.mapped.size()) continue;
+    json["mapped"].push_back({task.mapped[i].us, task.mapped[i].value});
+  }
   json["counters"] = CountersJson(task);
   return json;
 }
 
 // Fills in "grid" and "tasks".
-void AddTasks(const Recording& recording, Json* json) {
-  const std::vector<Moment> moments = MomentsOf(recording);
+void AddTasks(const Recording& recording, const PageTasks& tasks, Json* json) {
+  const std::vector<RecordedValue> moments = MomentsOf(recording);
   std::vector<int64_t> grid;
   std::vector<std::vector<std::pair<size_t, uint64_t>>> charged;
   for (size_t most = kMostMoments;; most /= 2) {
     grid = Grid(moments, most);
     charged.clear();
     size_t values = 0;
-    for (const RecordedTask& task : recording.tasks) {
-      charged.push_back(OnGrid(task.charged, grid));
+    for (const RecordedTask* task : tasks.tasks()) {
+      charged.push_back(OnGrid(task->charged, grid));
       values += charged.back().size();
     }
     if (values <= kMostValues || most < 16) break;
   }
   (*json)["grid"] = grid;
   (*json)["tasks"] = Json::array();
-  for (size_t i = 0; i < recording.tasks.size(); ++i) {
-    (*json)["tasks"].push_back(TaskJson(recording.tasks[i], charged[i]));
+  for (size_t i = 0; i < tasks.tasks().size(); ++i) {
+    (*json)["tasks"].push_back(TaskJson(*tasks.tasks()[i], charged[i]));
   }
 }
 
@@ -175,7 +213,7 @@ class Markers {
         !seen_.emplace(us / part_us_, kind, task.value_or(SIZE_MAX)).second) {
       return;
     }
-    rows_.push_back({us, kind, IndexOrNull(task)});
+    rows_.push_back({us, kind, OrNull(task)});
   }
   Json Take() {
     std::stable_sort(rows_.begin(), rows_.end(),
@@ -189,12 +227,12 @@ class Markers {
   std::vector<Json> rows_;
 };
 
-Json MarkersJson(const Recording& recording) {
+Json MarkersJson(const Recording& recording, const PageTasks& tasks) {
   Markers markers(recording.end_us);
   std::set<size_t> has_refusals;  // told of by events, whose times are exact
   for (const RecordedEvent& event : recording.events) {
     if (event.kind != EventKind::kRefusal) continue;
-    markers.Add(event.us, "refusal", event.task);
+    markers.Add(event.us, "refusal", tasks.PlaceOf(event.task));
     if (event.task) has_refusals.insert(*event.task);
   }
   for (size_t i = 0; i < recording.tasks.size(); ++i) {
@@ -202,26 +240,51 @@ Json MarkersJson(const Recording& recording) {
       const char* const kind = MarkerOf(change.counter);
       if (kind == nullptr || change.value <= change.before) continue;
       if (change.counter == Counter::kRefusals && has_refusals.contains(i)) continue;
-      markers.Add(change.us, kind, i);
+      markers.Add(change.us, kind, tasks.PlaceOf(i));
     }
   }
   if (recording.end_signal != 0) markers.Add(recording.end_us, "killed", std::nullopt);
   return markers.Take();
 }
 
-Json EventsJson(const Recording& recording) {
+Json EventsJson(const Recording& recording, const PageTasks& tasks) {
   Json json = Json::array();
   for (const RecordedEvent& event : recording.events) {
     if (json.size() == kMostEvents) break;
-    json.push_back({event.us, EventKindKey(event.kind), IndexOrNull(event.task), event.bytes,
-                    event.held, OrNull(event.limit)});
+    json.push_back({event.us, EventKindKey(event.kind), OrNull(tasks.PlaceOf(event.task)),
+                    event.bytes, event.held, LimitOrNull(event.limit)});
   }
   return json;
 }
 
+// The looks with the tasks that the page has.
+std::vector<RecordedLook> LooksOf(const Recording& recording, const PageTasks& tasks) {
+  std::vector<RecordedLook> looks;
+  // Of tasks that are folded: by stack and task, and their sums by stack.
+  std::map<std::pair<size_t, size_t>, uint64_t> bytes;
+  std::map<size_t, uint64_t> sums;
+  for (const RecordedLook& recorded : recording.looks) {
+    RecordedLook& look = looks.emplace_back();
+    look.us = recorded.us;
+    std::map<size_t, std::optional<size_t>> changed;  // stacks, and where their sum is
+    for (const RecordedSite& site : recorded.sites) {
+      const auto place = tasks.PlaceOf(site.task);
+      if (!tasks.IsFolded(site.task)) {
+        look.sites.push_back({site.stack, place, site.bytes});
+        continue;
+      }
+      uint64_t& before = bytes[{site.stack, *site.task}];
+      sums[site.stack] += site.bytes - before;
+      before = site.bytes;
+      changed[site.stack] = place;
+    }
+    for (const auto& [stack, place] : changed) look.sites.push_back({stack, place, sums[stack]});
+  }
+  return looks;
+}
+
 // Neighbouring looks as one, until they are few enough: the later one counts.
-std::vector<RecordedLook> FewLooks(const Recording& recording) {
-  std::vector<RecordedLook> looks = recording.looks;
+std::vector<RecordedLook> FewLooks(std::vector<RecordedLook> looks) {
   const auto sites = [&looks] {
     size_t count = 0;
     for (const RecordedLook& look : looks) count += look.sites.size();
@@ -248,25 +311,29 @@ std::vector<RecordedLook> FewLooks(const Recording& recording) {
 }
 
 // Fills in "frames", "stacks" and "looks".
-void AddSites(const Recording& recording, Json* json) {
-  const std::map<uint64_t, Symbol> symbols = SymbolsOf(recording, true);
+void AddSites(const Recording& recording, const PageTasks& tasks, Json* json) {
+  const RecordedSymbols symbols = SymbolsOf(recording);
   std::map<std::pair<std::string, std::string>, size_t> numbers;
   Json frames = Json::array();
   Json stacks = Json::array();
   for (const RecordedStack& stack : recording.stacks) {
     Json numbers_of_stack = Json::array();
     for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
-      const auto symbol = symbols.find(*frame);
-      if (symbol == symbols.end() || IsPreloadLibrary(symbol->second.module)) continue;
-      const std::pair key = {Printable(symbol->second.Text()), Printable(symbol->second.module)};
-      const auto [found, is_new] = numbers.try_emplace(key, frames.size());
-      if (is_new) frames.push_back({{"name", key.first}, {"module", key.second}});
-      numbers_of_stack.push_back(found->second);
+      const auto chain = symbols.find(*frame);
+      if (chain == symbols.end()) continue;
+      // The outermost first.
+      for (auto symbol = chain->second.rbegin(); symbol != chain->second.rend(); ++symbol) {
+        if (IsPreloadLibrary(symbol->module)) continue;
+        const std::pair key = {Printable(symbol->Text()), Printable(symbol->module)};
+        const auto [found, is_new] = numbers.try_emplace(key, frames.size());
+        if (is_new) frames.push_back({{"name", key.first}, {"module", key.second}});
+        numbers_of_stack.push_back(found->second);
+      }
     }
     stacks.push_back(std::move(numbers_of_stack));
   }
   Json looks = Json::array();
-  for (const RecordedLook& look : FewLooks(recording)) {
+  for (const RecordedLook& look : FewLooks(LooksOf(recording, tasks))) {
     Json sites = Json::array();
     for (const RecordedSite& site : look.sites) {
       sites.push_back({site.stack, site.task ? static_cast<int64_t>(*site.task) : -1, site.bytes});
@@ -311,6 +378,10 @@ Json NotesJson(const Recording& recording) {
     notes.push_back(
         "The process's events could not be recorded: only what looks at its books saw.");
   }
+  if (recording.tasks.size() > kMostTasks) {
+    notes.push_back(fmt::format("Of {} tasks those that never held much are shown as one.",
+                                recording.tasks.size()));
+  }
   if (recording.events.size() > kMostEvents) {
     notes.push_back(
         fmt::format("Of {} events the first {} are listed.", recording.events.size(), kMostEvents));
@@ -321,6 +392,7 @@ Json NotesJson(const Recording& recording) {
 }  // namespace
 
 nlohmann::ordered_json PageData(const Recording& recording) {
+  const PageTasks tasks(recording);
   Json json;
   json["title"] = Printable(recording.title);
   json["program"] = Printable(recording.program);
@@ -330,8 +402,8 @@ nlohmann::ordered_json PageData(const Recording& recording) {
   json["end"] = EndText(recording);
   json["version"] = Printable(recording.version);
   json["notes"] = NotesJson(recording);
-  json["peak_us"] = recording.PeakUs();
-  AddTasks(recording, &json);
+  json["peak_us"] = recording.peak_us;
+  AddTasks(recording, tasks, &json);
   json["resident"] = Json::array();
   const size_t step = recording.process.size() / kMostMoments + 1;
   for (size_t i = 0; i < recording.process.size(); i += step) {
@@ -343,13 +415,13 @@ nlohmann::ordered_json PageData(const Recording& recording) {
     const uint64_t memory = pools.memory_bytes.value_or(UINT64_MAX);
     if (memory == last) continue;
     last = memory;
-    json["memory"].push_back({pools.us, OrNull(memory)});
+    json["memory"].push_back({pools.us, LimitOrNull(memory)});
   }
   json["memory_is_set"] = recording.settings.contains("memory");
   json["classes"] = ClassesJson(recording);
-  AddSites(recording, &json);
-  json["events"] = EventsJson(recording);
-  json["markers"] = MarkersJson(recording);
+  AddSites(recording, tasks, &json);
+  json["events"] = EventsJson(recording, tasks);
+  json["markers"] = MarkersJson(recording, tasks);
   return json;
 }
 

@@ -2,7 +2,6 @@
 #ifndef TASKMEM_TOOLS_RECORDING_REPORT_RECORDING_REPORT_H_
 #define TASKMEM_TOOLS_RECORDING_REPORT_RECORDING_REPORT_H_
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "tools/recording/recording.h"
@@ -14,7 +13,7 @@ namespace taskmem {
 std::string FormatRecording(const Recording& recording, size_t columns);
 
 // All of it, as a document of the kind "recording" (tools/base/documents.schema.json).
-nlohmann::ordered_json RecordingJson(const Recording& recording);
+std::string FormatRecordingJson(const Recording& recording);
 
 // Profiles of what lived at a moment. Collapsed stacks, a gzipped profile of Google's pprof
 // (FormatCollapsed and FormatPprof have them of an audit), and a file of speedscope.

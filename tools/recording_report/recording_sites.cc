@@ -50,22 +50,8 @@ std::vector<RecordedSite> LiveSites(const Recording& recording, int64_t us) {
   return Sorted(bytes);
 }
 
-std::vector<RecordedSite> GrownSites(const Recording& recording, int64_t from_us, int64_t to_us) {
-  std::map<Key, uint64_t> bytes;
-  std::map<Key, uint64_t> grown;
-  for (const RecordedLook& look : recording.looks) {
-    if (look.us > to_us) break;
-    for (const RecordedSite& site : look.sites) {
-      uint64_t& before = bytes[KeyOf(site)];
-      if (look.us > from_us && site.bytes > before) grown[KeyOf(site)] += site.bytes - before;
-      before = site.bytes;
-    }
-  }
-  return Sorted(grown);
-}
-
-std::map<uint64_t, Symbol> SymbolsOf(const Recording& recording, bool looks_up) {
-  std::map<uint64_t, Symbol> symbols = recording.symbols;
+RecordedSymbols SymbolsOf(const Recording& recording) {
+  RecordedSymbols symbols = recording.symbols;
   std::set<uint64_t> missing;
   for (const RecordedStack& stack : recording.stacks) {
     for (const uint64_t frame : stack.frames) {
@@ -73,14 +59,14 @@ std::map<uint64_t, Symbol> SymbolsOf(const Recording& recording, bool looks_up) 
     }
   }
   if (missing.empty()) return symbols;
-  const NameAddresses name = looks_up ? NamesOfReturnAddresses : ModulesOfReturnAddresses;
-  for (auto& [address, chain] : name(recording.modules, {missing.begin(), missing.end()})) {
-    symbols.emplace(address, chain.back());
+  for (auto& [address, chain] :
+       NamesOfReturnAddresses(recording.modules, {missing.begin(), missing.end()})) {
+    symbols.emplace(address, std::move(chain));
   }
   return symbols;
 }
 
-SitesAsAudit AsAudit(const Recording& recording, const std::map<uint64_t, Symbol>& symbols,
+SitesAsAudit AsAudit(const Recording& recording, const RecordedSymbols& symbols,
                      const std::vector<RecordedSite>& sites) {
   SitesAsAudit result;
   Audit& audit = result.audit;
@@ -101,11 +87,12 @@ SitesAsAudit AsAudit(const Recording& recording, const std::map<uint64_t, Symbol
     NamedSite& site = result.sites.emplace_back();
     const RecordedStack& stack = recording.stacks[recorded.stack];
     for (const uint64_t frame : stack.frames) {
-      const auto symbol = symbols.find(frame);
-      if (symbol == symbols.end()) continue;
-      // Between the program's function and libc's, where a thread begins.
-      if (IsPreloadLibrary(symbol->second.module)) continue;
-      site.frames.push_back({symbol->second, frame});
+      const auto chain = symbols.find(frame);
+      if (chain == symbols.end()) continue;
+      for (const Symbol& symbol : chain->second) {
+        // Between the program's function and libc's, where a thread begins.
+        if (!IsPreloadLibrary(symbol.module)) site.frames.push_back({symbol, frame});
+      }
     }
     site.is_cut = stack.flags == kSiteCut;
     site.bytes = recorded.bytes;

@@ -18,20 +18,19 @@ const RecordedLook* LookNear(const Recording& recording, int64_t us);
 // What lived at that look, the largest first.
 std::vector<RecordedSite> LiveSites(const Recording& recording, int64_t us);
 
-// By how much each site grew between the looks of a range: what was allocated and freed again
-// between two looks is not in it.
-std::vector<RecordedSite> GrownSites(const Recording& recording, int64_t from_us, int64_t to_us);
+// By return address, as Recording has them.
+using RecordedSymbols = std::map<uint64_t, std::vector<Symbol>>;
 
-// Names of all code that is in the stacks: those of the recorder; where it was killed, and with
-// `looks_up`, from the files that are there now.
-std::map<uint64_t, Symbol> SymbolsOf(const Recording& recording, bool looks_up);
+// Names of all code that is in the stacks: those of the recorder; where it was killed, from the
+// files that are there now.
+RecordedSymbols SymbolsOf(const Recording& recording);
 
 // Sites of a recording as those of an audit. What the sites point to is in `audit`.
 struct SitesAsAudit {
   Audit audit;
   std::vector<NamedSite> sites;
 };
-SitesAsAudit AsAudit(const Recording& recording, const std::map<uint64_t, Symbol>& symbols,
+SitesAsAudit AsAudit(const Recording& recording, const RecordedSymbols& symbols,
                      const std::vector<RecordedSite>& sites);
 
 }  // namespace taskmem

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -23,40 +25,48 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json OrNull(uint64_t value) { return value == UINT64_MAX ? Json(nullptr) : Json(value); }
-
-Json Values(const std::vector<RecordedValue>& values) {
-  Json json = Json::array();
-  for (const RecordedValue& value : values) json.push_back({value.us, OrNull(value.value)});
-  return json;
+// [[time, value], ...]
+std::string ValuesText(const std::vector<RecordedValue>& values) {
+  std::string text = "[";
+  for (const RecordedValue& value : values) {
+    text += fmt::format("{}[{},{}]", text.size() == 1 ? "" : ",", value.us,
+                        value.value == UINT64_MAX ? "null" : fmt::to_string(value.value));
+  }
+  return text + ']';
 }
 
-Json TaskJson(const RecordedTask& task) {
+std::string Text(const Json& json) {
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+std::string TaskText(const RecordedTask& task) {
   Json json;
-  json["task_id"] = task.id ? Json(*task.id) : Json(nullptr);
+  json["task_id"] = OrNull(task.id);
   json["name"] = task.name;
   json["begin_us"] = task.begin_us;
-  json["end_us"] = task.end_us ? Json(*task.end_us) : Json(nullptr);
+  json["end_us"] = OrNull(task.end_us);
   json["peak_charged_bytes"] = task.peak_bytes;
-  json["quota_bytes"] = Values(task.quota);
-  json["charged_bytes"] = Values(task.charged);
   Json counters = Json::object();
   for (size_t i = 0; i < kCounters; ++i) {
     if (task.counters[i] != 0) counters[kCounterKeys[i]] = task.counters[i];
   }
   json["counters"] = counters;
-  return json;
+  std::string text = Text(json);
+  text.pop_back();
+  return text + ",\"quota_bytes\":" + ValuesText(task.quota) +
+         ",\"charged_bytes\":" + ValuesText(task.charged) +
+         ",\"mapped_bytes\":" + ValuesText(task.mapped) + '}';
 }
 
 Json EventJson(const RecordedEvent& event) {
   Json json;
   json["time_us"] = event.us;
   json["kind"] = EventKindKey(event.kind);
-  json["task"] = event.task ? Json(*event.task) : Json(nullptr);
+  json["task"] = OrNull(event.task);
   json["bytes"] = event.bytes;
   json["held_bytes"] = event.held;
   if (event.kind == EventKind::kRefusal) {
-    json["limit_bytes"] = OrNull(event.limit);
+    json["limit_bytes"] = LimitOrNull(event.limit);
     json["by_quota"] = (event.flags & kEventByQuota) != 0;
   } else if (event.kind == EventKind::kWait || event.kind == EventKind::kStall) {
     json["duration_ns"] = event.limit;
@@ -64,24 +74,59 @@ Json EventJson(const RecordedEvent& event) {
   return json;
 }
 
-Json SitesJson(const Recording& recording, int64_t us) {
+// What lived at the peak.
+Json SitesJson(const Recording& recording) {
   Json json = Json::array();
-  const SitesAsAudit named =
-      AsAudit(recording, SymbolsOf(recording, true), LiveSites(recording, us));
-  const std::vector<RecordedSite> live = LiveSites(recording, us);
+  const std::vector<RecordedSite> live = LiveSites(recording, recording.peak_us);
+  const SitesAsAudit named = AsAudit(recording, SymbolsOf(recording), live);
   for (size_t i = 0; i < live.size(); ++i) {
     Json frames = Json::array();
     for (const NamedFrame& frame : named.sites[i].frames) frames.push_back(frame.symbol.Text());
-    json.push_back({{"bytes", live[i].bytes},
-                    {"task", live[i].task ? Json(*live[i].task) : Json(nullptr)},
-                    {"frames", frames}});
+    json.push_back({{"bytes", live[i].bytes}, {"task", OrNull(live[i].task)}, {"frames", frames}});
   }
   return json;
 }
 
+std::string PoolsText(const RecordedPools& pools) {
+  return Text({{"time_us", pools.us},
+               {"memory_bytes", OrNull(pools.memory_bytes)},
+               {"execution_used_bytes", pools.execution_used},
+               {"storage_used_bytes", pools.storage_used},
+               {"overdrawn_bytes", pools.overdrawn},
+               {"slack_bytes", pools.slack},
+               {"active_tasks", pools.active_tasks}});
+}
+
+std::string ProcessText(const RecordedProcess& process) {
+  return Text({{"time_us", process.us},
+               {"resident_bytes", process.resident},
+               {"charged_bytes", process.charged}});
+}
+
+std::string ClassesText(const RecordedClasses& classes) {
+  Json row;
+  row["time_us"] = classes.us;
+  for (size_t i = 0; i < kLedgerClasses; ++i) {
+    row[LedgerClassKey(static_cast<LedgerClass>(i))] = classes.bytes[i];
+  }
+  return Text(row);
+}
+
+// A line for each, after the members before it.
+template <typename T, typename Format>
+void AddList(const char* key, const std::vector<T>& list, Format format, std::string* text) {
+  *text += fmt::format(",\n\"{}\":[", key);
+  for (const T& value : list) {
+    if (&value != list.data()) *text += ',';
+    *text += '\n';
+    *text += format(value);
+  }
+  *text += ']';
+}
+
 }  // namespace
 
-nlohmann::ordered_json RecordingJson(const Recording& recording) {
+std::string FormatRecordingJson(const Recording& recording) {
   Json json = JsonDocument("recording");
   json["process"] = {
       {"pid", recording.pid}, {"program", recording.program}, {"title", recording.title}};
@@ -92,41 +137,19 @@ nlohmann::ordered_json RecordingJson(const Recording& recording) {
   json["is_whole"] = recording.damage.empty() && recording.end != EndReason::kUnknown;
   json["dropped_events"] = recording.dropped_events;
   json["settings"] = recording.settings;
-  const int64_t peak_us = recording.PeakUs();
-  json["peak_us"] = peak_us;
-  json["peak_charged_bytes"] = recording.ChargedAt(peak_us);
-  json["tasks"] = Json::array();
-  for (const RecordedTask& task : recording.tasks) json["tasks"].push_back(TaskJson(task));
-  json["events"] = Json::array();
-  for (const RecordedEvent& event : recording.events) json["events"].push_back(EventJson(event));
-  json["pools"] = Json::array();
-  for (const RecordedPools& pools : recording.pools) {
-    json["pools"].push_back(
-        {{"time_us", pools.us},
-         {"memory_bytes", pools.memory_bytes ? Json(*pools.memory_bytes) : Json(nullptr)},
-         {"execution_used_bytes", pools.execution_used},
-         {"storage_used_bytes", pools.storage_used},
-         {"overdrawn_bytes", pools.overdrawn},
-         {"slack_bytes", pools.slack},
-         {"active_tasks", pools.active_tasks}});
-  }
-  json["process_bytes"] = Json::array();
-  for (const RecordedProcess& process : recording.process) {
-    json["process_bytes"].push_back({{"time_us", process.us},
-                                     {"resident_bytes", process.resident},
-                                     {"charged_bytes", process.charged}});
-  }
-  json["classes"] = Json::array();
-  for (const RecordedClasses& classes : recording.classes) {
-    Json row;
-    row["time_us"] = classes.us;
-    for (size_t i = 0; i < kLedgerClasses; ++i) {
-      row[LedgerClassKey(static_cast<LedgerClass>(i))] = classes.bytes[i];
-    }
-    json["classes"].push_back(std::move(row));
-  }
-  json["sites_at_peak"] = SitesJson(recording, peak_us);
-  return json;
+  json["peak_us"] = recording.peak_us;
+  json["peak_charged_bytes"] = ValueAt(recording.total, recording.peak_us);
+  std::string text = Text(json);
+  text.pop_back();
+  // The lists are long: as values of a document they would take many times the memory.
+  AddList("tasks", recording.tasks, TaskText, &text);
+  AddList(
+      "events", recording.events, [](const RecordedEvent& event) { return Text(EventJson(event)); },
+      &text);
+  AddList("pools", recording.pools, PoolsText, &text);
+  AddList("process_bytes", recording.process, ProcessText, &text);
+  AddList("classes", recording.classes, ClassesText, &text);
+  return text + ",\n\"sites_at_peak\":" + Text(SitesJson(recording)) + "}\n";
 }
 
 }  // namespace taskmem

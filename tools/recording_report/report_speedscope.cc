@@ -38,7 +38,7 @@ std::string FormatSpeedscope(const Recording& recording, const SitesAsAudit& sit
     weights.push_back(site.bytes);
     sum += site.bytes;
   }
-  const std::string name = Printable(recording.title.empty() ? recording.program : recording.title);
+  const std::string name = Printable(recording.Name());
   const Json json = {{"$schema", "https://www.speedscope.app/file-format-schema.json"},
                      {"exporter", "taskmem"},
                      {"name", name},

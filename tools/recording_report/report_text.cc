@@ -36,10 +36,6 @@ namespace {
 constexpr size_t kMostRows = 40;
 constexpr size_t kMostSites = 10;
 
-std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
-
-std::string CountOrDash(uint64_t count) { return count == 0 ? "-" : fmt::to_string(count); }
-
 std::string QuotaText(const RecordedTask& task) {
   const uint64_t quota = task.quota.back().value;
   return quota == UINT64_MAX ? "-" : HumanBytes(quota);
@@ -53,11 +49,14 @@ std::string FormatTasks(const Recording& recording, int64_t peak_us, size_t colu
                                         {"peak"},
                                         {"at peak"},
                                         {"at end"},
+                                        {"mapped", Align::kRight, true},
                                         {"quota", Align::kRight, true},
                                         {"refused", Align::kRight, true},
                                         {"spilled", Align::kRight, true},
                                         {"evicted", Align::kRight, true},
                                         {"overflow", Align::kRight, true}};
+  const RecordedLook* const look = LookNear(recording, peak_us);
+  const int64_t look_us = look != nullptr ? look->us : 0;
   std::vector<const RecordedTask*> tasks;
   for (const RecordedTask& task : recording.tasks) tasks.push_back(&task);
   std::stable_sort(tasks.begin(), tasks.end(), [](const RecordedTask* a, const RecordedTask* b) {
@@ -70,7 +69,8 @@ std::string FormatTasks(const Recording& recording, int64_t peak_us, size_t colu
                     Printable(task->id || !task->name.empty() ? task->name : "untracked"),
                     TimeText(task->begin_us), task->end_us ? TimeText(*task->end_us) : "-",
                     HumanBytes(task->peak_bytes), HumanBytes(ValueAt(task->charged, peak_us)),
-                    HumanBytes(ValueAt(task->charged, recording.end_us)), QuotaText(*task),
+                    HumanBytes(ValueAt(task->charged, recording.end_us)),
+                    BytesOrDash(ValueAt(task->mapped, look_us)), QuotaText(*task),
                     CountOrDash(task->Get(Counter::kRefusals)),
                     BytesOrDash(task->Get(Counter::kSpillFreed)),
                     BytesOrDash(task->Get(Counter::kEvictedBytes)),
@@ -113,7 +113,7 @@ std::string FormatSites(const Recording& recording, int64_t us, size_t columns) 
   std::vector<RecordedSite> live = LiveSites(recording, us);
   if (live.empty()) return "";
   if (live.size() > kMostSites) live.resize(kMostSites);
-  const SitesAsAudit named = AsAudit(recording, SymbolsOf(recording, true), live);
+  const SitesAsAudit named = AsAudit(recording, SymbolsOf(recording), live);
   std::string text = fmt::format("sites at {}:\n", TimeText(look->us));
   for (size_t i = 0; i < named.sites.size(); ++i) {
     const NamedSite& site = named.sites[i];
@@ -131,15 +131,14 @@ std::string FormatSites(const Recording& recording, int64_t us, size_t columns) 
 }  // namespace
 
 std::string FormatRecording(const Recording& recording, size_t columns) {
-  const int64_t peak_us = recording.PeakUs();
-  const std::string& name = recording.title.empty() ? recording.program : recording.title;
-  std::string text =
-      ReportLine(fmt::format("taskmem: recording of {}, pid {}, {}; {}", Printable(name),
-                             recording.pid, TimeText(recording.end_us), EndText(recording)),
-                 columns);
+  const int64_t peak_us = recording.peak_us;
+  std::string text = ReportLine(
+      fmt::format("taskmem: recording of {}, pid {}, {}; {}", Printable(recording.Name()),
+                  recording.pid, TimeText(recording.end_us), EndText(recording)),
+      columns);
   text += ReportLine(
-      fmt::format("  peak {} at {}, at the end {}", HumanBytes(recording.ChargedAt(peak_us)),
-                  TimeText(peak_us), HumanBytes(recording.ChargedAt(recording.end_us))),
+      fmt::format("  peak {} at {}, at the end {}", HumanBytes(ValueAt(recording.total, peak_us)),
+                  TimeText(peak_us), HumanBytes(ValueAt(recording.total, recording.end_us))),
       columns);
   if (recording.executions != 0) {
     text += fmt::format("  the process executed {} more programs\n", recording.executions);

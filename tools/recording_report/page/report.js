@@ -209,13 +209,14 @@
         if (selecting) return;
         const from = u.posToVal(u.select.left, 'x') * 1e6;
         const to = u.posToVal(u.select.left + u.select.width, 'x') * 1e6;
-        setRange(indexAt(grid, from), indexAt(grid, to), false);
+        setRange(indexAt(grid, from), indexAt(grid, to));
       }]},
     }, values, $('chart'));
     plot.over.addEventListener('click', (event) => {
+      // The end of a drag: pressing the button had cleared what was selected before.
       if (plot.select.width > 2) return;
       const index = indexAt(grid, plot.posToVal(event.offsetX, 'x') * 1e6);
-      setRange(index, index, false);
+      setRange(index, index);
     });
     showSelection();
   };
@@ -261,6 +262,7 @@
     {key: 'at', title: 'at the end', show: bytesText},
     {key: 'peak', title: 'peak in it', show: bytesText},
     {key: 'grown', title: 'change', show: bytesText},
+    {key: 'mapped', title: 'mapped', show: bytesText},
     {key: 'quota', title: 'quota', show: bytesText},
     {key: 'refusals', title: 'refused', show: String},
     {key: 'overdrafts', title: 'overdrawn', show: String},
@@ -282,7 +284,7 @@
       if (state.filter && !task.label.toLowerCase().includes(state.filter)) continue;
       const at = chargedAt(task, to);
       const peak = peakIn(task, from, to);
-      const row = {task, label: task.label, at, peak, grown: at - chargedAt(task, from), quota: quotaAt(task, toUs), begin: task.begin, end: task.end,
+      const row = {task, label: task.label, at, peak, grown: at - chargedAt(task, from), mapped: (rowAt(task.mapped, toUs) || [0, 0])[1], quota: quotaAt(task, toUs), begin: task.begin, end: task.end,
         retained: task.end !== null && task.end <= toUs ? at : null};
       for (const name of ['refusals', 'overdrafts', 'spill_freed_bytes', 'evicted_bytes', 'stall_ns']) {
         row[name] = from === to ? (rowAt(task.counters[name] || [], toUs) || [0, 0])[1] : counted(task, name, fromUs, toUs);
