@@ -92,8 +92,8 @@ std::vector<SimulatedCase> CasesOf(const SimulateRequest& request) {
 }
 
 // A case with the quota that was looked for; nothing: there is none.
-std::optional<SimulatedCase> Found(const Recording& recording, const SimulatedCase& under) {
-  const auto quota = FindQuota(recording, under.limits, kFindStep);
+std::optional<SimulatedCase> Found(const Simulator& simulator, const SimulatedCase& under) {
+  const auto quota = simulator.FindQuota(under.limits, kFindStep);
   if (!quota) return std::nullopt;
   SimulatedCase found = under;
   found.limits.quota_bytes = *quota;
@@ -112,16 +112,17 @@ int SimulateCommand(const SimulateRequest& request) {
   CheckOutputFileOrFail(request.output_file);
   CheckOutputFileOrFail(request.plot_file);
   const Recording recording = ReadRecordingOrFail(request.file);
+  const Simulator simulator(recording);
   if (request.finds) {
     // Under the last limits that were given, or those of then.
-    const auto found = Found(recording, cases.back());
+    const auto found = Found(simulator, cases.back());
     if (!found) {
       Fatal(EXIT_FAILURE, "no quota suffices: without one, too, memory runs out in {}",
             request.file);
     }
     cases.push_back(*found);
   }
-  for (SimulatedCase& one : cases) one.result = Simulate(recording, one.limits);
+  for (SimulatedCase& one : cases) one.result = simulator.Run(one.limits);
   if (!request.plot_file.empty())
     WriteOutputFileOrFail(request.plot_file, SimulationSvg(recording, cases));
   const std::string text = request.as_json ? JsonText(SimulationJson(recording, cases))

@@ -12,12 +12,12 @@
 #include "accounting/tasks/task_grants.h"
 #include "shim/options/option_table.h"
 #include "shim/options/options.h"
-#include "tools/simulation/replay_steps.h"
 
 namespace taskmem {
 namespace {
 
 constexpr uint64_t kMostMemory = uint64_t{1} << 60;  // sums must not overflow
+constexpr uint64_t kMostHeld = uint64_t{1} << 47;    // of an address space
 constexpr MemoryMode kMode = MemoryMode::kOffHeap;
 
 // The options that the program had.
@@ -44,7 +44,7 @@ class Storage final : public BlockEvictor {
                                          MemoryMode mode) override {
     const int64_t evicted = std::min(bytes, held_);
     SetHeld(held_ - evicted);
-    evicted_ += evicted;
+    evicted_ += static_cast<uint64_t>(evicted);
     if (evicted != 0) pools_->ReleaseStorageMemory(evicted, mode);
     return evicted;
   }
@@ -61,15 +61,15 @@ class Storage final : public BlockEvictor {
       if (taken.ok() && *taken) {
         SetHeld(held_ + bytes - wanted_);
       } else {
-        not_cached_ += bytes - wanted_;
+        not_cached_ += static_cast<uint64_t>(bytes - wanted_);
       }
     }
     wanted_ = bytes;
   }
 
   uint64_t held() const { return static_cast<uint64_t>(held_); }
-  int64_t evicted() const { return evicted_; }
-  int64_t not_cached() const { return not_cached_; }
+  uint64_t evicted() const { return evicted_; }
+  uint64_t not_cached() const { return not_cached_; }
 
  private:
   void SetHeld(int64_t bytes) {
@@ -81,8 +81,8 @@ class Storage final : public BlockEvictor {
   TaskBook* book_ = nullptr;
   int64_t held_ = 0;
   int64_t wanted_ = 0;
-  int64_t evicted_ = 0;
-  int64_t not_cached_ = 0;
+  uint64_t evicted_ = 0;
+  uint64_t not_cached_ = 0;
 };
 
 class Replay {
@@ -105,17 +105,24 @@ class Replay {
     pools_.SetIdleGrantHolder(&grants_);
   }
 
-  SimulationResult Run() {
-    for (const ReplayStep& step : StepsOf(recording_)) {
-      const uint32_t slot = SlotOf(step.task);
-      if (slot >= kMaxTaskSlots) continue;
+  // `ends_early`: at the first that finds no room.
+  SimulationResult Run(const std::vector<ReplayStep>& steps, bool ends_early) {
+    for (const ReplayStep& step : steps) {
+      if (step.kind == Kind::kSlack) {
+        grants_.NoteSlack(static_cast<int64_t>(std::min(step.value, kMostHeld)));
+        continue;
+      }
+      const RecordedTask& recorded = recording_.tasks[step.task];
+      if (!IsPossible(step, recorded)) continue;
+      const uint32_t slot = recorded.slot;
       const uint64_t before = books_[slot].charged_bytes;
-      Take(step, slot);
+      Take(step, slot, recorded.IsTask());
       if (slot != kStorageSlot) held_bytes_ += books_[slot].charged_bytes - before;
       NoteHeld(step.us);
+      if (ends_early && result_.first) break;
     }
-    result_.evicted_bytes = static_cast<uint64_t>(storage_.evicted());
-    result_.not_cached_bytes = static_cast<uint64_t>(storage_.not_cached());
+    result_.evicted_bytes = storage_.evicted();
+    result_.not_cached_bytes = storage_.not_cached();
     for (const Task& task : tasks_) result_.tasks += task.was_short ? 1 : 0;
     EstimateStalls();
     return std::move(result_);
@@ -155,17 +162,18 @@ class Replay {
     return memory;
   }
 
-  uint32_t SlotOf(size_t task) const { return recording_.tasks[task].slot; }
-
-  void Take(const ReplayStep& step, uint32_t slot) {
-    if (step.kind == Kind::kSlack) {
-      grants_.NoteSlack(static_cast<int64_t>(std::min(step.value, kMostMemory)));
-      return;
+  // Else the recording is damaged, or made up.
+  static bool IsPossible(const ReplayStep& step, const RecordedTask& task) {
+    if (task.IsTask() ? task.slot < kFirstTaskSlot || task.slot >= kMaxTaskSlots
+                      : task.slot >= kFirstTaskSlot) {
+      return false;
     }
-    // Damaged: nobody has that much.
     const bool is_quota = step.kind == Kind::kBegin || step.kind == Kind::kQuota;
-    if (!is_quota && (step.value > kMostMemory || step.held > kMostMemory)) return;
-    if (!recording_.tasks[step.task].IsTask()) return TakeOfNone(step, slot);
+    return is_quota || (step.value <= kMostHeld && step.held <= kMostHeld);
+  }
+
+  void Take(const ReplayStep& step, uint32_t slot, bool is_task) {
+    if (!is_task) return TakeOfNone(step, slot);
     Task& task = tasks_[step.task];
     if (step.kind != Kind::kBegin && !task.is_there) return;
     switch (step.kind) {
@@ -181,21 +189,21 @@ class Replay {
         books_[slot].state = TaskState::kEnded;
         grants_.EndTask(slot);
         break;
-      case Kind::kGone: Forget(slot, &task); break;
+      case Kind::kGone: Forget(slot, step.task); break;
       case Kind::kSlack: break;
     }
   }
 
   // Untracked, ended tasks, the spill reserve: nobody refuses them anything. The storage.
   void TakeOfNone(const ReplayStep& step, uint32_t slot) {
-    if (step.kind != Kind::kCharge || slot >= kFirstTaskSlot) return;
+    if (step.kind != Kind::kCharge) return;
     if (slot == kStorageSlot) return storage_.Set(static_cast<int64_t>(step.value));
     books_[slot].charged_bytes = step.value;
   }
 
   void Begin(const ReplayStep& step, uint32_t slot, Task* task) {
     if (owner_.size() <= slot) owner_.resize(slot + 1, SIZE_MAX);
-    if (owner_[slot] != SIZE_MAX) Forget(slot, &tasks_[owner_[slot]]);
+    if (owner_[slot] != SIZE_MAX) Forget(slot, owner_[slot]);
     owner_[slot] = step.task;
     if (slots_ <= slot) slots_ = slot + 1;
     task->is_there = true;
@@ -207,16 +215,21 @@ class Replay {
     book.state = TaskState::kLive;
   }
 
-  void Forget(uint32_t slot, Task* task) {
-    if (!task->is_there || owner_[slot] == SIZE_MAX) return;
+  void Forget(uint32_t slot, size_t task) {
+    if (owner_[slot] != task) return;
     owner_[slot] = SIZE_MAX;
-    task->is_there = false;
+    tasks_[task].is_there = false;
     books_[slot].Credit(books_[slot].charged_bytes);
     grants_.EndTask(slot);
     grants_.Forget(slot);
     books_[slot].granted_bytes = 0;
-    overflow_ -= std::min(overflow_, task->short_bytes);
-    task->short_bytes = 0;
+    DropShort(task, tasks_[task].short_bytes);
+  }
+
+  // The task gives back so much of what it is short of.
+  void DropShort(size_t task, uint64_t bytes) {
+    tasks_[task].short_bytes -= bytes;
+    if (EndOf(task) == ShortEnd::kOverflowed) overflow_ -= bytes;
   }
 
   // The task holds `bytes` from now on, as recorded.
@@ -226,8 +239,7 @@ class Replay {
     if (bytes > before) return Grow(step, slot, task, bytes - before);
     uint64_t less = before - bytes;
     const uint64_t from_short = std::min(less, task->short_bytes);
-    task->short_bytes -= from_short;
-    if (EndOf(step.task) == ShortEnd::kOverflowed) overflow_ -= std::min(overflow_, from_short);
+    DropShort(step.task, from_short);
     less -= from_short;
     if (less == 0) return;
     TaskBook& book = books_[slot];
@@ -352,9 +364,10 @@ class Replay {
       stalled += task.Get(Counter::kStallNs);
     }
     if (freed == 0 || stalled == 0) return;
-    result_.stall_ns =
-        static_cast<uint64_t>(static_cast<double>(result_.spilled_bytes) *
-                              static_cast<double>(stalled) / static_cast<double>(freed));
+    constexpr double kMostNs = 1e18;
+    const double ns = static_cast<double>(result_.spilled_bytes) * static_cast<double>(stalled) /
+                      static_cast<double>(freed);
+    result_.stall_ns = static_cast<uint64_t>(std::min(ns, kMostNs));
   }
 
   const Recording& recording_;
@@ -376,25 +389,27 @@ class Replay {
 
 }  // namespace
 
-SimulationResult Simulate(const Recording& recording, const SimulatedLimits& limits) {
-  const auto replay = std::make_unique<Replay>(recording, limits);
-  return replay->Run();
+Simulator::Simulator(const Recording& recording)
+    : recording_(recording), steps_(StepsOf(recording)) {}
+
+SimulationResult Simulator::Run(const SimulatedLimits& limits) const {
+  return std::make_unique<Replay>(recording_, limits)->Run(steps_, /*ends_early=*/false);
 }
 
-std::optional<uint64_t> FindQuota(const Recording& recording, SimulatedLimits limits,
-                                  uint64_t step) {
+std::optional<uint64_t> Simulator::FindQuota(SimulatedLimits limits, uint64_t step) const {
   const auto suffices = [&](uint64_t steps) {
     limits.quota_bytes = steps * step;
-    return !Simulate(recording, limits).first;
+    return !std::make_unique<Replay>(recording_, limits)->Run(steps_, /*ends_early=*/true).first;
   };
   uint64_t most = 0;
-  for (const RecordedTask& task : recording.tasks) {
-    if (task.IsTask()) most = std::max(most, task.peak_bytes);
+  for (const ReplayStep& one : steps_) {
+    const bool takes = one.kind == ReplayStep::Kind::kCharge ||
+                       one.kind == ReplayStep::Kind::kPeak ||
+                       one.kind == ReplayStep::Kind::kRefused;
+    if (!takes || one.value > kMostHeld || one.held > kMostHeld) continue;
+    most = std::max(most, one.value + one.held);
   }
-  for (const RecordedEvent& event : recording.events) {
-    if (event.kind == EventKind::kRefusal) most = std::max(most, event.held + event.bytes);
-  }
-  uint64_t high = std::min(most, kMostMemory) / step + 1;
+  uint64_t high = most / step + 1;
   if (!suffices(high)) return std::nullopt;
   uint64_t low = 0;  // does not suffice
   while (high - low > 1) {

@@ -13,6 +13,7 @@
 
 #include "accounting/memory/compatibility.h"
 #include "tools/recording/recording.h"
+#include "tools/simulation/replay_steps.h"
 
 namespace taskmem {
 
@@ -58,12 +59,22 @@ struct SimulationResult {
   std::vector<RecordedValue> held;   // by all, over time
 };
 
-SimulationResult Simulate(const Recording& recording, const SimulatedLimits& limits);
+// Not thread-safe.
+class Simulator {
+ public:
+  // `recording` outlives it, and stays as it is.
+  explicit Simulator(const Recording& recording);
 
-// The least quota of every task with which nothing finds no room, to `step` bytes, by bisection.
-// Nothing: with none either.
-std::optional<uint64_t> FindQuota(const Recording& recording, SimulatedLimits limits,
-                                  uint64_t step);
+  SimulationResult Run(const SimulatedLimits& limits) const;
+
+  // The least quota of every task with which nothing finds no room, to `step` bytes, by bisection.
+  // Nothing: with none either.
+  std::optional<uint64_t> FindQuota(SimulatedLimits limits, uint64_t step) const;
+
+ private:
+  const Recording& recording_;
+  const std::vector<ReplayStep> steps_;
+};
 
 }  // namespace taskmem
 

@@ -24,19 +24,14 @@ const char* EndName(ShortEnd end) {
   return "";
 }
 
-std::string BytesOrDash(uint64_t bytes) { return bytes == 0 ? "-" : HumanBytes(bytes); }
-
-std::string ProgramName(const Recording& recording) {
-  return Printable(recording.title.empty() ? recording.program : recording.title);
-}
-
 }  // namespace
 
 std::string FormatSimulation(const Recording& recording, const std::vector<SimulatedCase>& cases,
                              size_t columns) {
-  std::string text = ReportLine(fmt::format("taskmem: simulation of {}, {} recorded",
-                                            ProgramName(recording), TimeText(recording.end_us)),
-                                columns);
+  std::string text =
+      ReportLine(fmt::format("taskmem: simulation of {}, {} recorded", Printable(recording.Name()),
+                             TimeText(recording.end_us)),
+                 columns);
   const std::vector<Column> headings = {
       {"limits", Align::kLeft},           {"peak"},
       {"first", Align::kRight, true},     {"by", Align::kLeft, true},
@@ -49,14 +44,13 @@ std::string FormatSimulation(const Recording& recording, const std::vector<Simul
     const SimulationResult& result = one.result;
     const auto& first = result.first;
     const bool has_stall = result.stall_ns && result.spilled_bytes != 0;
-    rows.push_back(
-        {one.name, HumanBytes(result.peak_held_bytes), first ? TimeText(first->us) : "-",
-         first ? (first->by_quota ? "quota" : "memory") : "-",
-         first ? RecordedTaskText(recording.tasks[first->task]) : "-",
-         first ? EndName(first->end) : "-", result.times == 0 ? "-" : fmt::to_string(result.times),
-         result.tasks == 0 ? "-" : fmt::to_string(result.tasks), BytesOrDash(result.spilled_bytes),
-         BytesOrDash(result.evicted_bytes), BytesOrDash(result.overflow_bytes),
-         has_stall ? TimeText(static_cast<int64_t>(*result.stall_ns / 1000)) : "-"});
+    rows.push_back({one.name, HumanBytes(result.peak_held_bytes), first ? TimeText(first->us) : "-",
+                    first ? (first->by_quota ? "quota" : "memory") : "-",
+                    first ? RecordedTaskText(recording.tasks[first->task]) : "-",
+                    first ? EndName(first->end) : "-", CountOrDash(result.times),
+                    CountOrDash(result.tasks), BytesOrDash(result.spilled_bytes),
+                    BytesOrDash(result.evicted_bytes), BytesOrDash(result.overflow_bytes),
+                    has_stall ? TimeText(static_cast<int64_t>(*result.stall_ns / 1000)) : "-"});
   }
   return text + FormatTable(headings, rows, columns);
 }
@@ -65,19 +59,15 @@ nlohmann::ordered_json SimulationJson(const Recording& recording,
                                       const std::vector<SimulatedCase>& cases) {
   using Json = nlohmann::ordered_json;
   Json json = JsonDocument("simulation");
-  json["program"] = ProgramName(recording);
+  json["program"] = Printable(recording.Name());
   json["duration_us"] = recording.end_us;
   json["cases"] = Json::array();
   for (const SimulatedCase& one : cases) {
     const SimulationResult& result = one.result;
     Json row;
     row["name"] = one.name;
-    row["quota_bytes"] = one.limits.quota_bytes && *one.limits.quota_bytes != UINT64_MAX
-                             ? Json(*one.limits.quota_bytes)
-                             : Json(nullptr);
-    row["memory_bytes"] = one.limits.memory_bytes && *one.limits.memory_bytes != UINT64_MAX
-                              ? Json(*one.limits.memory_bytes)
-                              : Json(nullptr);
+    row["quota_bytes"] = LimitOrNull(one.limits.quota_bytes.value_or(UINT64_MAX));
+    row["memory_bytes"] = LimitOrNull(one.limits.memory_bytes.value_or(UINT64_MAX));
     row["peak_held_bytes"] = result.peak_held_bytes;
     row["first"] = nullptr;
     if (const auto& first = result.first) {
@@ -96,7 +86,7 @@ nlohmann::ordered_json SimulationJson(const Recording& recording,
     row["evicted_bytes"] = result.evicted_bytes;
     row["not_cached_bytes"] = result.not_cached_bytes;
     row["overflow_bytes"] = result.overflow_bytes;
-    row["stall_ns"] = result.stall_ns ? Json(*result.stall_ns) : Json(nullptr);
+    row["stall_ns"] = OrNull(result.stall_ns);
     json["cases"].push_back(std::move(row));
   }
   return json;
@@ -153,7 +143,8 @@ std::string SimulationSvg(const Recording& recording, const std::vector<Simulate
   for (const SimulatedCase& one : cases) {
     most = std::max(most, static_cast<double>(one.result.peak_held_bytes));
   }
-  most *= 1.05;
+  constexpr double kMost = 1e18;
+  most = std::min(most * 1.05, kMost);
   const double end = std::max<double>(1, static_cast<double>(recording.end_us));
   constexpr double kLineHeight = 18;
   const double height = kTop + kHeight + 40 + kLineHeight * static_cast<double>(cases.size());
@@ -162,7 +153,7 @@ std::string SimulationSvg(const Recording& recording, const std::vector<Simulate
       "font-family=\"sans-serif\" "
       "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n"
       "<title>{2}</title>\n",
-      kLeft + kWidth + 20, height, Escaped(ProgramName(recording)));
+      kLeft + kWidth + 20, height, Escaped(Printable(recording.Name())));
   constexpr int kLines = 4;
   for (int i = 0; i <= kLines; ++i) {
     const double y = kTop + kHeight - kHeight * i / kLines;

@@ -46,8 +46,12 @@ class SimulationTest : public ::testing::Test {
   SimulationResult WithQuota(uint64_t quota) {
     SimulatedLimits limits;
     limits.quota_bytes = quota;
-    return Simulate(recording_, limits);
+    return Simulate(limits);
   }
+  SimulationResult Simulate(const SimulatedLimits& limits) const {
+    return Simulator(recording_).Run(limits);
+  }
+  std::optional<uint64_t> FindQuota() const { return Simulator(recording_).FindQuota({}, kMiB); }
 
   Recording recording_;
 };
@@ -56,7 +60,7 @@ TEST_F(SimulationTest, NothingIsShortWithoutALimit) {
   RecordedTask& task = AddTask();
   Hold(&task, 100, 500 * kMiB);
   Hold(&task, 200, 0);
-  const SimulationResult result = Simulate(recording_, {});
+  const SimulationResult result = Simulate({});
   EXPECT_FALSE(result.first);
   EXPECT_EQ(result.peak_held_bytes, 500 * kMiB);
   EXPECT_EQ(result.held.back().value, 0u);
@@ -97,7 +101,7 @@ TEST_F(SimulationTest, APeakBetweenTwoLooksCounts) {
   ASSERT_TRUE(result.first);
   EXPECT_EQ(result.first->us, 2000);
   EXPECT_EQ(result.held.back().value, 12 * kMiB);
-  EXPECT_EQ(FindQuota(recording_, {}, kMiB), 70 * kMiB);
+  EXPECT_EQ(FindQuota(), 70 * kMiB);
 }
 
 TEST_F(SimulationTest, RefusedRequestsAreMadeAgain) {
@@ -105,14 +109,14 @@ TEST_F(SimulationTest, RefusedRequestsAreMadeAgain) {
   Hold(&task, 1000, 40 * kMiB);
   Refuse(0, 1500, 30 * kMiB, 40 * kMiB, 64 * kMiB);
   Refuse(0, 1600, 50 * kMiB, 40 * kMiB, 64 * kMiB);
-  const SimulationResult then = Simulate(recording_, {});
+  const SimulationResult then = Simulate({});
   ASSERT_TRUE(then.first_refusal);
   EXPECT_EQ(then.first_refusal->us, 1500);
   EXPECT_EQ(then.first_refusal->needed_bytes, 30 * kMiB);
   EXPECT_EQ(then.times, 2u);
   EXPECT_EQ(WithQuota(70 * kMiB).times, 1u);
   EXPECT_FALSE(WithQuota(90 * kMiB).first);
-  EXPECT_EQ(FindQuota(recording_, {}, kMiB), 90 * kMiB);
+  EXPECT_EQ(FindQuota(), 90 * kMiB);
 }
 
 // Policy let it through then: requests too small to be refused.
@@ -120,7 +124,7 @@ TEST_F(SimulationTest, WhatWasOverdrawnIsAgain) {
   RecordedTask& task = AddTask(10 * kMiB);
   Hold(&task, 1000, 10 * kMiB);
   Hold(&task, 2000, 12 * kMiB);
-  const SimulationResult result = Simulate(recording_, {});
+  const SimulationResult result = Simulate({});
   EXPECT_FALSE(result.first);
   EXPECT_EQ(result.peak_held_bytes, 12 * kMiB);
 }
@@ -131,18 +135,18 @@ TEST_F(SimulationTest, TasksShareMemory) {
   Hold(&AddTask(), 3000, 40 * kMiB);
   SimulatedLimits limits;
   limits.memory_bytes = 100 * kMiB;
-  const SimulationResult result = Simulate(recording_, limits);
+  const SimulationResult result = Simulate(limits);
   ASSERT_TRUE(result.first);
   EXPECT_EQ(result.first->task, 2u);
   EXPECT_FALSE(result.first->by_quota);
   limits.memory_bytes = 128 * kMiB;
-  EXPECT_FALSE(Simulate(recording_, limits).first);
+  EXPECT_FALSE(Simulate(limits).first);
   // Of three active tasks each gets a third.
   limits.sharing = Sharing::kSpark;
   limits.memory_bytes = 130 * kMiB;
-  EXPECT_FALSE(Simulate(recording_, limits).first);
+  EXPECT_FALSE(Simulate(limits).first);
   limits.memory_bytes = 105 * kMiB;
-  EXPECT_TRUE(Simulate(recording_, limits).first);
+  EXPECT_TRUE(Simulate(limits).first);
 }
 
 TEST_F(SimulationTest, CachedBlocksMakeRoom) {
@@ -152,13 +156,13 @@ TEST_F(SimulationTest, CachedBlocksMakeRoom) {
   SimulatedLimits limits;
   limits.memory_bytes = 100 * kMiB;
   limits.storage_fraction = 0.1;
-  const SimulationResult result = Simulate(recording_, limits);
+  const SimulationResult result = Simulate(limits);
   EXPECT_FALSE(result.first);
   EXPECT_GE(result.evicted_bytes, 20 * kMiB);
   EXPECT_LE(result.evicted_bytes, 24 * kMiB);
   // What the storage keeps against tasks.
   limits.storage_fraction = 0.6;
-  EXPECT_TRUE(Simulate(recording_, limits).first);
+  EXPECT_TRUE(Simulate(limits).first);
 }
 
 TEST_F(SimulationTest, MemoryOfNoTaskTakesRoom) {
@@ -166,7 +170,7 @@ TEST_F(SimulationTest, MemoryOfNoTaskTakesRoom) {
   Hold(&AddTask(), 1000, 40 * kMiB);
   SimulatedLimits limits;
   limits.memory_bytes = 100 * kMiB;
-  EXPECT_TRUE(Simulate(recording_, limits).first);
+  EXPECT_TRUE(Simulate(limits).first);
 }
 
 TEST_F(SimulationTest, HooksSpillAtTheRateOfThen) {
@@ -194,6 +198,20 @@ TEST_F(SimulationTest, OverflowTakesWhatDoesNotFit) {
   EXPECT_FALSE(result.first_refusal);
 }
 
+// What a task with hooks was short of is nothing in the file.
+TEST_F(SimulationTest, WhoSpillsLeavesTheOverflowAlone) {
+  recording_.settings["overflow"] = "1";
+  RecordedTask& spills = AddTask();
+  Hold(&spills, 1000, 80 * kMiB);
+  spills.counters[static_cast<size_t>(Counter::kSpillFreed)] = 10 * kMiB;
+  spills.end_us = 2000;
+  spills.gone_us = 2000;
+  RecordedTask& overflows = AddTask();
+  Hold(&overflows, 1500, 70 * kMiB);
+  Hold(&overflows, 3000, 75 * kMiB);
+  EXPECT_EQ(WithQuota(50 * kMiB).overflow_bytes, 25 * kMiB);
+}
+
 // A slot that is another task's by now.
 TEST_F(SimulationTest, SlotsAreUsedAgain) {
   RecordedTask& first = AddTask();
@@ -207,9 +225,50 @@ TEST_F(SimulationTest, SlotsAreUsedAgain) {
   Hold(&second, 2500, 40 * kMiB);
   SimulatedLimits limits;
   limits.memory_bytes = 60 * kMiB;
-  const SimulationResult result = Simulate(recording_, limits);
+  const SimulationResult result = Simulate(limits);
   EXPECT_FALSE(result.first);
   EXPECT_EQ(result.peak_held_bytes, 40 * kMiB);
+}
+
+// Of a process without a task, or of a forged one.
+TEST_F(SimulationTest, RecordingsWithoutTasksAreNoObstacle) {
+  EXPECT_EQ(FindQuota(), kMiB);
+  RecordedPools& pools = recording_.pools.emplace_back();
+  pools.us = 5;
+  pools.slack = 9 * kMiB;
+  EXPECT_FALSE(Simulate({}).first);
+  EXPECT_FALSE(WithQuota(kMiB).first);
+}
+
+// Books of no task are given to none.
+TEST_F(SimulationTest, TasksAreInSlotsOfTasks) {
+  for (uint32_t slot = 0; slot < kFirstTaskSlot; ++slot) {
+    RecordedTask& task = AddTask();
+    task.slot = slot;
+    Hold(&task, 1000, 10 * kMiB);
+    task.end_us = 1500;
+    task.gone_us = 1600;
+  }
+  Hold(&AddNone(kFirstTaskSlot), 1000, 10 * kMiB);
+  const SimulationResult result = WithQuota(kMiB);
+  EXPECT_FALSE(result.first);
+  EXPECT_EQ(result.peak_held_bytes, 0u);
+}
+
+// What comes and goes adds up beyond all bounds.
+TEST_F(SimulationTest, HugeSumsDoNoHarm) {
+  RecordedTask& storage = AddNone(kStorageSlot);
+  for (int i = 0; i < 100'000; ++i) {
+    Hold(&storage, i, i % 2 == 0 ? uint64_t{1} << 47 : 0);
+  }
+  RecordedTask& task = AddTask();
+  Hold(&task, 1, uint64_t{1} << 47);
+  task.counters[static_cast<size_t>(Counter::kSpillFreed)] = 1;
+  task.counters[static_cast<size_t>(Counter::kStallNs)] = UINT64_MAX;
+  SimulatedLimits limits;
+  limits.memory_bytes = 1;
+  EXPECT_GT(Simulate(limits).not_cached_bytes, uint64_t{1} << 60);
+  EXPECT_EQ(WithQuota(kMiB).stall_ns, 1'000'000'000'000'000'000u);
 }
 
 // Numbers that no process has.
@@ -222,9 +281,9 @@ TEST_F(SimulationTest, DamagedRecordingsDoNoHarm) {
   elsewhere.slot = UINT32_MAX;
   Hold(&elsewhere, 1000, kMiB);
   Refuse(0, 1500, UINT64_MAX, UINT64_MAX, 0);
-  Simulate(recording_, {});
+  Simulate({});
   WithQuota(kMiB);
-  FindQuota(recording_, {}, kMiB);
+  FindQuota();
 }
 
 }  // namespace
