@@ -94,15 +94,27 @@ class VersionTest(unittest.TestCase):
         self.assertIn("soname: [libtaskmem.so.%s]" % version().split(".", maxsplit=1)[0], dynamic)
 
 
-@unittest.skipUnless(has_overlays(), "no overlay can be mounted here")
 class Terminal:
-    """A program in a pseudo-terminal."""
+    """A program in a pseudo-terminal, which ends, with what it started, at the end of the block."""
 
     def __init__(self, *words, **environment):
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execvpe(words[0], words, {**os.environ, **environment})
+            # Whatever happens, the tests are not run a second time, in a child.
+            try:
+                os.execvpe(words[0], words, {**os.environ, **environment})
+            finally:
+                os._exit(127)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # The terminal goes first: what the program has in the background is told so.
+        os.close(self.fd)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
     def send(self, text):
         os.write(self.fd, text.encode())
@@ -116,12 +128,8 @@ class Terminal:
             self.text += os.read(self.fd, 4096).decode(errors="replace")
         self.text = self.text[self.text.index(text) + len(text):]
 
-    def end(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.fd)
 
-
+@unittest.skipUnless(has_overlays(), "no overlay can be mounted here")
 class PackageTest(Case):
 
     def in_copy(self, script):
@@ -277,16 +285,16 @@ class TreeTest(Case):
         self.install()
         folder = self.path("root/usr/local/share/zsh/site-functions")
         os.symlink(self.path("root/usr/local/bin/taskmem"), self.path("taskmem"))
-        shell = Terminal("zsh", "-f", "-i", PATH=self.folder + ":" + os.environ["PATH"], PS1="ready> ",
-                         TERM="dumb", HOME=self.folder)
-        try:
+        with Terminal("zsh", "-f", "-i", PATH=self.folder + ":" + os.environ["PATH"], PS1="ready> ",
+                      TERM="dumb", HOME=self.folder) as shell:
             shell.expect("ready> ")
             shell.send("fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=0\n" % folder)
             shell.expect("ready> ")
             for typed, wanted in [("taskmem au", "audit "), ("taskmem run --quo", "--quota "),
                                   ("taskmem run --at-limit ove", "overdraw "),
                                   ("taskmem run --task-by proc", "process "),
-                                  ("taskmem help sta", "stats "), ("taskmem audit --by m", "module "), ("taskmem ps --de", "--dead "),
+                                  ("taskmem help sta", "stats "), ("taskmem audit --by m", "module "),
+                                  ("taskmem ps --de", "--dead "),
                                   ("taskmem run -- gunzi", "gunzip "), ("taskmem run gunzi", "gunzip "),
                                   ("taskmem run -- ls /etc/hostna", "/etc/hostname")]:
                 # What the line is, as it would be run.
@@ -294,8 +302,6 @@ class TreeTest(Case):
                 shell.expect(wanted)
                 shell.send("\x15\n")
                 shell.expect("ready> ")
-        finally:
-            shell.end()
 
     def test_systemd_takes_the_drop_in(self):
         if not shutil.which("systemd-analyze"):
