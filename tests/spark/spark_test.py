@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "taskmem", "tests", "spark"))
 
-from harness import JAR, JOBS, MIB, SECONDS, Attempt, SparkTest
+from harness import JAR, JOBS, MIB, SECONDS, SPARK, Attempt, SparkTest
 
 
 class PluginTest(SparkTest):
@@ -158,6 +158,20 @@ class RowBatchTest(SparkTest):
         self.assertAlmostEqual(charged, 24, delta=1)
         self.assertEqual(self.lines["after"], [24, 0])
         self.assertEqual(self.lines["registered"], [0, 24, 24 * 1024])
+
+    def test_rows_outlive_a_file_that_cannot_be_read(self):
+        folder = self.path("rows")
+        os.mkdir(folder)
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("TASKMEM_")}
+        done = subprocess.run(
+            ["java", "-Xmx256m", "-Djava.io.tmpdir=" + folder, "-cp",
+             ":".join([JAR, JOBS, os.path.join(SPARK, "jars", "*")]), "indexeddf.RowBatchCheck", folder],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS, check=False,
+            encoding="utf-8",
+            env={**clean, "LD_PRELOAD": self.path("libtaskmem.so"), "TASKMEM_TASK_BY": "none",
+                 "TASKMEM_SPILL_TIMEOUT": "60s"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines(), ["option1 0 true 0", "option2 0 true 0"])
 
 
 class SettingsTest(SparkTest):

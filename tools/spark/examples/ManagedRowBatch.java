@@ -63,9 +63,7 @@ public final class ManagedRowBatch extends Consumer {
     if (rowData != 0) return;
     if (file == null) throw new IllegalStateException("closed");
     makeRoom(capacity);
-    long address = Platform.allocateMemory(capacity);
-    file.read(address, capacity);
-    rowData = address;
+    rowData = file.readBack(capacity);
     report(capacity);
   }
 

@@ -83,8 +83,7 @@ public final class RowBatch implements AutoCloseable {
     if (rowData != 0) return;
     if (file == null) throw new IllegalStateException("closed");
     Consumer.makeRoom(batchSize);
-    rowData = Platform.allocateMemory(batchSize);
-    file.read(rowData, batchSize);
+    rowData = file.readBack(batchSize);
     notifier.report(batchSize);
   }
 

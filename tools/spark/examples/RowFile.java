@@ -28,8 +28,22 @@ final class RowFile {
     }
   }
 
-  /** Reads them back. The file stays. */
-  void read(long address, int bytes) throws IOException {
+  /**
+   * Reads them into memory that is the caller's to free. The file stays; so it does where it cannot be
+   * read, and then no memory is held for it.
+   */
+  long readBack(int bytes) throws IOException {
+    long address = Platform.allocateMemory(bytes);
+    try {
+      read(address, bytes);
+      return address;
+    } catch (Throwable e) {
+      Platform.freeMemory(address);
+      throw e;
+    }
+  }
+
+  private void read(long address, int bytes) throws IOException {
     byte[] chunk = new byte[CHUNK];
     try (RandomAccessFile in = new RandomAccessFile(file, "r")) {
       for (int at = 0; at < bytes; at += CHUNK) {
