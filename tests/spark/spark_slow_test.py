@@ -12,11 +12,10 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "taskmem", "tests", "spark"))
 
-from harness import JAR, MIB, SPARK, Attempt, SparkTest, own
-import spark_test
+from harness import JAR, MIB, SPARK, ArbitrateTest, Attempt, SparkTest, own
 
 
-class ArbitratedTest(spark_test.ArbitrateTest):
+class ArbitratedTest(ArbitrateTest):
 
     def test_native_memory_and_a_sort_keep_to_the_pool(self):
         answer, grown, spilled = self.sort("true")
@@ -29,11 +28,11 @@ class ArbitratedTest(spark_test.ArbitrateTest):
 class NotArbitratedTest(SparkTest):
 
     def test_without_it_a_sort_does_not_keep_to_the_pool(self):
-        spark_test.ArbitrateTest.setUpClass()
-        self.addCleanup(spark_test.ArbitrateTest.doClassCleanups)
-        answer, grown, _ = spark_test.ArbitrateTest.sort("false")
+        ArbitrateTest.setUpClass()
+        self.addCleanup(ArbitrateTest.doClassCleanups)
+        answer, grown, _ = ArbitrateTest.sort("false")
         self.assertEqual(answer, "right")
-        self.assertGreater(grown, spark_test.ArbitrateTest.POOL_MIB * 1.3)
+        self.assertGreater(grown, ArbitrateTest.POOL_MIB * 1.3)
 
 
 class QuotaTest(SparkTest):

@@ -116,26 +116,6 @@ class AbsentTest(SparkTest):
         self.assertEqual(len(lines), 4)
 
 
-class ArbitrateTest(SparkTest):
-    """A sort in two attempts, each beside 80 MiB of native memory, over a pool of 256 MiB."""
-
-    POOL_MIB = 256
-
-    @classmethod
-    def sort(cls, arbitrates):
-        _, lines = cls.submit(
-            ["80", "2400000", "before"], "local-cluster[1,2,1024]",
-            cls.with_plugin(
-                "spark.executor.memory=1g", "spark.memory.offHeap.enabled=true",
-                "spark.memory.offHeap.size=%dm" % cls.POOL_MIB,
-                "spark.taskmem.arbitrate=" + arbitrates, "spark.taskmem.arbitrate.allowance=0",
-                "spark.taskmem.arbitrate.interval=20ms",
-                "spark.executor.extraJavaOptions=-Xms1g -XX:+AlwaysPreTouch -XX:+UseSerialGC"),
-            main="SortJob")
-        answer, grown, spilled = lines[0].split()[:3]
-        return answer, int(grown), int(spilled)
-
-
 class RowBatchTest(SparkTest):
     """The examples for io.taskmem.Consumer: 96 MiB of rows beside a quota of 64 MiB."""
 
