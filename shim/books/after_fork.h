@@ -10,7 +10,7 @@
 #ifndef TASKMEM_SHIM_BOOKS_AFTER_FORK_H_
 #define TASKMEM_SHIM_BOOKS_AFTER_FORK_H_
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/published/stats_segment.h"
 
 namespace taskmem {

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/format_text.h"
-#include "shim/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/contexts/borrow.h"
 #include "shim/contexts/contexts_of.h"

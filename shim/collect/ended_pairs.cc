@@ -1,6 +1,6 @@
 // The pairs of a context (contexts/context.h): made for tasks that its thread works for, and given
 // up when these have ended.
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/books/own_memory.h"
 #include "shim/collect/thread_context.h"
 #include "shim/contexts/borrow.h"

@@ -4,8 +4,8 @@
 
 #include <atomic>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/round_up.h"
-#include "shim/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/base/small_space.h"
 #include "shim/books/after_fork.h"

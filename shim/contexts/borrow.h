@@ -36,7 +36,7 @@
 #ifndef TASKMEM_SHIM_CONTEXTS_BORROW_H_
 #define TASKMEM_SHIM_CONTEXTS_BORROW_H_
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/contexts/context.h"
 
 namespace taskmem {

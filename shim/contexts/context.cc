@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/books/own_memory.h"
 #include "shim/mimalloc/embed.h"
 #include "shim/mimalloc/seams.h"

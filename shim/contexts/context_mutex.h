@@ -17,8 +17,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/pi_mutex.h"
-#include "shim/base/debug.h"
 #include "shim/base/os.h"
 
 namespace taskmem {

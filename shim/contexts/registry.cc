@@ -1,6 +1,6 @@
 #include "shim/contexts/registry.h"
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
 #include "shim/books/own_memory.h"

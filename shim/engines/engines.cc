@@ -3,9 +3,9 @@
 #include <dlfcn.h>
 
 #include "accounting/base/base_name.h"
+#include "accounting/base/debug.h"
 #include "accounting/base/fork_locks.h"
 #include "accounting/base/mutex.h"
-#include "shim/base/debug.h"
 #include "shim/engines/adapter.h"
 #include "shim/options/log.h"
 #include "shim/tasks/pool_threads.h"

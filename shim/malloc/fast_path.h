@@ -11,7 +11,7 @@
 #ifndef TASKMEM_SHIM_MALLOC_FAST_PATH_H_
 #define TASKMEM_SHIM_MALLOC_FAST_PATH_H_
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/books/page_map.h"
 #include "shim/contexts/context.h"
 #include "shim/contexts/runs.h"

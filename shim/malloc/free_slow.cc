@@ -1,6 +1,6 @@
 #include "shim/malloc/free_slow.h"
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/contexts/borrow.h"
 #include "shim/heap/upcalls.h"
 #include "shim/malloc/realloc.h"

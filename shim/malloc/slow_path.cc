@@ -3,8 +3,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/errno_keeper.h"
-#include "shim/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/base/small_space.h"
 #include "shim/books/after_fork.h"

@@ -23,9 +23,9 @@
 #include <atomic>
 #include <cstdint>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/mutex.h"
 #include "accounting/mappings/mapping_book.h"
-#include "shim/base/debug.h"
 #include "shim/mapping_book/mapping_notes.h"
 
 namespace taskmem {

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/mapping_book/locked_book.h"
 

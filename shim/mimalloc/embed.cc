@@ -20,7 +20,7 @@
 
 #include <new>
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/mimalloc/seams.h"
 #include "shim/mimalloc/types.h"

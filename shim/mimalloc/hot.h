@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/mimalloc/embed.h"
 #include "shim/mimalloc/seams.h"
 

@@ -1,6 +1,6 @@
 #include "shim/pages/lease.h"
 
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 #include "shim/mimalloc/hot.h"
 #include "shim/mimalloc/seams.h"
 #include "shim/pages/sampled_blocks.h"

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/mutex.h"
-#include "shim/base/debug.h"
 #include "shim/books/fold.h"
 #include "shim/books/own_memory.h"
 #include "shim/contexts/list_by_place.h"

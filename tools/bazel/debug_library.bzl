@@ -1,4 +1,4 @@
-"""A library built once more, from the same sources, with the checks and delays of shim/base/debug.h."""
+"""A library built once more, from the same sources, with the checks and delays of accounting/base/debug.h."""
 
 def _debug_transition_impl(settings, _attr):
     return {"//command_line_option:copt": settings["//command_line_option:copt"] + ["-DTASKMEM_DEBUG=1"]}

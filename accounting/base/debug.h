@@ -7,8 +7,8 @@
 //
 // TASKMEM_DEBUG_DELAYS=PER_MILLE:MICROSECONDS[:SEED[:NAME]] makes so many of 1,000 passes wait
 // up to so long; with a name, only at points whose name begins with it.
-#ifndef TASKMEM_SHIM_BASE_DEBUG_H_
-#define TASKMEM_SHIM_BASE_DEBUG_H_
+#ifndef TASKMEM_ACCOUNTING_BASE_DEBUG_H_
+#define TASKMEM_ACCOUNTING_BASE_DEBUG_H_
 
 #ifdef TASKMEM_DEBUG
 
@@ -29,4 +29,4 @@ void DelayHere(const char* name);
 
 #endif
 
-#endif  // TASKMEM_SHIM_BASE_DEBUG_H_
+#endif  // TASKMEM_ACCOUNTING_BASE_DEBUG_H_

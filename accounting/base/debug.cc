@@ -1,7 +1,8 @@
-#include "shim/base/debug.h"
+#include "accounting/base/debug.h"
 
 #ifdef TASKMEM_DEBUG
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,8 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "shim/base/message.h"
-#include "shim/base/os.h"
+#include "accounting/base/format_text.h"
+#include "accounting/base/futex.h"
 
 namespace taskmem {
 namespace {
@@ -44,7 +45,8 @@ __thread uint64_t t_random __attribute__((tls_model("initial-exec"))) = 0;
 
 uint64_t Random() {
   if (t_random == 0) {
-    t_random = (g_delays.seed + static_cast<uint64_t>(os::ThreadId())) * 0x9e3779b97f4a7c15u | 1;
+    t_random =
+        (g_delays.seed + static_cast<uint64_t>(syscall(SYS_gettid))) * 0x9e3779b97f4a7c15u | 1;
   }
   t_random ^= t_random << 13;
   t_random ^= t_random >> 7;
@@ -55,7 +57,12 @@ uint64_t Random() {
 }  // namespace
 
 void CheckFailed(const char* file, int line, const char* condition) {
-  Message("%s:%d: %s does not hold", file, line, condition);
+  char text[512];
+  const int length =
+      FormatText(text, sizeof(text), "taskmem: %s:%d: %s does not hold\n", file, line, condition);
+  const size_t bytes = static_cast<size_t>(length);
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, text, bytes < sizeof(text) ? bytes : sizeof(text) - 1);
   abort();
 }
 
@@ -71,8 +78,8 @@ void DelayHere(const char* name) {
     return;
   }
   // Not asleep: a thread without its processor is not in a system call.
-  const uint64_t until = os::MonotonicNs() + Random() % (g_delays.most_ns + 1);
-  while (os::MonotonicNs() < until) os::Yield();
+  const uint64_t until = static_cast<uint64_t>(MonotonicNs()) + Random() % (g_delays.most_ns + 1);
+  while (static_cast<uint64_t>(MonotonicNs()) < until) syscall(SYS_sched_yield);
 }
 
 }  // namespace taskmem
