@@ -8,6 +8,7 @@ __thread bool t_is_reclaimer __attribute__((tls_model("initial-exec"))) = false;
 }  // namespace
 
 bool Reclaimer::EnqueueAndUnlock(SpillConsumer& consumer) {
+  TASKMEM_DCHECK(consumer.call == SpillConsumer::Call::kQueued);
   consumer.next_queued = nullptr;
   (last_call_ != nullptr ? last_call_->next_queued : first_call_) = &consumer;
   last_call_ = &consumer;
@@ -29,8 +30,10 @@ bool Reclaimer::ProvideThreadAndUnlock() {
   if (starts) ++threads_;
   work_added_.fetch_add(1, std::memory_order_release);
   lock_.Unlock();
+  TASKMEM_DELAY_POINT(call_queued);
   FutexWake(work_added_, 1);
   if (!starts || host_.StartThread(Serve, this)) return true;
+  TASKMEM_DELAY_POINT(no_thread_started);
   lock_.Lock();
   --threads_;
   const bool has_threads = threads_ > 0;
@@ -39,6 +42,7 @@ bool Reclaimer::ProvideThreadAndUnlock() {
 }
 
 void Reclaimer::Withdraw(SpillConsumer& consumer) {
+  TASKMEM_DCHECK(consumer.call == SpillConsumer::Call::kQueued);
   SpillConsumer* before = nullptr;
   for (SpillConsumer* each = first_call_; each != nullptr; each = each->next_queued) {
     if (each == &consumer) {
@@ -49,6 +53,7 @@ void Reclaimer::Withdraw(SpillConsumer& consumer) {
     }
     before = each;
   }
+  TASKMEM_DCHECK(false);  // what is queued is in the queue
 }
 
 void Reclaimer::WithdrawSoft(TaskConsumers& task) {
@@ -63,6 +68,7 @@ void Reclaimer::WithdrawSoft(TaskConsumers& task) {
     }
     before = each;
   }
+  TASKMEM_DCHECK(false);
 }
 
 SpillConsumer* Reclaimer::TakeCall() {
@@ -85,11 +91,10 @@ void Reclaimer::Serve() {
     TaskConsumers* const task = consumer == nullptr ? TakeSoft() : nullptr;
     if (consumer != nullptr || task != nullptr) {
       ++busy_;
-      if (consumer != nullptr) {
-        consumer->call = SpillConsumer::Call::kRunning;
-        consumer->thread = pthread_self();
-      }
+      CheckCounts();
+      if (consumer != nullptr) work_.BeginQueuedCall(*consumer);
       lock_.Unlock();
+      TASKMEM_DELAY_POINT(work_taken);
       if (consumer != nullptr) {
         work_.RunCall(*consumer);
       } else {
@@ -100,12 +105,14 @@ void Reclaimer::Serve() {
     }
     const uint32_t seen = work_added_.load(std::memory_order_relaxed);
     lock_.Unlock();
+    TASKMEM_DELAY_POINT(no_work);
     const int64_t deadline = DeadlineIn(kIdleNs);
     FutexWait(work_added_, seen, deadline);
     lock_.Lock();
     if (queued_ == 0 && MonotonicNs() >= deadline) break;
   }
   --threads_;
+  CheckCounts();
   threads_ended_.fetch_add(1, std::memory_order_relaxed);
   const bool is_stopped = is_stopped_;
   lock_.Unlock();

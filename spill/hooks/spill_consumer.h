@@ -32,8 +32,34 @@ inline constexpr uint64_t kMaxUsedBytes = (uint64_t{1} << 48) - 1;
 
 struct TaskConsumers;
 
+// What a thread waits for that had a call queued: on its stack, under the lock of SpillHooks.
+struct AwaitedCall {
+  bool is_over = false;
+  bool was_made = false;  // false: it was taken back
+  uint64_t returned_bytes = 0;
+};
+
 // A place for a consumer; consumers come and go in it. All but id and used: under the lock
 // of SpillHooks.
+//
+// A consumer has one call at a time:
+//
+//     kNone     nobody asks it
+//     kQueued   a thread waits (`asker`) until one of the reclaimer's takes the call, which is in
+//               its queue
+//     kRunning  on `thread`. It is watched, or has been told of as one that hangs (hook_watch.h)
+//
+//   from       to         by
+//   kNone      kQueued    who spills, for a hook of the reclaimer's: AskReclaimerAndUnlock
+//   kNone      kRunning   who spills, on its own thread; a soft spill, on the reclaimer's:
+//   BeginCall kQueued    kRunning   the reclaimer's thread that takes it from the queue, as one
+//   step: BeginCall kQueued    kNone      the asker, which has waited in vain; Unregister, EndTask:
+//   EndCall kRunning   kNone      the thread that runs it, also as it ends inside the hook: EndCall
+//   any        kNone      a forked child in which the thread is gone: EndCall
+//
+// Where `asker` gives up on a call that runs, it leaves (nullptr): whoever runs the call counts it.
+// A consumer that is unregistered, or whose task has ended, amid a call keeps its place until
+// EndCall.
 struct SpillConsumer {
   enum class Call : uint8_t { kNone, kQueued, kRunning };
 
@@ -55,19 +81,18 @@ struct SpillConsumer {
 
   // The call in flight: one at a time.
   Call call = Call::kNone;
-  bool is_hung = false;       // somebody has waited for it in vain
-  bool is_abandoned = false;  // who asked has gone on: the thread that runs it counts it
-  pthread_t thread = {};      // that runs it
-  int thread_id = 0;          // the same, as the kernel knows it
-  int waiting_thread = 0;     // the id of the last that waited for it
-  int64_t began_ns = 0;       // of the monotonic clock
+  bool is_hung = false;          // it runs, and somebody has waited for it in vain
+  AwaitedCall* asker = nullptr;  // of a call in the reclaimer's queue or from it
+  pthread_t thread = {};         // that runs it
+  int thread_id = 0;             // the same, as the kernel knows it
+  int waiting_thread = 0;        // the id of the last that waited for it
+  int64_t began_ns = 0;          // of the monotonic clock
   // It runs and has not been told of as one that hangs (hook_watch.h).
   bool is_watched = false;
   SpillConsumer* previous_watched = nullptr;
   SpillConsumer* next_watched = nullptr;
   uint64_t asked_bytes = 0;
   uint64_t trigger = 0;
-  uint64_t returned_bytes = 0;  // by the last call
   SpillConsumer* next_queued = nullptr;
   // The call for whose end the thread that runs this call waits.
   SpillConsumer* awaits = nullptr;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/futex.h"
 
 namespace taskmem {
@@ -147,12 +148,25 @@ void SpillHooks::HookThreadEnded(void* packed) {
   hooks.host_.AbandonHook(running.state);
 }
 
-bool SpillHooks::EndCall(SpillConsumer& consumer) {
+bool SpillHooks::BeginCall(SpillConsumer& consumer, bool is_awaited) {
+  TASKMEM_DCHECK(consumer.call ==
+                 (is_awaited ? SpillConsumer::Call::kQueued : SpillConsumer::Call::kNone));
+  TASKMEM_DCHECK((consumer.asker != nullptr) == is_awaited);
+  TASKMEM_DCHECK(consumer.task != nullptr && !consumer.is_hung && !consumer.is_watched);
+  consumer.call = SpillConsumer::Call::kRunning;
+  return watch_.Begin(consumer, is_awaited);
+}
+
+bool SpillHooks::EndCall(SpillConsumer& consumer, uint64_t returned_bytes) {
+  TASKMEM_DCHECK(consumer.call != SpillConsumer::Call::kNone);
+  const bool was_made = consumer.call == SpillConsumer::Call::kRunning;
+  TASKMEM_DCHECK(was_made || (!consumer.is_hung && !consumer.is_watched));
+  if (consumer.asker != nullptr) *consumer.asker = {true, was_made, returned_bytes};
+  consumer.asker = nullptr;
   if (consumer.is_hung && consumer.runs_on == SpillThread::kReclaimer) reclaimer_.NoteRecovered();
   watch_.End(consumer);
   consumer.call = SpillConsumer::Call::kNone;
   consumer.is_hung = false;
-  consumer.is_abandoned = false;
   const bool is_awaited = consumer.waiting > 0;
   consumer.calls_ended.fetch_add(1, std::memory_order_relaxed);
   if (consumer.task == nullptr) table_.Remove(consumer);
@@ -220,14 +234,11 @@ void SpillHooks::CollectOfJoined(const SpillRound& round) {
 void SpillHooks::RunCall(SpillConsumer& consumer) {
   const SpillCount asked = {consumer.task_key, consumer.asked_bytes, 0, false};
   const uint64_t charged_before = host_.ChargedBytes(asked.task);
-  lock_.Lock();
-  watch_.Begin(consumer, /*is_awaited=*/true);
-  lock_.Unlock();
   const uint64_t returned = RunHook(consumer, nullptr);
+  TASKMEM_DELAY_POINT(hook_returned);
   lock_.Lock();
-  consumer.returned_bytes = returned;
-  const bool is_abandoned = consumer.is_abandoned;
-  const bool is_awaited = EndCall(consumer);
+  const bool is_abandoned = consumer.asker == nullptr;
+  const bool is_awaited = EndCall(consumer, returned);
   reclaimer_.NoteDone();
   lock_.Unlock();
   if (is_awaited) FutexWakeAll(consumer.calls_ended);
@@ -306,8 +317,9 @@ void SpillHooks::ResetInChild() {
     consumer.waiting = 0;
     consumer.awaits = nullptr;
     consumer.is_hung = false;
-    consumer.is_abandoned = false;
     if (consumer.call == SpillConsumer::Call::kNone) return;
+    // It is gone, or is this thread, in a signal handler amid its wait: then it finds itself gone.
+    consumer.asker = nullptr;
     if (consumer.call == SpillConsumer::Call::kRunning && pthread_equal(consumer.thread, self)) {
       return;
     }

@@ -84,6 +84,9 @@ class SpillHooks final : private ReclaimerWork {
   struct Running;
 
   // ReclaimerWork
+  void BeginQueuedCall(SpillConsumer& consumer) override {
+    BeginCall(consumer, /*is_awaited=*/true);
+  }
   void RunCall(SpillConsumer& consumer) override;
   void RunSoftSpill(TaskConsumers& task) override;
 
@@ -93,8 +96,12 @@ class SpillHooks final : private ReclaimerWork {
   uint64_t FreedBytes(const SpillCount& call, uint64_t charged_before, uint64_t returned,
                       const SpillRound* round);
   void CollectOfJoined(const SpillRound& round);
-  // Need the lock. True: wake those who wait for calls_ended.
-  bool EndCall(SpillConsumer& consumer);
+  // The transitions of a call (spill_consumer.h). Need the lock.
+  // `is_awaited`: somebody waits for it, bounded. True: the watch is to be started, without the
+  // lock.
+  bool BeginCall(SpillConsumer& consumer, bool is_awaited);
+  // True: wake those who wait for calls_ended.
+  bool EndCall(SpillConsumer& consumer, uint64_t returned_bytes = 0);
   void EndRound(SpillRound& round);
   // Nobody waits for its call any more, until that has ended. Needs the lock. True: `hang` is to
   // be told of, without the lock.

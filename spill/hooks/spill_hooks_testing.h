@@ -33,7 +33,10 @@ class TestHost final : public SpillHost {
     const uint64_t wanted = charged.load() + request.bytes;
     return wanted > limit ? wanted - limit : 0;
   }
-  uint64_t ChargedBytes(uint64_t) override { return charged.load(); }
+  uint64_t ChargedBytes(uint64_t) override {
+    if (look) look();
+    return charged.load();
+  }
   void CollectFreed(bool everywhere) override {
     if (everywhere) ++collected_everywhere;
     if (collect) collect();
@@ -48,7 +51,8 @@ class TestHost final : public SpillHost {
   }
   void AbandonHook(const HookState& state) override { LeaveHook(state); }
   bool StartThread(void (*run)(void*), void* argument) override {
-    if (!can_start_threads) return false;
+    if (!can_start_threads || (refuses_each != 0 && ++asked_to_start % refuses_each == 0))
+      return false;
     const std::lock_guard lock(mutex_);
     threads_.emplace_back(run, argument);
     ++started;
@@ -91,8 +95,11 @@ class TestHost final : public SpillHost {
   std::atomic<int> watches_started{0};
   std::atomic<int> hangs_told{0};
   bool can_start_threads = true;
+  uint32_t refuses_each = 0;  // so manieth attempt to start a thread
+  std::atomic<uint32_t> asked_to_start{0};
   bool watches = false;
   std::function<void()> collect;
+  std::function<void()> look;  // at what is charged
   std::vector<std::string> threw;
   std::vector<HookHang> hangs;
 

@@ -208,7 +208,10 @@ TEST_F(SpillHooksThreadsTest, WhoWaitsInVainTellsOfTheHook) {
   Cache cache(host_, hooks_, "cache", 500, SpillThread::kReclaimer);
   Gate gate;
   cache.hook = Through(gate, cache);
-  EXPECT_TRUE(hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs)).has_timed_out);
+  // Again where no thread came to run the hook in that time.
+  do {
+    hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
+  } while (cache.calls == 0);
   hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
   gate.Open();
   Await([&] { return host_.calls == 1; });
@@ -217,6 +220,61 @@ TEST_F(SpillHooksThreadsTest, WhoWaitsInVainTellsOfTheHook) {
   EXPECT_NE(host_.hangs[0].hook_thread, gettid());
   EXPECT_FALSE(host_.hangs[0].is_on_allocating_thread);
   EXPECT_EQ(host_.watches_started, 0);
+}
+
+// The thread that runs the call lost its processor before it came to the hook.
+TEST_F(SpillHooksThreadsTest, WhoWaitsInVainTellsOfTheHookThoughItHasNotBegun) {
+  Cache cache(host_, hooks_, "cache", 500, SpillThread::kReclaimer);
+  Gate gate;
+  const pid_t asking = gettid();
+  std::atomic<bool> is_taken{false};
+  host_.look = [&] {
+    if (gettid() == asking) return;
+    is_taken = true;
+    gate.Pass();
+  };
+  // Again where no thread came to take the call in that time.
+  do {
+    hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
+  } while (!is_taken);
+  EXPECT_EQ(host_.hangs_told, 1);
+  gate.Open();
+  Await([&] { return host_.calls == 1; });
+  EXPECT_EQ(host_.hangs_told, 1);
+}
+
+TEST_F(SpillHooksThreadsTest, ACallThatIsTakenBackIsNotCounted) {
+  Gate gate;
+  std::vector<std::unique_ptr<Cache>> hanging;
+  for (uint32_t i = 0; i < Reclaimer::kMaxThreads; ++i) {
+    hanging.push_back(
+        std::make_unique<Cache>(host_, hooks_, "hanging", 10, SpillThread::kReclaimer, 10 + i));
+    hanging.back()->hook = Through(gate, *hanging.back());
+  }
+  std::vector<std::thread> spilling;
+  for (uint32_t i = 0; i < Reclaimer::kMaxThreads; ++i) {
+    spilling.emplace_back([&, i] {
+      SpillRequest request = RequestOf(990);
+      request.task = 10 + i;
+      hooks_.Spill(request);
+    });
+  }
+  Await([&] { return host_.inside == static_cast<int>(Reclaimer::kMaxThreads); });
+  Cache cache(host_, hooks_, "cache", 500, SpillThread::kReclaimer);
+  std::atomic<int> tid{0};
+  SpillResult result;
+  std::thread asking([&] {
+    tid = gettid();
+    result = hooks_.Spill(RequestOf(900));
+  });
+  AwaitAsleep(tid);
+  EXPECT_EQ(hooks_.Unregister(cache.id()), 0);
+  asking.join();
+  EXPECT_EQ(result.calls, 0u);
+  EXPECT_EQ(result.asked_bytes, 0u);
+  EXPECT_EQ(cache.calls, 0);
+  gate.Open();
+  for (std::thread& thread : spilling) thread.join();
 }
 
 // Reclaimer threads.
@@ -242,7 +300,10 @@ TEST_F(SpillHooksThreadsTest, AHangingReclaimerHookDelaysOnceAndOthersGoOn) {
   Cache hanging(host_, hooks_, "hanging", 500, SpillThread::kReclaimer);
   hanging.hook = Through(gate, hanging);
   Cache other(host_, hooks_, "other", 400, SpillThread::kReclaimer);
-  const SpillResult first = hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
+  SpillResult first;
+  do {
+    first = hooks_.Spill(RequestOf(600, 0, kTestTimeoutNs));
+  } while (hanging.calls == 0);
   EXPECT_TRUE(first.has_timed_out);
   EXPECT_GE(first.waited_ns, uint64_t{kTestTimeoutNs});
   EXPECT_EQ(hanging.calls, 1);
@@ -504,6 +565,7 @@ TEST_P(SpillHooksStress, EndsWithNothingInFlight) {
   constexpr int kTasks = 3;
   TestHost host;
   host.quota = 5000;
+  host.refuses_each = 7;
   SpillHooks hooks(host, SystemMemory());
   std::mutex mutex;
   std::vector<std::shared_ptr<Cache>> caches;  // shared: a hook may run while it leaves

@@ -1,4 +1,5 @@
 // One spill of a task: whom to ask, in which order, how often, and for whom to wait.
+#include "accounting/base/debug.h"
 #include "accounting/base/futex.h"
 #include "spill/hooks/spill_hooks.h"
 
@@ -185,9 +186,8 @@ bool SpillHooks::AskAndUnlock(SpillConsumer& consumer, uint64_t bytes, uint64_t 
   if (consumer.runs_on == SpillThread::kReclaimer && !request.is_soft) {
     is_over = AskReclaimerAndUnlock(consumer, request, result, &returned);
   } else {
-    consumer.call = SpillConsumer::Call::kRunning;
     consumer.waiting_thread = 0;
-    const bool starts_watch = watch_.Begin(consumer, /*is_awaited=*/false);
+    const bool starts_watch = BeginCall(consumer, /*is_awaited=*/false);
     if (round != nullptr) round->asked = &consumer;
     lock_.Unlock();
     if (starts_watch) watch_.StartThread();
@@ -221,30 +221,42 @@ bool SpillHooks::AskAndUnlock(SpillConsumer& consumer, uint64_t bytes, uint64_t 
 // False: the call is not over, or was not made.
 bool SpillHooks::AskReclaimerAndUnlock(SpillConsumer& consumer, const SpillRequest& request,
                                        SpillResult* result, uint64_t* returned) {
+  AwaitedCall awaited;
+  TASKMEM_DCHECK(consumer.call == SpillConsumer::Call::kNone && consumer.asker == nullptr);
   consumer.call = SpillConsumer::Call::kQueued;
+  consumer.asker = &awaited;
   consumer.waiting_thread = host_.ThreadId();
   ++consumer.waiting;
   const uint32_t seen = consumer.calls_ended.load(std::memory_order_relaxed);
-  const bool has_thread = reclaimer_.EnqueueAndUnlock(consumer);
-  if (has_thread) AwaitCall(consumer, seen, request, result);
+  bool has_waited = reclaimer_.EnqueueAndUnlock(consumer);
+  if (has_waited) AwaitCall(consumer, seen, request, result);
+  TASKMEM_DELAY_POINT(call_awaited);
   lock_.Lock();
+  if (!has_waited && !awaited.is_over && consumer.call == SpillConsumer::Call::kRunning) {
+    // Another has started a thread, which has taken the call.
+    has_waited = true;
+    lock_.Unlock();
+    AwaitCall(consumer, seen, request, result);
+    lock_.Lock();
+  }
   --consumer.waiting;
-  const bool is_over = consumer.calls_ended.load(std::memory_order_relaxed) != seen;
   HookHang hang;
   bool has_hung = false;
-  if (is_over) {
-    *returned = consumer.returned_bytes;
-  } else if (consumer.call == SpillConsumer::Call::kQueued) {
-    reclaimer_.Withdraw(consumer);
-    if (EndCall(consumer)) FutexWakeAll(consumer.calls_ended);
-  } else {
-    has_hung = NoteHung(consumer, &hang);
-    consumer.is_abandoned = true;
+  // Neither in a child that was forked by a handler which interrupted the wait.
+  if (consumer.asker == &awaited) {
+    consumer.asker = nullptr;
+    if (consumer.call == SpillConsumer::Call::kQueued) {
+      reclaimer_.Withdraw(consumer);
+      if (EndCall(consumer)) FutexWakeAll(consumer.calls_ended);
+    } else {
+      has_hung = NoteHung(consumer, &hang);
+    }
   }
   lock_.Unlock();
   if (has_hung) host_.NoteHang(hang);
-  result->has_timed_out |= has_thread && !is_over;
-  return is_over;
+  result->has_timed_out |= has_waited && !awaited.is_over;
+  *returned = awaited.returned_bytes;
+  return awaited.was_made;
 }
 
 // A call that was made for somebody else.
