@@ -73,7 +73,6 @@ using Scopes = std::unique_ptr<Dwarf_Die[], FreeScopes>;
 // those of the outermost call.
 void AddInlined(Dwfl_Module* module, uint64_t address, Symbol* symbol,
                 std::vector<Symbol>* inlined) {
-  constexpr size_t kMostInlined = 64;
   Dwarf_Addr bias = 0;
   Dwarf_Die* const unit = dwfl_module_addrdie(module, address, &bias);
   if (unit == nullptr) return;

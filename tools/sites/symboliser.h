@@ -4,6 +4,7 @@
 #ifndef TASKMEM_TOOLS_SITES_SYMBOLISER_H_
 #define TASKMEM_TOOLS_SITES_SYMBOLISER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,6 +32,9 @@ struct Symbol {
 
 // "foo::bar(int)" for "_ZN3foo3barEi"; other names as they are.
 std::string Demangle(const std::string& name);
+
+// More that were inlined at one address are left out: the outermost of them.
+inline constexpr size_t kMostInlined = 64;
 
 class Symboliser {
  public:

@@ -30,7 +30,6 @@ struct Answer {
   int32_t line;
   uint32_t is_inlined;  // 0: the last of the address
 };
-constexpr size_t kMostInlined = 64;
 
 bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
