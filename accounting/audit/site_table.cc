@@ -64,10 +64,9 @@ void SiteTable::NoteUnloaded(const Unloaded& unloaded) {
   bool is_certain = false;
   bool has_number = false;
   uint32_t number = 0;
-  for (const SiteStack* each = newest(); each != nullptr; each = each->older) {
-    is_certain = is_certain || each == unloaded.certain;
-    // They are ours to change.
-    auto* const stack = const_cast<SiteStack*>(each);
+  SiteStack* stack = newest_.load(std::memory_order_acquire);
+  for (; stack != nullptr; stack = stack->older) {
+    is_certain = is_certain || stack == unloaded.certain;
     for (uint32_t i = 0; i < stack->depth; ++i) {
       const uint64_t frame = LoadFrame(*stack, i);
       // It is the call that was in the library.
@@ -111,7 +110,7 @@ const SiteStack* SiteTable::Intern(const uint64_t* frames, uint32_t depth, uint3
       made->number = static_cast<uint32_t>(at & (kSiteIndexSize - 1)) + 1;
       if (place.compare_exchange_strong(stack, made, std::memory_order_acq_rel)) {
         head_.stacks.fetch_add(1, std::memory_order_relaxed);
-        const SiteStack* newest = newest_.load(std::memory_order_relaxed);
+        SiteStack* newest = newest_.load(std::memory_order_relaxed);
         do {
           made->older = newest;
         } while (!newest_.compare_exchange_weak(newest, made, std::memory_order_acq_rel));

@@ -36,8 +36,8 @@ struct SiteStack {
   uint32_t flags;   // SiteFlags
   uint32_t number;  // above 0; its place in SiteTableHead::index, counted from 1
   uint32_t reserved;
-  const SiteStack* older;  // made before it; nullptr: it is the first
-  uint64_t frames[];       // `depth` return addresses, the innermost first; read and written whole
+  SiteStack* older;   // made before it; nullptr: it is the first
+  uint64_t frames[];  // `depth` return addresses, the innermost first; read and written whole
 };
 
 struct SiteSample {
@@ -129,7 +129,7 @@ class SiteTable {
 
   SiteTableHead head_ = {};
   std::atomic<std::atomic<SiteStack*>*> index_ = nullptr;
-  std::atomic<const SiteStack*> newest_ = nullptr;
+  std::atomic<SiteStack*> newest_ = nullptr;
   const MemorySource source_;
   const IsLoadedAgain is_loaded_again_;
 };
