@@ -15,12 +15,10 @@ _SENTENCE = re.compile(r"^(?P<sentence>.*?)(?: Values: (?P<values>.*?)\.)?"
 
 def _option(heading, sentence):
     """`--quota BYTES` or `--by module:{module}`, or `-h,--help`, or a positional."""
-    words = heading.replace(":{module}", "").split()
+    # "--forget Needs: --dead": what is said of other options is no value. "--spill TASK [BYTES]" is.
+    words = heading.partition(" Needs: ")[0].replace(":{module}", "").split()
     name = words[0].split(",")[-1]
-    # "--spill TASK [BYTES]" has two values; what is said of other options is no value.
-    value = " ".join(words[1:]) if len(words) > 1 and "Needs:" not in words else None
-    if len(words) == 2:
-        value = words[1]
+    value = " ".join(words[1:]) or None
     parts = _SENTENCE.match(sentence)
     return Option(name, value, parts["sentence"], parts["values"], parts["default"],
                   parts["variable"])
