@@ -184,6 +184,17 @@ TEST_F(AuditTest, MarksGeneratedCode) {
   EXPECT_EQ(frames.back()["module"], "");
 }
 
+// By the file that a runtime writes for perf.
+TEST_F(AuditTest, NamesGeneratedCodeAsItsRuntimeDoes) {
+  const std::string name = "LazyCompile:~answer service.js:7";
+  const Json audit = RunAudited({"generated", name});
+  std::filesystem::remove("/tmp/perf-" + std::to_string(audit["pid"].get<int>()) + ".map");
+  EXPECT_NEAR(SiteBytes(audit, leak_), 20 * kMiB, 0.1 * kMiB);
+  const Json& frames = audit["sites"][0]["frames"];
+  EXPECT_EQ(frames.back()["function"], name) << frames.dump(1);
+  EXPECT_EQ(frames.back()["module"], "");
+}
+
 TEST_F(AuditTest, FindsTheFramesOfALibraryInTheAddressesOfAnother) {
   const std::string first = ProgramPath("replaced_library_24.so");
   const std::string second = ProgramPath("replaced_library_40.so");
@@ -276,6 +287,31 @@ TEST_F(AuditOfLibraries, ReadsThemWhereTheirFilesAreDeletedOrReplaced) {
     EXPECT_EQ(site["bytes"], 3 << 20) << audit["sites"].dump(1);
     EXPECT_EQ(site["frames"][0]["module"], "libfirst.so (deleted)");
     EXPECT_TRUE(SiteOf(audit, "OtherTakes").is_null());
+  }
+}
+
+// The library's path is that of another here, whose function has the same offset.
+TEST_F(AuditOfLibraries, ReadsThemWhereTheProcessHasAnotherRoot) {
+  const std::string space = folder_.path() + "/space";
+  const std::string root = folder_.path() + "/root";
+  std::filesystem::create_directory(space);
+  std::filesystem::create_directory(root);
+  std::filesystem::copy_file(other_, space + "/libfirst.so");
+  const std::string mounts = "mount --make-rprivate / && mount -t tmpfs none " + space + " && cp " +
+                             ProgramPath("unloaded_library_FirstTakes.so") + " " + space +
+                             "/libfirst.so && ";
+  const std::string program = ProgramPath("library_unloaded") + " stays " + space + "/libfirst.so";
+  Command probe;
+  probe.preload = Preload::kOff;
+  probe.arguments = {"/usr/bin/unshare", "-m", "sh", "-c",
+                     mounts + "mount --rbind / " + root + " && exec chroot " + root + " true"};
+  if (!RunCommand(probe).Succeeded()) GTEST_SKIP() << "no mounts here";
+  for (const std::string& start :
+       {"exec " + program, "mount --rbind / " + root + " && exec chroot " + root + " " + program}) {
+    const Json audit = Run({"/usr/bin/unshare", "-m", "sh", "-c", mounts + start})["at_exit"];
+    const Json site = SiteOf(audit, "FirstTakes");
+    EXPECT_EQ(site["bytes"], 3 << 20) << start << audit["sites"].dump(1);
+    EXPECT_TRUE(SiteOf(audit, "OtherTakes").is_null()) << start;
   }
 }
 

@@ -6,12 +6,11 @@
 //   moved          20 MiB through three functions, which grow to 60 MiB at other addresses
 //   stacks         8 threads with 256 KiB of stack in use
 //   retained       a task ends and leaves 8 MiB behind
-//   generated      20 MiB through a function of no module
-//   arena          64 MiB in an allocator of the program's own
-//   jemalloc       64 MiB in jemalloc, which is loaded behind the library
-//   itself FILE    20 MiB like a leak, and an audit of its own while a thread allocates
-//   cached         3 cached blocks of 8 MiB
-//   mapped         a task maps 50 MiB, by three functions, and unmaps 10 MiB in the middle; so
+//   generated [NAME]  20 MiB through a function of no module, which the process's file for perf
+//   names arena          64 MiB in an allocator of the program's own jemalloc       64 MiB in
+//   jemalloc, which is loaded behind the library itself FILE    20 MiB like a leak, and an audit of
+//   its own while a thread allocates cached         3 cached blocks of 8 MiB mapped         a task
+//   maps 50 MiB, by three functions, and unmaps 10 MiB in the middle; so
 //                  does a thread with 20 MiB in pieces of 64 KiB
 //   beside         16 mappings of 768 KiB by three functions, one beside the other, one of which
 //                  grows to the double
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -173,12 +173,18 @@ void Retained() {
 }
 
 // A function at an address that belongs to no file: sets up a frame and calls its argument.
-void Generated() {
+void Generated(const char* name) {
   constexpr unsigned char kCode[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
   void* page =
       mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(page != MAP_FAILED);
   memcpy(page, kCode, sizeof(kCode));
+  if (name != nullptr) {
+    std::FILE* file = fopen(("/tmp/perf-" + std::to_string(getpid()) + ".map").c_str(), "w");
+    REQUIRE(file != nullptr);
+    fprintf(file, "%zx %zx %s\n", reinterpret_cast<size_t>(page), sizeof(kCode), name);
+    REQUIRE(fclose(file) == 0);
+  }
   reinterpret_cast<void (*)(void (*)())>(page)([] {
     for (int i = 0; i < 20; ++i) g_kept[g_kept_count++] = LeakFirst(kMiB);
   });
@@ -277,7 +283,7 @@ int main(int argc, char** argv) {
   if (how == "moved") Moved();
   if (how == "stacks") Stacks();
   if (how == "retained") Retained();
-  if (how == "generated") Generated();
+  if (how == "generated") Generated(argv[2]);
   if (how == "arena") Arena();
   if (how == "jemalloc") Jemalloc();
   if (how == "cached") Cached();

@@ -4,7 +4,8 @@
 //   library_unloaded back A B        the same, then B goes, and A comes again and takes 1 MiB
 //   library_unloaded churn A B       A and B come and go 200 times; each keeps 20 KiB of each time,
 //                                    while threads do the same with A
-//   library_unloaded deleted A [B]   A takes 3 MiB; then its file is deleted, or replaced by B
+//   library_unloaded stays A         A takes 3 MiB
+//   library_unloaded deleted A [B]   the same; then its file is deleted, or replaced by B
 // Ends holding that.
 #include <dlfcn.h>
 
@@ -74,9 +75,13 @@ void Churn(const char* a, const char* b) {
   for (std::thread& thread : threads) thread.join();
 }
 
-void Deleted(const char* a, const char* b) {
+void Stays(const char* a) {
   const Library library = Open(a);
   for (int i = 0; i < 3; ++i) Keep(library, kMiB);
+}
+
+void Deleted(const char* a, const char* b) {
+  Stays(a);
   std::filesystem::remove(a);
   if (b != nullptr) std::filesystem::copy_file(b, a);
 }
@@ -86,6 +91,7 @@ void Deleted(const char* a, const char* b) {
 int main(int argc, char** argv) {
   REQUIRE(argc >= 3);
   const char* const second = argc > 3 ? argv[3] : nullptr;
+  if (strcmp(argv[1], "stays") == 0) Stays(argv[2]);
   if (strcmp(argv[1], "swap") == 0) Swap(argv[2], second, false);
   if (strcmp(argv[1], "back") == 0) Swap(argv[2], second, true);
   if (strcmp(argv[1], "churn") == 0) Churn(argv[2], second);
