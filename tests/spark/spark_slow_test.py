@@ -77,16 +77,28 @@ class SparksOwnPeakTest(SparkTest):
 class PythonTest(SparkTest):
     """PySpark's workers are of the attempts they work for."""
 
+    # The jar, in the folder of each executor, where Spark copies it to.
+    DAEMON = ("spark.python.daemon.module=taskmem_daemon",
+              "spark.executorEnv.PYTHONPATH=" + os.path.basename(JAR))
+
+    @classmethod
+    def work(cls, confs):
+        return cls.submit([], "local-cluster[1,2,512]", confs,
+                          program=own("tests/spark/python_job.py"), PYSPARK_PYTHON="/usr/bin/python3")
+
+    def test_without_the_library_workers_work_as_ever(self):
+        confs = self.with_plugin(*self.DAEMON)
+        confs = [conf for conf in confs if "LD_PRELOAD" not in conf]
+        log, lines = self.work(confs)
+        self.assertEqual(sorted(int(line.split()[0]) for line in lines), [0, 1, 2, 3])
+        self.assertIn("libtaskmem.so is not preloaded", self.executor_logs())
+        self.assertNotIn("Lost task", log)
+
     def test_workers_are_shown_with_their_attempts(self):
         os.mkdir(self.path("events"))
-        _, lines = self.submit(
-            [], "local-cluster[1,2,512]",
-            self.with_plugin(
-                "spark.python.daemon.module=taskmem_daemon",
-                "spark.executorEnv.PYTHONPATH=" + JAR, "spark.eventLog.enabled=true",
-                "spark.eventLog.dir=" + self.path("events"),
-                "spark.executorEnv.TASKMEM_STATS=" + self.path("left/%p.json")),
-            program=own("tests/spark/python_job.py"), PYSPARK_PYTHON="/usr/bin/python3")
+        _, lines = self.work(self.with_plugin(
+            *self.DAEMON, "spark.eventLog.enabled=true", "spark.eventLog.dir=" + self.path("events"),
+            "spark.executorEnv.TASKMEM_STATS=" + self.path("left/%p.json")))
         peaks = {}
         with open(glob.glob(self.path("events/*"))[0], encoding="utf-8") as file:
             for line in file:
