@@ -124,7 +124,7 @@ TEST(Overflow, MayHaveAnySizeFromFourMegabytes) {
         RunProgram({"overflow_ends", "part", size},
                    Overflow(folder.path(), {{"TASKMEM_OVERFLOW_SIZE", std::string(size) + "M"}}));
     EXPECT_TRUE(result.Succeeded()) << size << result.Describe();
-    EXPECT_EQ(result.err.find(" 0.0 B of "), std::string::npos) << result.err;
+    EXPECT_EQ(result.err.find(" 0 B of "), std::string::npos) << result.err;
   }
 }
 

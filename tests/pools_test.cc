@@ -28,11 +28,11 @@ TEST(Memory, ALoggedRefusalNamesTheLimitThatRefused) {
   ExpectSuccess({"memory_refuses"}, Memory("64M", {{"TASKMEM_LOG", log}}));
   std::stringstream text;
   text << std::ifstream(log).rdbuf();
-  EXPECT_NE(text.str().find("refused 1024.0 KiB: holds 23.0 MiB, and --memory is used up; "),
+  EXPECT_NE(text.str().find("refused 1.0 MiB: holds 23.0 MiB, and --memory is used up; "),
             std::string::npos)
       << text.str();
   // More than the quota, whatever --memory has.
-  EXPECT_NE(text.str().find("refused 1024.0 GiB: holds 23.0 MiB of its quota of 48.0 MiB; "),
+  EXPECT_NE(text.str().find("refused 1.0 TiB: holds 23.0 MiB of its quota of 48.0 MiB; "),
             std::string::npos)
       << text.str();
 }
@@ -191,7 +191,8 @@ TEST(Memory, KillEndsTheProcessWithAReport) {
   EXPECT_EQ(result.signal, SIGKILL) << result.Describe();
   EXPECT_EQ(result.ended_by, "");
   EXPECT_TRUE(result.err.starts_with("taskmem: ")) << result.Describe();
-  for (const char* part : {"process_quota", "--memory", "67108864", "1048576", "\ntaskmem: "}) {
+  for (const char* part :
+       {"process_quota", "--memory", "64.0 MiB", "asked for 1.0 MiB", "\ntaskmem: "}) {
     EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.Describe();
   }
   EXPECT_EQ(result.err.find("quota:"), std::string::npos) << result.Describe();

@@ -57,8 +57,7 @@ TEST(Quota, ALoggedRefusalNamesWhatWasTried) {
   ExpectSuccess({"refuse_large"}, {{"TASKMEM_LOG", log}, {"TASKMEM_LOG_LEVEL", "warn"}});
   const std::string text = ReadAndRemove(log);
   const std::string first = text.substr(0, text.find('\n'));
-  EXPECT_NE(first.find(" warn task 1000000000 (large) refused 1024.0 KiB: holds 1"),
-            std::string::npos)
+  EXPECT_NE(first.find(" warn task 1000000000 (large) refused 1.0 MiB: holds 1"), std::string::npos)
       << first;
   EXPECT_NE(first.find(" of its quota of 16.0 MiB; tried: collect "), std::string::npos) << first;
 }
@@ -67,7 +66,7 @@ TEST(Quota, OverdrawLetsEverythingThroughAndCountsIt) {
   ExpectSuccess({"over_quota"}, {{"TASKMEM_AT_LIMIT", "overdraw"}});
 }
 
-// Killed, with a report that names the task, its id, its quota in bytes, and the
+// Killed, with a report that names the task, its id, its quota, and the
 // size classes that hold its memory.
 void ExpectKilledWithReport(const Result& result, const std::string& name,
                             const std::string& quota) {
@@ -81,7 +80,7 @@ void ExpectKilledWithReport(const Result& result, const std::string& name,
 
 TEST(Quota, KillEndsTheProcessWithAReport) {
   const Result result = RunProgram({"over_quota"}, {{"TASKMEM_AT_LIMIT", "kill"}});
-  ExpectKilledWithReport(result, "greedy", "16777216");
+  ExpectKilledWithReport(result, "greedy", "16.0 MiB");
   EXPECT_NE(result.err.find("\ntaskmem: "), std::string::npos) << "no line for a size class\n"
                                                                << result.Describe();
 }
@@ -95,7 +94,7 @@ TEST(RefusalBudget, IsAThousandByDefault) { ExpectSuccess({"refusal_budget", "10
 TEST(RefusalBudget, CanEndTheProcess) {
   const Result result = RunProgram(
       {"refusal_budget", "10"}, {{"TASKMEM_REFUSAL_BUDGET", "10"}, {"TASKMEM_AT_BUDGET", "kill"}});
-  ExpectKilledWithReport(result, "stubborn", "8388608");
+  ExpectKilledWithReport(result, "stubborn", "8.0 MiB");
 }
 
 class RefusalTurns : public ::testing::TestWithParam<std::string> {};

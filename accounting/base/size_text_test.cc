@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -76,6 +77,33 @@ TEST(SizeText, IsTheNearestTenth) {
     const std::string expected =
         std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " " + units[unit];
     ASSERT_EQ(Text(bytes), expected) << bytes << ", seed " << seed;
+  }
+}
+
+TEST(OwnSizeText, HasAUnitFromOneOfIt) {
+  const auto text = [](uint64_t bytes) { return std::string(OwnSizeText(bytes).c_str()); };
+  EXPECT_EQ(text(0), "0 B");
+  EXPECT_EQ(text(1023), "1023 B");
+  EXPECT_EQ(text(1024), "1.0 KiB");
+  EXPECT_EQ(text((1 << 20) - 1), "1.0 MiB");
+  EXPECT_EQ(text(1 << 30), "1.0 GiB");
+  EXPECT_EQ(text(uint64_t{3} << 29), "1.5 GiB");
+  EXPECT_EQ(text(uint64_t{1} << 40), "1.0 TiB");
+  EXPECT_EQ(text(UINT64_MAX), "16.0 EiB");
+}
+
+TEST(OwnSizeText, RoundsAsPrintf) {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 100000; ++i) {
+    // Of these a double has every bit.
+    const uint64_t bytes = random() >> (11 + random() % 43);
+    if (bytes < 1024) continue;
+    double value = static_cast<double>(bytes) / 1024;
+    int unit = 0;
+    for (; value >= 1023.95; ++unit) value /= 1024;
+    char expected[32];
+    snprintf(expected, sizeof(expected), "%.1f %ciB", value, "KMGTPE"[unit]);
+    ASSERT_STREQ(OwnSizeText(bytes).c_str(), expected) << bytes;
   }
 }
 

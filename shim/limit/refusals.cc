@@ -71,12 +71,11 @@ __attribute__((noinline)) void SayRefusal(uint32_t slot, size_t size, uint64_t n
   const uint64_t task = book.task_id.load();
   char text[384];
   FormatText(text, sizeof(text), "%s refused %s: holds %s%s%s; %s; %llu in a row",
-             TaskText(book).c_str(), SizeText(static_cast<int64_t>(size)).c_str(),
-             SizeText(static_cast<int64_t>(charged)).c_str(),
+             TaskText(book).c_str(), OwnSizeText(size).c_str(), OwnSizeText(charged).c_str(),
              by_quota              ? " of its quota of "
              : g_shares_are_limits ? ", and what it may have of --memory is used up"
                                    : ", and --memory is used up",
-             by_quota ? SizeText(static_cast<int64_t>(quota)).c_str() : "", tried,
+             by_quota ? OwnSizeText(quota).c_str() : "", tried,
              static_cast<unsigned long long>(refusals));
   if (is_logged) LogText(Log(), LogLevel::kWarn, text);
   if (is_told) TellRefusal({task, size, charged, quota, text});
@@ -87,23 +86,22 @@ void ReportTaskAndDie(uint32_t slot, size_t size, const ReclaimReport& report) {
   const TaskText task(book);
   const uint64_t charged = book.charged_bytes.load();
   const uint64_t quota = book.quota_bytes.load();
+  const OwnSizeText held(charged);
   if (size == 0) {
-    Message("%s is over its quota by what it touched: holds %llu of %llu; ending the process",
-            task.c_str(), static_cast<unsigned long long>(charged),
-            static_cast<unsigned long long>(quota));
+    Message("%s is over its quota by what it touched: holds %s of %s; ending the process",
+            task.c_str(), held.c_str(), OwnSizeText(quota).c_str());
   } else if (PassesQuota(charged, quota, size)) {
-    Message("%s is over its quota: asked for %zu bytes, holds %llu of %llu; ending the process",
-            task.c_str(), size, static_cast<unsigned long long>(charged),
-            static_cast<unsigned long long>(quota));
+    Message("%s is over its quota: asked for %s, holds %s of %s; ending the process", task.c_str(),
+            OwnSizeText(size).c_str(), held.c_str(), OwnSizeText(quota).c_str());
   } else {
     const PoolStats& pools = g_stats->pools;
     Message(
-        "%s finds no memory left of --memory: asked for %zu bytes, holds %llu; all tasks hold %llu "
-        "of %llu, no task holds %llu; ending the process",
-        task.c_str(), size, static_cast<unsigned long long>(charged),
-        static_cast<unsigned long long>(pools.execution_used_bytes.load()),
-        static_cast<unsigned long long>(pools.memory_bytes.load()),
-        static_cast<unsigned long long>(g_books[kUntrackedSlot].charged_bytes.load()));
+        "%s finds no memory left of --memory: asked for %s, holds %s; all tasks hold %s of %s, no "
+        "task holds %s; ending the process",
+        task.c_str(), OwnSizeText(size).c_str(), held.c_str(),
+        OwnSizeText(pools.execution_used_bytes.load()).c_str(),
+        OwnSizeText(pools.memory_bytes.load()).c_str(),
+        OwnSizeText(g_books[kUntrackedSlot].charged_bytes.load()).c_str());
   }
   char tried[160];
   report.Describe(tried, sizeof(tried));

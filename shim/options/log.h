@@ -1,6 +1,6 @@
 // --log FILE: what taskmem does, a line each.
 //
-//   2026-11-21T10:31:02.123Z 4711.4712 warn task 7 refused 1.0 MiB; tried: collect 0.0 B
+//   2026-11-21T10:31:02.123Z 4711.4712 warn task 7 refused 1.0 MiB; tried: collect 0 B
 //
 // The file is opened for each line: a program may close every descriptor it does not know,
 // and get ours for a file of its own. Lines come from slow paths only.

@@ -84,9 +84,8 @@ void NoteFailure(OverflowStatus status, uint64_t bytes) {
   const uint32_t bit = uint32_t{1} << static_cast<uint32_t>(status);
   if ((g_told.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) return;
   Message("overflow: %s; %s do not fit, %s of %s are in use in %s", OverflowStatusText(status),
-          SizeText(static_cast<int64_t>(bytes)).c_str(),
-          SizeText(static_cast<int64_t>(g_file.used_bytes())).c_str(),
-          SizeText(static_cast<int64_t>(g_file.limit_bytes())).c_str(), SpillFiles()->path());
+          OwnSizeText(bytes).c_str(), OwnSizeText(g_file.used_bytes()).c_str(),
+          OwnSizeText(g_file.limit_bytes()).c_str(), SpillFiles()->path());
 }
 
 void TurnOff() {

@@ -90,7 +90,7 @@ void NoteThrashing(uint32_t slot, uint64_t returned_bytes) {
   char line[256];
   snprintf(line, sizeof(line),
            "%s is thrashing: %s of its overflow memory came back from disk in %llu s; %s",
-           TaskText(book).c_str(), SizeText(static_cast<int64_t>(returned_bytes)).c_str(),
+           TaskText(book).c_str(), OwnSizeText(returned_bytes).c_str(),
            static_cast<unsigned long long>(kWindowNs / 1'000'000'000),
            kActions[static_cast<int>(g_at_thrashing)]);
   LogLine(Log(), LogLevel::kWarn, "%s", line);

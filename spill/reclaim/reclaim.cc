@@ -64,7 +64,7 @@ void ReclaimReport::Describe(char* text, size_t text_bytes) const {
     if (!steps[i].was_tried || used >= text_bytes) continue;
     const int length =
         FormatText(text + used, text_bytes - used, "%s%s %s", used == 0 ? "tried: " : ", ",
-                   kStepNames[i], SizeText(static_cast<int64_t>(steps[i].bytes)).c_str());
+                   kStepNames[i], OwnSizeText(steps[i].bytes).c_str());
     if (length > 0) used += static_cast<size_t>(length);
   }
   if (used == 0) FormatText(text, text_bytes, "nothing could be tried");

@@ -30,7 +30,7 @@ struct ReclaimReport {
   Step& operator[](ReclaimStep step) { return steps[static_cast<int>(step)]; }
   const Step& operator[](ReclaimStep step) const { return steps[static_cast<int>(step)]; }
 
-  // "tried: collect 12.0 KiB, evict 0.0 B, spill 3.0 MiB", in the order above; "nothing could
+  // "tried: collect 12.0 KiB, evict 0 B, spill 3.0 MiB", in the order above; "nothing could
   // be tried" where no step was. Cut where `text` is full.
   void Describe(char* text, size_t text_bytes) const;
 };

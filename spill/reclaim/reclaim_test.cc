@@ -60,8 +60,7 @@ TEST(Reclaim, TriesEveryStepInOrder) {
   ReclaimReport report;
   EXPECT_FALSE(Reclaim(host, &report));
   EXPECT_EQ(host.asked, "1t2t3tesow");
-  EXPECT_EQ(Describe(report),
-            "tried: collect 30.0 B, evict 0.0 B, spill 0.0 B, overflow 0.0 B, wait 0.0 B");
+  EXPECT_EQ(Describe(report), "tried: collect 30 B, evict 0 B, spill 0 B, overflow 0 B, wait 0 B");
 }
 
 TEST(Reclaim, EndsWithTheFirstStepThatHelps) {

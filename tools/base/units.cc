@@ -4,20 +4,11 @@
 
 #include <cstdint>
 
+#include "accounting/base/size_text.h"
+
 namespace taskmem {
 
-std::string HumanBytes(uint64_t bytes) {
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  double value = static_cast<double>(bytes) / 1024;
-  size_t unit = 0;
-  // What would be rounded to 1024.0 belongs to the next unit.
-  while (value >= 1023.95) {
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
+std::string HumanBytes(uint64_t bytes) { return OwnSizeText(bytes).c_str(); }
 
 namespace {
 
