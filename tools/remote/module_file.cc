@@ -158,11 +158,12 @@ void HoldModuleFiles(pid_t pid, const RemoteMemory& memory, const std::vector<ui
     module.root = root;
     if (!needed.contains(&module) || module.is_unloaded || held == kMostHeld) continue;
     int fd = OpenModuleFile(module);
-    if (fd >= 0) {
+    if (fd >= 0 && root == nullptr) {
       close(fd);  // it is found again
       continue;
     }
-    fd = OpenMapped(pid, module);
+    // What is mounted for the process alone goes with it.
+    if (fd < 0) fd = OpenMapped(pid, module);
     if (fd < 0) fd = OpenIfModules(AT_FDCWD, fmt::format("/proc/{}/exe", pid).c_str(), module);
     if (fd < 0) fd = CopyFromMemory(memory, module);
     if (fd >= 0) ++held;
