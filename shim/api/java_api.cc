@@ -10,6 +10,7 @@
 #include "accounting/base/format_text.h"
 #include "shim/api/java_spilling.h"
 #include "shim/api/jni_table.h"
+#include "shim/books/slack.h"
 #include "shim/taskmem.h"
 
 namespace taskmem {
@@ -149,6 +150,8 @@ int32_t SetLabel(Environment* environment, Class, jni::Object label) {
   return -taskmem_set_label(text);
 }
 
+void GiveBackSlack(Environment*, Class) { GiveSlackBack(); }
+
 // From now on the last refusal of each task is kept.
 int32_t KeepRefusals(Environment*, Class) { return -taskmem_on_refusal(NoteRefusal, nullptr); }
 
@@ -187,6 +190,7 @@ extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* m
       jni::MethodOf("taskInfo", "(J[J)I", TaskInfo),
       jni::MethodOf("processInfo", "([J)I", ProcessInfo),
       jni::MethodOf("setLabel", "(Ljava/lang/String;)I", SetLabel),
+      jni::MethodOf("giveBackSlack", "()V", GiveBackSlack),
       jni::MethodOf("keepRefusals", "()I", KeepRefusals),
       jni::MethodOf("takeRefusal", "(J)Ljava/lang/String;", TakeRefusal),
       jni::MethodOf("version", "()Ljava/lang/String;", Version),

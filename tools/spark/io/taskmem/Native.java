@@ -70,6 +70,12 @@ public final class Native {
 
   public static native int setLabel(String label);
 
+  /**
+   * What the allocator keeps free and in memory goes back to the system, and for about a second what is
+   * freed goes at once. Milliseconds, where there is much of it.
+   */
+  public static native void giveBackSlack();
+
   /** From now on the text of each task's last refusal is kept for {@link #takeRefusal}. */
   public static native int keepRefusals();
 

@@ -27,6 +27,9 @@ final class Arbiter extends MemoryConsumer {
   private static final Logger LOG = LoggerFactory.getLogger(TaskmemPlugin.class);
   // Less is not worth the locks.
   private static final long STEP = 1L << 20;
+  // Of the attempt's share of the pool, left to Spark's operators: once one has spilled all it has, it
+  // needs some pages to go on, and fails without.
+  private static final int PAGES_OF_SPARK = 4;
 
   private final long task;
   private final MemoryManager memory;
@@ -45,6 +48,8 @@ final class Arbiter extends MemoryConsumer {
   private volatile long unmet;
   // Of what the allocator keeps free for all.
   private volatile long slack;
+  // Of what is granted, so much is for that. Guarded by this.
+  private long grantedSlack;
 
   Arbiter(TaskMemoryManager tasks, MemoryManager memory, long task, long allowance) {
     super(tasks, tasks.pageSizeBytes(), MemoryMode.OFF_HEAP);
@@ -116,8 +121,9 @@ final class Arbiter extends MemoryConsumer {
     // Spark's own pages are of malloc, too, and acquired already.
     long ofSpark = Math.max(0, SparkPool.ofTask(memory, task) - granted);
     if (sparkConsumers != null && !isSpillingForSpark) sparkConsumers.report(ofSpark);
-    long besides = figures[Native.CHARGED] - ofSpark + slack - allowance;
-    return Math.max(0, Math.min(besides, memory.maxOffHeapMemory() / 2));
+    long held = Math.max(0, figures[Native.CHARGED] - ofSpark - allowance);
+    grantedSlack = Math.max(0, Math.min(slack, granted - held));
+    return Math.min(held + slack, memory.maxOffHeapMemory() / 2);
   }
 
   private void grow(int liveAttempts) {
@@ -128,7 +134,9 @@ final class Arbiter extends MemoryConsumer {
         if (missing < STEP) return;
         synchronized (memory) {
           // 0 must not be asked for; what is more than this would have others spill, or wait.
-          long grantable = SparkPool.grantable(memory, task, missing, liveAttempts);
+          long ofSpark = Math.max(0, SparkPool.ofTask(memory, task) - granted);
+          long reserved = Math.max(0, PAGES_OF_SPARK * taskMemoryManager.pageSizeBytes() - ofSpark);
+          long grantable = SparkPool.grantable(memory, task, missing, liveAttempts, reserved);
           if (grantable >= STEP) granted += acquireMemory(grantable);
         }
         mostGranted = Math.max(mostGranted, granted);
@@ -145,10 +153,23 @@ final class Arbiter extends MemoryConsumer {
     freeMemory(given);
   }
 
-  /** Asked by Spark, which holds the attempt's lock: native consumers of the attempt spill. */
+  /**
+   * Asked by Spark, which holds the attempt's lock. What is granted for memory that the allocator keeps
+   * free is given back first: Spark's new pages come out of that. Then native consumers spill.
+   */
   @Override
   public long spill(long bytes, MemoryConsumer trigger) {
     if (trigger == this || bytes <= 0) return 0;
+    long given;
+    synchronized (this) {
+      given = Math.min(bytes, Math.min(grantedSlack, granted));
+      grantedSlack -= given;
+      release(given);
+    }
+    return given == bytes ? given : given + spillNatives(bytes - given);
+  }
+
+  private long spillNatives(long bytes) {
     if (sparkConsumers != null) sparkConsumers.report(0);
     isSpillingForSpark = true;
     try {

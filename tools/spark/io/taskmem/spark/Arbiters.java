@@ -18,6 +18,9 @@ import org.slf4j.LoggerFactory;
 final class Arbiters {
   private static final Logger LOG = LoggerFactory.getLogger(TaskmemPlugin.class);
 
+  // Less is not worth it.
+  private static final long LEAST_SLACK = 4L << 20;
+
   private final Set<Arbiter> live = ConcurrentHashMap.newKeySet();
   private final long allowance;
   private final ScheduledExecutorService clock =
@@ -59,10 +62,18 @@ final class Arbiters {
     if (live.isEmpty()) return;
     long[] process = new long[Native.PROCESS_FIGURES];
     Native.processInfo(process);
+    long slack = process[Native.SLACK_BYTES];
+    // Pages that Spark has freed stay in memory for a while, beside those it takes next. Where the
+    // pool cannot hold them meanwhile they go at once.
+    if (slack >= LEAST_SLACK && SparkPool.free(SparkEnv.get().memoryManager()) < slack) {
+      Native.giveBackSlack();
+      Native.processInfo(process);
+      slack = process[Native.SLACK_BYTES];
+    }
     for (Arbiter each : live) {
       try {
-        each.settle(growers, live.size(), process[Native.SLACK_BYTES]);
-      } catch (RuntimeException | LinkageError e) {
+        each.settle(growers, live.size(), slack);
+      } catch (RuntimeException | LinkageError | AssertionError e) {
         LOG.warn("taskmem: an attempt is not arbitrated", e);
         live.remove(each);
       }

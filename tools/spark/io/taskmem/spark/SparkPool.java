@@ -77,6 +77,14 @@ final class SparkPool {
     return asked;
   }
 
+  /** What neither execution nor storage has of it. */
+  static long free(MemoryManager memory) {
+    synchronized (memory) {
+      return memory.offHeapExecutionMemoryPool().memoryFree()
+          + memory.offHeapStorageMemoryPool().memoryFree();
+    }
+  }
+
   static long ofTask(MemoryManager memory, long task) {
     synchronized (memory) {
       return memory.offHeapExecutionMemoryPool().getMemoryUsageForTask(task);
@@ -85,18 +93,19 @@ final class SparkPool {
 
   /**
    * Of `bytes`, what the pool grants an attempt at once: without a wait, and without cached blocks
-   * that are evicted. It is not taken. Needs the lock of the manager.
+   * that are evicted; `reserved` of its share, and of what is free, is left to others of it. It is not
+   * taken. Needs the lock of the manager.
    */
-  static long grantable(MemoryManager memory, long task, long bytes, int liveAttempts) {
+  static long grantable(MemoryManager memory, long task, long bytes, int liveAttempts,
+      long reserved) {
     long storage = memory.offHeapStorageMemoryPool().memoryUsed();
-    long free = memory.offHeapExecutionMemoryPool().memoryFree()
-        + memory.offHeapStorageMemoryPool().memoryFree();
+    long free = free(memory);
     // Spark has an attempt wait that asks for more than its share. This is at most its share: Spark
     // counts storage only as far as it is not to be evicted.
     long max = memory.maxOffHeapMemory() - storage - unmanaged();
     long held = ofTask(memory, task);
     long share = max / Math.max(1, activeTasks(memory, held > 0, liveAttempts)) - held;
-    return Math.max(0, Math.min(bytes, Math.min(free, share)));
+    return Math.max(0, Math.min(bytes, Math.min(free, share) - reserved));
   }
 
   private static int activeTasks(MemoryManager memory, boolean isCounted, int liveAttempts) {
