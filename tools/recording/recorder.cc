@@ -114,15 +114,18 @@ void Recorder::WriteTime(uint64_t now_ns) {
   tasks_.SetTime(time_us_ * 1000);
 }
 
-// Of records so many bytes a second: a fourth of it, at most, when they are packed.
-bool Recorder::HasRoom(uint64_t now_ns) const {
+uint64_t Recorder::NsUntilRoom(uint64_t now_ns) const {
+  // Of records so many bytes a second, of which a fourth is left when they are packed.
   constexpr uint64_t kBytesOfASecond = 240 * 1024;
-  constexpr uint64_t kSpare = 8 << 20;
-  constexpr uint64_t kPackedOfASecond = 72 * 1024;
-  constexpr uint64_t kPackedSpare = 1 << 20;
-  const uint64_t seconds = (now_ns - began_ns_) / kMs + 1;
-  return file_.record_bytes() <= kSpare + seconds * kBytesOfASecond / 1000 &&
-         file_.packed_bytes() <= kPackedSpare + seconds * kPackedOfASecond / 1000;
+  constexpr uint64_t kSpare = 4 << 20;
+  constexpr uint64_t kPackedOfASecond = 68 * 1024;
+  constexpr uint64_t kPackedSpare = 512 * 1024;
+  const auto wait = [&](uint64_t bytes, uint64_t of_a_second, uint64_t spare) {
+    const uint64_t due_ns = bytes <= spare ? 0 : (bytes - spare) * kMs / of_a_second * 1000;
+    return due_ns - std::min(due_ns, now_ns - began_ns_);
+  };
+  return std::max(wait(file_.record_bytes(), kBytesOfASecond, kSpare),
+                  wait(file_.packed_bytes(), kPackedOfASecond, kPackedSpare));
 }
 
 uint64_t Recorder::Look() {
@@ -138,7 +141,9 @@ uint64_t Recorder::Look() {
     }
     const uint64_t rest = std::min(kRestTimes * (CpuNs() - cpu), 10 * kSecond);
     // Too much has been written: what changes meanwhile is written as one change.
-    const uint64_t interval = HasRoom(now) ? kIntervalNs : kSecond / 2;
+    const uint64_t until_room = NsUntilRoom(now);
+    const uint64_t interval =
+        until_room == 0 ? kIntervalNs : std::clamp(until_room, kSecond / 2, 2 * kSecond);
     next_books_ns_ = now + std::max(interval, rest);
   }
   LookAtSites(NowNs());
@@ -153,7 +158,7 @@ void Recorder::LookAtBooks(uint64_t now_ns, bool exact, bool settled) {
   std::vector<Event> events;
   events_->Read(now_ns, settled, &events);
   WriteTime(NowNs());
-  tasks_.FollowEvents(events, !HasRoom(now_ns));
+  tasks_.FollowEvents(events, NsUntilRoom(now_ns) != 0);
   tasks_.FollowBooks(*snapshot, settled ? UINT64_MAX : now_ns, exact);
   charged_bytes_ = 0;
   for (uint32_t slot = 0; slot < snapshot->slots(); ++slot) {

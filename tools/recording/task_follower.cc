@@ -38,10 +38,10 @@ std::array<uint64_t, kCounters> CountersOf(const TaskBook& book, const ReclaimBo
 }
 
 // What a charge changes by before it is worth a record: less than what people see in a picture.
+constexpr uint64_t kLeastStep = 16 * 1024;
 uint64_t StepOf(uint64_t charged) {
-  constexpr uint64_t kLeast = 16 * 1024;
   constexpr uint64_t kPart = 256;
-  return std::max(kLeast, charged / kPart);
+  return std::max(kLeastStep, charged / kPart);
 }
 
 }  // namespace
@@ -65,7 +65,10 @@ void TaskFollower::Begin(uint32_t slot, uint64_t id, const std::string& name, ui
                          uint64_t time_ns, uint32_t flags) {
   Slot& at = At(slot);
   if (at.has_task) Gone(&at);
+  if (at.is_pending && at.id != id) ++left_out_;
+  const uint64_t changed_ns = at.changed_ns;
   at = {};
+  at.changed_ns = changed_ns;
   at.has_task = true;
   at.number = tasks_++;
   at.id = id;
@@ -104,20 +107,21 @@ void TaskFollower::FollowEvent(const Event& event, bool spare) {
       slot.changed_ns = event.time_ns;
       // A copy of the books was faster.
       if (is_same) return;
-      if (spare) {
-        ++left_out_;
-        return;
-      }
-      Begin(event.slot, event.task_id, "", event.limit, event.time_ns, 0);
-      At(event.slot).changed_ns = event.time_ns;
+      if (!spare) return Begin(event.slot, event.task_id, "", event.limit, event.time_ns, 0);
+      if (slot.has_task) Gone(&slot);
+      if (slot.is_pending) ++left_out_;
+      slot.is_pending = true;
+      slot.is_left_out = false;
+      slot.id = event.task_id;
+      slot.began_ns = event.time_ns;
       return;
     case EventKind::kTaskEnd:
       slot.changed_ns = event.time_ns;
-      if (is_same) {
-        End(&slot, event.bytes, event.held, event.time_ns);
-      } else {
-        ++left_out_;
-      }
+      if (is_same) return End(&slot, event.bytes, event.held, event.time_ns);
+      // Its begin and its end; or its end alone, where its begin was lost.
+      slot.is_left_out = slot.is_pending && slot.id == event.task_id;
+      slot.is_pending = false;
+      left_out_ += slot.is_left_out ? 2 : 1;
       return;
     default:
       if (spare) {
@@ -157,6 +161,8 @@ void TaskFollower::FollowBook(uint32_t number, const StatsSnapshot& books, bool 
     if (slot->has_task) Gone(slot);
     return;
   }
+  const bool is_known = slot->id == identity.id && !is_none;
+  if (is_known && slot->is_left_out && book.charged_bytes < kLeastStep) return;
   const auto counters = CountersOf(book, books.Reclaim(number));
   constexpr auto kPeak = static_cast<size_t>(Counter::kPeak);
   const bool has_ended = !is_none && identity.state == TaskState::kEnded;
@@ -164,7 +170,9 @@ void TaskFollower::FollowBook(uint32_t number, const StatsSnapshot& books, bool 
                         (slot->id != identity.id || (slot->has_ended && !has_ended) ||
                          counters[kPeak] < slot->counters[kPeak]);
   if (!slot->has_task || is_other) {
-    Begin(number, is_none ? UINT64_MAX : identity.id, identity.name, book.quota_bytes, now_ns_,
+    const bool has_begin = is_known && (slot->is_pending || slot->is_left_out);
+    Begin(number, is_none ? UINT64_MAX : identity.id, identity.name, book.quota_bytes,
+          has_begin ? slot->began_ns : now_ns_,
           (is_first_ ? uint32_t{kTaskWasThere} : 0) | (is_none ? uint32_t{kTaskIsNone} : 0));
     slot = &At(number);
   }

@@ -25,7 +25,8 @@ class TaskFollower {
   void SetTime(uint64_t now_ns) { now_ns_ = now_ns; }
 
   // Events in order; before the copy of the books that was made at the same time. `spare`: where
-  // there is little room in the file, tasks that no copy has seen are counted and left out.
+  // there is little room in the file, tasks that have ended before a copy shows them are counted
+  // and left out, unless they leave much behind.
   void FollowEvents(const std::vector<Event>& events, bool spare);
 
   // A copy of the books that was begun at `begun_ns`; UINT64_MAX: they change no more. Changes of a
@@ -45,6 +46,11 @@ class TaskFollower {
   struct Slot {
     bool has_task = false;
     bool has_ended = false;
+    // An event told of a task that is not written, `id`: whether a copy of the books shows it
+    // before it ends decides about it.
+    bool is_pending = false;
+    bool is_left_out = false;  // it has ended
+    uint64_t began_ns = 0;
     uint64_t number = 0;  // of its task in the recording
     uint64_t id = 0;
     std::string name;
