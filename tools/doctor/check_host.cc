@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -16,6 +15,7 @@
 #include "shim/base/small_space.h"
 #include "shim/base/user_directory.h"
 #include "spill/files/disk_error.h"
+#include "spill/files/kept_in_memory.h"
 #include "spill/files/spill_dir.h"
 #include "tools/base/units.h"
 #include "tools/doctor/doctor.h"
@@ -35,7 +35,7 @@ uint64_t FreeBytes(const std::string& path) {
 
 bool IsInMemory(const std::string& path) {
   struct statfs status;
-  return statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+  return statfs(path.c_str(), &status) == 0 && IsKeptInMemory(status);
 }
 
 void CheckBooks(const Options& options, Findings* findings) {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <ctime>
 
 #include "accounting/audit/stats_layout.h"
+#include "accounting/base/monotonic_ns.h"
 
 namespace taskmem {
 namespace {
@@ -16,11 +16,7 @@ namespace {
 constexpr uint64_t kOnForNs = 10'000'000'000;
 constexpr uint64_t kRenewAfterNs = 2'000'000'000;
 
-uint64_t MonotonicNow() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
+uint64_t NowNs() { return static_cast<uint64_t>(MonotonicNs()); }
 
 bool ReadAt(int fd, uint64_t offset, void* to, size_t bytes) {
   return pread(fd, to, bytes, static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes);
@@ -45,7 +41,7 @@ EventSource::EventSource(int fd) : fd_(fd) {
   } while (result != 0 && errno == EINTR);
   if (result != 0 && errno != EOPNOTSUPP) return;
   if (!ReadHead(fd, &next_)) return;
-  renewed_ns_ = MonotonicNow();
+  renewed_ns_ = NowNs();
   is_on_ = SetUntil(fd, renewed_ns_ + kOnForNs);
 }
 

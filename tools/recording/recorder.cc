@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "accounting/audit/stats_layout.h"
+#include "accounting/base/monotonic_ns.h"
 #include "shim/base/version.h"
 #include "shim/options/option_table.h"
 #include "tools/base/process_info.h"
@@ -32,7 +33,7 @@ uint64_t ClockNs(clockid_t clock) {
   clock_gettime(clock, &now);
   return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
 }
-uint64_t NowNs() { return ClockNs(CLOCK_MONOTONIC); }
+uint64_t NowNs() { return static_cast<uint64_t>(MonotonicNs()); }
 uint64_t CpuNs() { return ClockNs(CLOCK_THREAD_CPUTIME_ID); }
 
 // The variables of the environment that the program began with.

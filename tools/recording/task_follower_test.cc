@@ -27,8 +27,8 @@ class TaskFollowerTest : public ::testing::Test {
     fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     EXPECT_EQ(ftruncate(fd_, kStatsBytes), 0);
     unlink(path.c_str());
-    segment_ = static_cast<char*>(
-        mmap(nullptr, kStatsBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0));
+    segment_ =
+        static_cast<char*>(mmap(nullptr, kStatsBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0));
     auto* const header = reinterpret_cast<StatsHeader*>(segment_);
     header->magic = kStatsMagic;
     header->version = kStatsVersion;
@@ -85,8 +85,7 @@ class TaskFollowerTest : public ::testing::Test {
     return tasks;
   }
 
-  const std::string path_ =
-      ::testing::TempDir() + "task_follower_test." + std::to_string(getpid());
+  const std::string path_ = ::testing::TempDir() + "task_follower_test." + std::to_string(getpid());
   int fd_ = -1;
   char* segment_ = nullptr;
   uint64_t last_ms_ = 0;
@@ -96,8 +95,8 @@ class TaskFollowerTest : public ::testing::Test {
 
 TEST_F(TaskFollowerTest, BeginsAndEndsHaveTheirOwnTimes) {
   SetBook(7, TaskState::kEnded, kLarge);
-  Look(100,
-       {Happens(EventKind::kTaskBegin, 7, 10), Happens(EventKind::kTaskEnd, 7, 20, kLarge)}, false);
+  Look(100, {Happens(EventKind::kTaskBegin, 7, 10), Happens(EventKind::kTaskEnd, 7, 20, kLarge)},
+       false);
   const auto tasks = Tasks();
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].begin_us, 10'000);
@@ -118,8 +117,8 @@ TEST_F(TaskFollowerTest, WithoutRoomWhatHasEndedIsLeftOutAndCounted) {
 
 TEST_F(TaskFollowerTest, WithoutRoomWhatLeavesMuchBehindIsRecorded) {
   SetBook(7, TaskState::kEnded, kLarge);
-  Look(100,
-       {Happens(EventKind::kTaskBegin, 7, 10), Happens(EventKind::kTaskEnd, 7, 20, kLarge)}, true);
+  Look(100, {Happens(EventKind::kTaskBegin, 7, 10), Happens(EventKind::kTaskEnd, 7, 20, kLarge)},
+       true);
   const auto tasks = Tasks();
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].begin_us, 10'000);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -14,6 +13,8 @@
 #include <fstream>
 #include <optional>
 #include <string_view>
+
+#include "spill/files/kept_in_memory.h"
 
 namespace taskmem {
 namespace {
@@ -90,7 +91,7 @@ FoundBooks FindMappedBooks(pid_t pid, const struct stat* expected,
   std::string real;
   // The memory file systems of two mount name spaces can have the same names and numbers.
   struct statfs system;
-  if (statfs(expected_path.c_str(), &system) == 0 && system.f_type != TMPFS_MAGIC) {
+  if (statfs(expected_path.c_str(), &system) == 0 && !IsKeptInMemory(system)) {
     real = std::filesystem::canonical(expected_path, error).string();
   }
   FoundBooks found;
