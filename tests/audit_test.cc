@@ -89,6 +89,21 @@ TEST_F(AuditTest, FindsASecondAllocator) {
   ExpectExplained(audit);
 }
 
+TEST_F(AuditTest, SaysOfPythonThatItsObjectsAreInBlocks) {
+  const std::string python = FindInPath("python3");
+  if (python.empty()) GTEST_SKIP() << "no python3";
+  const std::string script = "held = [{} for _ in range(100000)]";
+  const auto how = [&](const char* malloc) {
+    const Json audit = Run({python, "-c", script}, {{"PYTHONMALLOC", malloc}})["at_exit"];
+    for (const Json& allocator : audit["allocators"]) {
+      if (allocator["allocator"] == "CPython") return allocator["how"].get<std::string>();
+    }
+    return std::string();
+  };
+  EXPECT_NE(how("malloc").find("objects are in malloc's blocks"), std::string::npos);
+  EXPECT_NE(how("pymalloc").find("its arenas serve all threads"), std::string::npos);
+}
+
 TEST_F(AuditTest, FindsCachedBlocks) {
   const Json audit = RunAudited({"cached"}, {{"TASKMEM_MEMORY", "256M"}});
   EXPECT_NEAR(KindBytes(audit, "cached blocks"), 24 * kMiB, 0.1 * kMiB);

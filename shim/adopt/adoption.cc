@@ -233,9 +233,11 @@ void LookAtStart(const link_map& library, const char* path) {
 
 void OpenAdoption(const Options& options) {
   g_adopt = options.adopt;
-  if (g_adopt == Adopt::kOff || os::IsSealed()) return;
+  const bool is_off = g_adopt == Adopt::kOff || os::IsSealed();
+  if (!is_off) UseMallocInPython(options);
+  NotePythonMalloc();
+  if (is_off) return;
   memcpy(g_required, options.adopt_names, sizeof(g_required));
-  UseMallocInPython(options);
   adopt::EnsureLookAtStart();
   for (size_t i = 0; i < g_at_start_count; ++i) Report(g_at_start[i]);
   adopt::ForEachLoaded([](const link_map& library) {

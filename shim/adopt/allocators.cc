@@ -1,5 +1,7 @@
 #include "shim/adopt/allocators.h"
 
+#include <stdlib.h>
+
 #include <cstring>
 
 #include "accounting/base/format_text.h"
@@ -9,6 +11,8 @@
 
 namespace taskmem {
 namespace {
+
+bool g_has_python_malloc = false;
 
 template <size_t kBytes>
 void Copy(char (&to)[kBytes], const char* from) {
@@ -78,6 +82,14 @@ bool BringsAllocator(const char* library) {
            return state != AdoptionState::kApart && IsSame(row.library, library);
          }) != kNoAllocatorRow;
 }
+
+void NotePythonMalloc() {
+  const char* const wanted = getenv("PYTHONMALLOC");
+  constexpr char kMalloc[] = "malloc";  // or malloc_debug
+  g_has_python_malloc = wanted != nullptr && strncmp(wanted, kMalloc, sizeof(kMalloc) - 1) == 0;
+}
+
+bool HasPythonMalloc() { return g_has_python_malloc; }
 
 void AddAdoptedBytes(uint32_t row, int64_t bytes) {
   if (row >= AllocatorsTable::kMaxRows) return;

@@ -29,6 +29,11 @@ bool HasAllocators(const char* library);
 // Whether it is one with an allocator of its own for tasks: adopted or not, but no managed heap.
 bool BringsAllocator(const char* library);
 
+// CPython was told to use malloc, by the user or this library: as of the program's start. Then what
+// it maps is its own stacks of frames.
+void NotePythonMalloc();
+bool HasPythonMalloc();
+
 // What an adopted one has handed out has changed by so much. Ignored without a row.
 void AddAdoptedBytes(uint32_t row, int64_t bytes);
 // Of what has been posted so far.

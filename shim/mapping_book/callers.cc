@@ -159,7 +159,9 @@ void ListKept(Allocator allocator, const char* name, const char* base, const cha
     how = "a managed heap, charged to no task";
     state = AdoptionState::kApart;
   } else if (allocator == Allocator::kPython) {
-    how = "its arenas serve all threads (PYTHONMALLOC=malloc would take taskmem's blocks)";
+    how = HasPythonMalloc()
+              ? "its stacks of frames; objects are in malloc's blocks (PYTHONMALLOC)"
+              : "its arenas serve all threads (PYTHONMALLOC=malloc would take taskmem's blocks)";
     state = AdoptionState::kApart;
   } else if (allocator == Allocator::kOpenBlas) {
     how = "work space, charged by what is in memory";
