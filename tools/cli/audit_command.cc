@@ -15,7 +15,6 @@
 #include "tools/stats/stats_dirs.h"
 
 namespace taskmem {
-namespace {}  // namespace
 
 int AuditCommand(const AuditRequest& request) {
   CheckOutputFileOrFail(request.output_file);

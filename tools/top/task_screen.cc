@@ -92,7 +92,7 @@ std::vector<ScreenLine> DrawTask(const TopModel& model, const TopView& view, siz
   };
   lines.push_back({{fmt::format("{:<{}}", "TASK", columns), Style::kHeading}});
   add("task", fmt::format("{}  {}{}", stats.id ? TaskIdText(*stats.id) : "-", task->name,
-                          task->has_ended ? " (ended)" : ""));
+                          stats.has_ended ? " (ended)" : ""));
   add("holds", fmt::format("{}, peak {}, quota {}{}", HumanBytes(stats.charged_bytes),
                            HumanBytes(stats.peak_charged_bytes), Quota(stats),
                            stats.granted_bytes

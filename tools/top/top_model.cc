@@ -77,7 +77,6 @@ void TopModel::AddProcess(ProcessStats process, double seconds,
     task.key = KeyOf(process, stats);
     task.name = Printable(stats.name);
     task.spilled_bytes = SpilledBytes(stats.reclaim);
-    task.has_ended = stats.has_ended;
     if (stats.quota_bytes && *stats.quota_bytes != 0) {
       task.share =
           static_cast<double>(stats.charged_bytes) / static_cast<double>(*stats.quota_bytes);
@@ -86,7 +85,7 @@ void TopModel::AddProcess(ProcessStats process, double seconds,
     now.overflow_bytes += stats.reclaim.pushed_out_bytes + stats.reclaim.returned_bytes;
     now.stall_ns += stats.reclaim.stall_ns;
     if (stats.id) ++shown.tasks;
-    if (stats.id && !task.has_ended) ++shown.live_tasks;
+    if (stats.id && !stats.has_ended) ++shown.live_tasks;
     const auto history = history_.find(task.key);
     if (seconds > 0 && history != history_.end() && !history->second.empty()) {
       task.growth =

@@ -45,8 +45,7 @@ struct TaskKey {
 struct TopTask {
   TaskKey key;
   TaskStats stats;
-  std::string name;  // as it may be printed
-  bool has_ended = false;
+  std::string name;            // as it may be printed
   double growth = 0;           // bytes a second
   uint64_t spilled_bytes = 0;  // freed by hooks, and evicted for it
   double share = -1;           // of its quota; less than 0: it has none

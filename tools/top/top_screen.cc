@@ -74,7 +74,7 @@ std::string ShareText(double share, size_t columns) {
 }
 
 Style StyleOf(const TopTask& task) {
-  if (task.has_ended) return Style::kDim;
+  if (task.stats.has_ended) return Style::kDim;
   if (task.share >= 1) return Style::kBad;
   if (task.share >= 0.9) return Style::kWarning;
   return Style::kPlain;
