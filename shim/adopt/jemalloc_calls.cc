@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "accounting/base/errno_keeper.h"
 #include "shim/adopt/adopted_bytes.h"
 #include "shim/adopt/mallctl.h"
 #include "shim/heap/heap.h"
@@ -109,9 +110,8 @@ struct Calls {
 
   TASKMEM_ENTRY static int PosixMemalign(void** block, size_t alignment, size_t size) {
     if (alignment % sizeof(void*) != 0 || !IsPowerOfTwo(alignment)) return EINVAL;
-    const int errno_before = errno;
+    const ErrnoKeeper keeper;
     void* const got = Taken(TaskmemMemalign(alignment, size));
-    errno = errno_before;
     if (got == nullptr) return ENOMEM;
     *block = got;
     return 0;

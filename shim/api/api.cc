@@ -1,5 +1,6 @@
 // The C API (taskmem.h): checks its arguments and forwards.
 #define TASKMEM_IMPLEMENTATION
+#include "accounting/base/errno_keeper.h"
 #include "accounting/tasks/page_table.h"
 #include "shim/api/usage.h"
 #include "shim/base/version.h"
@@ -158,9 +159,8 @@ int taskmem_page_allocate(uint64_t bytes, taskmem_page* page) {
   if (page == nullptr || bytes == 0 || bytes > uint64_t{kMaxPageBytes}) return EINVAL;
   const CurrentTask task = GetCurrentTask();
   if (task.slot == kUntrackedSlot) return ENOENT;
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   auto* start = static_cast<char*>(TaskmemMalloc(bytes));
-  errno = saved_errno;
   if (start == nullptr) return ENOMEM;
   TaskPage numbered = {};
   uint32_t owner = kUntrackedSlot;

@@ -1,10 +1,10 @@
 #include "shim/overflow/overflow_threads.h"
 
-#include <errno.h>
 #include <sched.h>
 
 #include <cstdio>
 
+#include "accounting/base/errno_keeper.h"
 #include "accounting/base/futex.h"
 #include "accounting/base/size_text.h"
 #include "shim/base/message.h"
@@ -234,9 +234,8 @@ bool StartOverflowThreads() {
   enum : uint32_t { kNone, kStarting, kRunning, kFailed };
   uint32_t state = kNone;
   if (!g_threads.compare_exchange_strong(state, kStarting)) return state != kFailed;
-  const int saved_errno = errno;
+  const ErrnoKeeper keeper;
   const bool created = CreateAll();
-  errno = saved_errno;
   if (!created) Message("overflow is off: its threads cannot be started");
   g_threads.store(created ? kRunning : kFailed);
   return created;
