@@ -42,6 +42,17 @@ bool GivesRights(const std::string& path) {
   return getuid() != 0 && getxattr(path.c_str(), "security.capability", nullptr, 0) > 0;
 }
 
+// Programs are libraries to their headers; only the dynamic section says what they are.
+bool IsProgram(std::ifstream& file, const Elf64_Phdr& dynamic) {
+  Elf64_Dyn entry = {};
+  file.seekg(static_cast<std::streamoff>(dynamic.p_offset));
+  for (uint64_t at = 0; at < dynamic.p_filesz; at += sizeof(entry)) {
+    if (!file.read(reinterpret_cast<char*>(&entry), sizeof(entry))) return false;
+    if (entry.d_tag == DT_FLAGS_1) return (entry.d_un.d_val & DF_1_PIE) != 0;
+  }
+  return false;
+}
+
 std::optional<std::string> WhyNotLoaded(std::ifstream& file, const Elf64_Ehdr& header) {
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64) {
     return "it is not a 64-bit x86 program";
@@ -120,6 +131,26 @@ std::optional<std::string> WhyNotInterposable(const std::string& path) {
     words >> current;
     if (!IsRegular(current)) return "its interpreter " + current + " is missing";
     if (access(current.c_str(), X_OK) != 0) return "its interpreter " + current + " is missing";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> WhyNotLoadable(const std::string& path) {
+  constexpr char kNoLibrary[] = "it is no shared library";
+  // A pipe would be waited for.
+  if (!IsRegular(path)) return kNoLibrary;
+  std::ifstream file(path, std::ios::binary);
+  Elf64_Ehdr header = {};
+  if (!file.read(reinterpret_cast<char*>(&header), sizeof(header))) return kNoLibrary;
+  if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN) return kNoLibrary;
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64) {
+    return "it is no 64-bit x86 library";
+  }
+  for (uint64_t i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment;
+    file.seekg(static_cast<std::streamoff>(header.e_phoff + i * sizeof(segment)));
+    if (!file.read(reinterpret_cast<char*>(&segment), sizeof(segment))) return kNoLibrary;
+    if (segment.p_type == PT_DYNAMIC && IsProgram(file, segment)) return "it is a program";
   }
   return std::nullopt;
 }

@@ -19,6 +19,10 @@ std::string FindProgramOrFail(const std::string& program);
 // interposed ("it is statically linked"); nothing where it can.
 std::optional<std::string> WhyNotInterposable(const std::string& path);
 
+// Why the loader will not load the file at `path` into a program, as far as its first bytes tell
+// ("it is no shared library"); nothing where it may.
+std::optional<std::string> WhyNotLoadable(const std::string& path);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_TOOLS_BASE_INTERPOSABLE_H_

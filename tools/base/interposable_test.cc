@@ -56,5 +56,18 @@ TEST(WhyNotInterposable, SeesStaticPrograms) {
   EXPECT_EQ(WhyNotInterposable("/lib64/ld-linux-x86-64.so.2"), "it is statically linked");
 }
 
+TEST(WhyNotLoadable, KnowsALibraryFromWhatIsNone) {
+  EXPECT_EQ(WhyNotLoadable("/lib/x86_64-linux-gnu/libc.so.6"), std::nullopt);
+  EXPECT_EQ(WhyNotLoadable("/bin/true"), "it is a program");
+  for (const char* path : {"/", "/dev/null", "/no/such"}) {
+    EXPECT_EQ(WhyNotLoadable(path), "it is no shared library") << path;
+  }
+  EXPECT_EQ(WhyNotLoadable(MakeScript("short",
+                                      "\x7f"
+                                      "ELF",
+                                      0600)),
+            "it is no shared library");
+}
+
 }  // namespace
 }  // namespace taskmem

@@ -62,6 +62,22 @@ int CheckOutputFile(const std::string& path) {
   return access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
 }
 
+int CheckAppendedFile(const std::string& path) {
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  const int made = open(path.c_str(), kFlags | O_CREAT | O_EXCL, 0600);
+  if (made >= 0) {
+    close(made);
+    unlink(path.c_str());
+    return 0;
+  }
+  if (errno != EEXIST) return errno;
+  const int fd = open(path.c_str(), kFlags);
+  if (fd < 0) return errno;
+  struct stat file;
+  if (fstat(fd, &file) != 0 || !S_ISFIFO(file.st_mode)) close(fd);
+  return 0;
+}
+
 int WriteOutputFile(const std::string& path, const std::string& text) {
   if (!IsReplaceable(path)) return WriteNew(path, 0, text);
   const std::string target = Target(path);

@@ -9,6 +9,10 @@ namespace taskmem {
 // 0, or the errno that WriteOutputFile would meet now.
 int CheckOutputFile(const std::string& path);
 
+// 0, or the errno that others would meet who append to the file. A pipe that somebody reads stays
+// open until this process ends: its reader would take the first end of a writer for the last.
+int CheckAppendedFile(const std::string& path);
+
 // Replaces the file atomically; writes into what is no regular file (a pipe, a
 // device). 0 or an errno.
 int WriteOutputFile(const std::string& path, const std::string& text);

@@ -1,6 +1,8 @@
 #include "tools/base/output_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -54,6 +56,31 @@ TEST_F(OutputFileTest, ChecksBeforehand) {
   std::ofstream(dir_ + "/file") << "";
   EXPECT_EQ(CheckOutputFile(dir_ + "/file/f"), ENOTDIR);
   EXPECT_EQ(WriteOutputFile(dir_ + "/absent/f", "text"), ENOENT);
+}
+
+TEST_F(OutputFileTest, ChecksWhatIsAppendedTo) {
+  EXPECT_EQ(CheckAppendedFile(dir_ + "/f"), 0);
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/f"));
+  std::ofstream(dir_ + "/f") << "old";
+  EXPECT_EQ(CheckAppendedFile(dir_ + "/f"), 0);
+  EXPECT_EQ(Read("f"), "old");
+  EXPECT_EQ(CheckAppendedFile(dir_), EISDIR);
+  EXPECT_EQ(CheckAppendedFile(dir_ + "/absent/f"), ENOENT);
+  EXPECT_EQ(CheckAppendedFile("/proc/absent"), ENOENT);
+  EXPECT_EQ(CheckAppendedFile("/dev/null"), 0);
+}
+
+TEST_F(OutputFileTest, APipeIsAppendedToWhereSomebodyReadsIt) {
+  const std::string pipe = dir_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(CheckAppendedFile(pipe), ENXIO);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  EXPECT_EQ(CheckAppendedFile(pipe), 0);
+  char byte;
+  EXPECT_EQ(read(reader, &byte, 1), -1);  // not its end
+  EXPECT_EQ(errno, EAGAIN);
+  close(reader);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ int AuditCommand(const AuditRequest& request) {
   CheckOutputFileOrFail(request.output_file);
   CheckOutputFileOrFail(request.collapsed_file);
   CheckOutputFileOrFail(request.pprof_file);
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   const auto books = ReadProcessBooks(ReadableStatsDirs(options), request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
   std::string error;

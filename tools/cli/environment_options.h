@@ -8,6 +8,9 @@ namespace taskmem {
 
 // As the TASKMEM_* variables say. A bad value ends the command with a line.
 Options OptionsOfEnvironmentOrFail();
+// The same, for who reads the books in the folder that is named there: it may not be there yet, as
+// whoever runs something makes it.
+Options OptionsOfReaderOrFail();
 
 }  // namespace taskmem
 

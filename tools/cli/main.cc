@@ -39,7 +39,7 @@ struct Found {
 };
 
 Found FindProcesses() {
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   std::vector<StatsFile> files = ReadStatsDirs(ReadableStatsDirs(options));
   Found found;
   for (StatsFile& file : files) {

@@ -69,7 +69,7 @@ int MetricsCommand(const MetricsRequest& request) {
   }
   const int64_t interval_ns = IntervalOf(request);
   MetricsBook book(NamesOf(request));
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   LiveBooks books(options);
   const auto text = [&](MetricsFormat format) {
     book.Update(books.Read(), NowNs());

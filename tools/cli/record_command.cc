@@ -90,7 +90,7 @@ int RecordCommand(const RecordRequest& request) {
   const uint64_t duration_ns = DurationNs(request.duration);
   const std::string file =
       request.file.empty() ? fmt::format("taskmem-{}.recording", request.pid) : request.file;
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   const std::vector<std::string> stats_dirs = ReadableStatsDirs(options);
   const auto books = ReadProcessBooks(stats_dirs, request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);

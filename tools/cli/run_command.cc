@@ -32,6 +32,7 @@
 #include "tools/base/message.h"
 #include "tools/base/output_file.h"
 #include "tools/base/text_table.h"
+#include "tools/base/units.h"
 #include "tools/cli/audit_command.h"
 #include "tools/cli/environment_options.h"
 #include "tools/cli/refusal_hint.h"
@@ -83,24 +84,49 @@ Options ParseOptions(const std::map<std::string, std::string>& flags) {
   return OptionsOfEnvironmentOrFail();
 }
 
+DiskError CheckSpillDir(const Options& options, SpillDir* dir, bool* in_memory) {
+  if (const DiskError error = dir->Open(options.spill_dir)) return error;
+  if (const DiskError error = dir->IsInMemory(in_memory)) return error;
+  int fd = -1;
+  const DiskError error = dir->OpenUnlinked(0, &fd);
+  if (fd >= 0) close(fd);
+  return error;
+}
+
 // Files that cannot be used stop the command before it starts the program.
 void CheckFiles(const Options& options) {
   if (options.log_file[0] != '\0') {
-    if (const int error = CheckOutputFile(options.log_file)) {
-      Fatal(kExitUsage, "cannot use {} for --log: {}", options.log_file, strerror(error));
+    if (const int error = CheckAppendedFile(options.log_file)) {
+      Fatal(kExitUsage, "cannot use {} for --log: {}", Printable(options.log_file),
+            strerror(error));
     }
   }
-  if (options.plugin[0] != '\0' && access(options.plugin, R_OK) != 0) {
-    Fatal(kExitUsage, "cannot use {} for --plugin: {}", options.plugin, strerror(errno));
+  if (options.plugin[0] != '\0') {
+    const std::string plugin = Printable(options.plugin);
+    if (access(options.plugin, R_OK) != 0) {
+      Fatal(kExitUsage, "cannot use {} for --plugin: {}", plugin, strerror(errno));
+    }
+    if (const auto why_not = WhyNotLoadable(options.plugin)) {
+      Fatal(kExitUsage, "cannot use {} for --plugin: {}", plugin, *why_not);
+    }
   }
   if (options.spill_dir[0] != '\0') {
+    const std::string name = Printable(options.spill_dir);
     SpillDir dir;
-    if (const DiskError error = dir.Open(options.spill_dir)) {
+    bool in_memory = false;
+    const DiskError error = CheckSpillDir(options, &dir, &in_memory);
+    dir.Remove();
+    if (error) {
       char why[256];
       Describe(error, why, sizeof(why));
-      Fatal(kExitUsage, "cannot use {} for --spill-dir: {}", options.spill_dir, why);
+      Fatal(kExitUsage, "cannot use {} for --spill-dir: {}", name, why);
     }
-    dir.Remove();
+    if (in_memory && options.overflow != Overflow::kOff) {
+      Fatal(kExitUsage,
+            "cannot use {} for --spill-dir: it is kept in memory, where overflow "
+            "saves none; name one on a disk",
+            name);
+    }
   }
 }
 

@@ -91,7 +91,7 @@ int SetCommand(const SetRequest& request) {
     Fatal(kExitUsage, "bad value '{}' for PID: expected a process", request.pid);
   const std::vector<Change> changes = ChangesOf(request);
   const int64_t wait_ns = WaitOf(request);
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   std::string error;
   const auto process = ProcessControl::Open(ReadableStatsDirs(options), request.pid, &error);
   if (process == nullptr) Fatal(EXIT_FAILURE, "{}", error);

@@ -136,7 +136,7 @@ int TopCommand(const TopRequest& request) {
   }
   const int64_t interval_ns = IntervalOf(request);
   const TopColumn column = ColumnOf(request);
-  const Options options = OptionsOfEnvironmentOrFail();
+  const Options options = OptionsOfReaderOrFail();
   LiveBooks books(options, request.pid);
   Actions actions(ReadableStatsDirs(options));
   TopViewer viewer(&actions);
