@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -80,11 +81,12 @@ bool TakesValue(std::string_view flag) {
 
 // A word that is no command is said before what follows it.
 void RefuseUnknownCommand(const CLI::App& app, std::string_view word) {
-  if (word.empty() || word.front() == '-') return;
+  if (word.starts_with('-')) return;
   for (const CLI::App* command : app.get_subcommands({})) {
     if (command->get_name() == word) return;
   }
-  Fatal(kExitUsage, "no command {}: try taskmem --help", Printable(word, kWordColumns));
+  Fatal(kExitUsage, "no command {}: try taskmem --help",
+        word.empty() ? "''" : Printable(word, kWordColumns));
 }
 
 [[noreturn]] void PrintHelp(CLI::App* app) {
@@ -93,13 +95,22 @@ void RefuseUnknownCommand(const CLI::App& app, std::string_view word) {
 }
 
 // CLI11 takes "--flag=" and "--flag={}" for "--flag", and a value that is missing there from the
-// next argument. `arguments`: what follows "run"; the first that is no option is the program.
-void RefuseEmptyValues(char** arguments, char** end) {
+// next argument. An empty word is what a script makes of a variable that is not set: nothing is
+// meant by it. `arguments`: what follows the command; of `run` the first that is no option is the
+// program, and what follows it is the program's.
+void RefuseEmptyValues(char** arguments, char** end, bool is_run) {
   for (char** at = arguments; at < end; ++at) {
     const std::string_view text = *at;
-    if (!text.starts_with("--")) return;
-    if (text.ends_with('=') || text.ends_with("={}")) Fatal(kExitUsage, "no value: {}", text);
-    if (text.find('=') == text.npos && TakesValue(text)) ++at;
+    const bool is_option = text.starts_with("--");
+    if (is_run && !is_option) return;
+    if (text.empty())
+      Fatal(kExitUsage, "an empty word follows {}", Printable(at[-1], kWordColumns));
+    if (is_option && (text.ends_with('=') || text.ends_with("={}"))) {
+      Fatal(kExitUsage, "no value: {}", Printable(text, kWordColumns));
+    }
+    if (!is_run || text.find('=') != text.npos || !TakesValue(text)) continue;
+    ++at;
+    if (at < end && **at == '\0') Fatal(kExitUsage, "no value for {}", text);
   }
 }
 
@@ -137,7 +148,7 @@ void AddPs(CLI::App* app, PsRequest* request) {
                    Sentence("Lists processes that were killed and left their books, which stay for "
                             "a day; `taskmem stats PID` shows them."))
           ->disable_flag_override();
-  ps->add_flag("--forget", request->forgets, "Removes these books.")
+  ps->add_flag("--forget", request->forgets, "With --dead: removes these books.")
       ->disable_flag_override()
       ->needs(dead);
 }
@@ -145,28 +156,43 @@ void AddPs(CLI::App* app, PsRequest* request) {
 void AddStats(CLI::App* app, StatsRequest* request) {
   CLI::App* stats = app->add_subcommand("stats", "Shows the tasks of a process.");
   SetHelp(stats, "taskmem stats PID [--json] [--output FILE]");
-  stats->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  AddPid(stats, &request->pid, "The process.")->required();
   stats->add_flag("--json", request->as_json, "Prints JSON.")->disable_flag_override();
   stats->add_option("--output", request->output_file, "Writes there, not on standard output.")
       ->type_name("FILE");
 }
 
+size_t CountOf(const std::string& value) {
+  size_t count = 0;
+  const char* const end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, count);
+  if (error == std::errc() && stop == end) return count;
+  Fatal(kExitUsage, "bad value '{}' for --sites: expected a number",
+        Printable(value, kWordColumns));
+}
+
+bool IsModule(const std::string& value) {
+  if (value == "module") return true;
+  Fatal(kExitUsage, "bad value '{}' for --by: expected module", Printable(value, kWordColumns));
+}
+
 void AddAudit(CLI::App* app, AuditRequest* request) {
   CLI::App* audit = app->add_subcommand("audit", "Says who holds each resident byte of a process.");
   SetHelp(audit, "taskmem audit PID [OPTIONS]");
-  audit->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  AddPid(audit, &request->pid, "The process.")->required();
   audit->add_flag("--json", request->as_json, "Prints JSON, with all sites.")
       ->disable_flag_override();
   audit->add_option("--output", request->output_file, "Writes there, not on standard output.")
       ->type_name("FILE");
-  audit->add_option("--sites", request->sites, "How many allocation sites the table shows.")
-      ->type_name("COUNT")
-      ->check(CLI::NonNegativeNumber);
   audit
       ->add_option_function<std::string>(
-          "--by", [request](const std::string&) { request->by_module = true; },
+          "--sites", [request](const std::string& value) { request->sites = CountOf(value); },
+          "How many allocation sites the table shows.")
+      ->type_name("COUNT");
+  audit
+      ->add_option_function<std::string>(
+          "--by", [request](const std::string& value) { request->by_module = IsModule(value); },
           "Sums the sites up by module.")
-      ->check(CLI::IsMember({"module"}))
       ->type_name("module");
   audit->add_option("--collapsed", request->collapsed_file, "Writes stacks for flame graphs.")
       ->type_name("FILE");
@@ -177,7 +203,7 @@ void AddAudit(CLI::App* app, AuditRequest* request) {
 void AddRecord(CLI::App* app, RecordRequest* request) {
   CLI::App* record = app->add_subcommand("record", "Records what happens in a process and when.");
   SetHelp(record, "taskmem record PID [OPTIONS]");
-  record->add_option("PID", request->pid, "The process.")->required()->type_name("");
+  AddPid(record, &request->pid, "The process.")->required();
   record
       ->add_option("--output,-o", request->file,
                    Sentence("Where to; else taskmem-PID.recording in this folder."))
@@ -248,6 +274,15 @@ void AddHelp(CLI::App* app, std::string* topic) {
   help->add_option("COMMAND", *topic, "The command.")->type_name("");
 }
 
+// CLI11's, where that speaks of its own terms.
+std::string Complaint(const std::string& text) {
+  const size_t required = text.find(": 1 required ");
+  if (required != text.npos) return "no value for " + text.substr(0, required);
+  const size_t override = text.find(" was given a disallowed flag override");
+  if (override != text.npos) return "--" + text.substr(0, override) + " takes no value";
+  return Printable(text);
+}
+
 // Ends the process where that was help or the version, or a complaint.
 void ParseOrEnd(CLI::App* app, int argc, char** argv) {
   try {
@@ -258,7 +293,7 @@ void ParseOrEnd(CLI::App* app, int argc, char** argv) {
     PrintOrFail(text.str());
     exit(status);
   } catch (const CLI::ParseError& error) {
-    Fatal(kExitUsage, "{}", error.what());
+    Fatal(kExitUsage, "{}", Complaint(error.what()));
   }
 }
 
@@ -303,7 +338,7 @@ Request ParseCommandLine(int argc, char** argv) {
 
   if (argc > 1) RefuseUnknownCommand(app, argv[1]);
   if (argc > 2 && std::string_view(argv[1]) == "help") RefuseUnknownCommand(app, argv[2]);
-  if (argc > 1 && std::string_view(argv[1]) == "run") RefuseEmptyValues(argv + 2, mark);
+  if (argc > 1) RefuseEmptyValues(argv + 2, mark, std::string_view(argv[1]) == "run");
   ParseOrEnd(&app, static_cast<int>(mark - argv), argv);
 
   if (app.got_subcommand("help")) {

@@ -1,10 +1,13 @@
 #include "tools/cli/command_options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <memory>
 #include <utility>
 
+#include "tools/base/message.h"
 #include "tools/base/text_table.h"
+#include "tools/base/units.h"
 
 namespace taskmem {
 namespace {
@@ -25,6 +28,11 @@ class HelpFormatter : public CLI::Formatter {
   std::string make_description(const CLI::App* app) const override {
     return app->get_description() + "\n";
   }
+  // Only what the value is called: which other option it needs is said in its sentence.
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string type = option->get_type_name();
+    return type.empty() ? type : " " + type;
+  }
   // Without what a flag stands for: "--overflow{1}".
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
     const std::string name = CLI::Formatter::make_option_name(option, is_positional);
@@ -41,6 +49,37 @@ void SetHelp(CLI::App* app, const char* usage) {
   app->formatter(std::make_shared<HelpFormatter>(usage));
   app->set_help_flag("--help,-h", "Prints this help.");
   app->footer("");  // not that of the command above it
+}
+
+namespace {
+
+// CLI11 would read " 7" and "0x7", too.
+pid_t PidOf(const std::string& value) {
+  pid_t pid = 0;
+  const char* const end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, pid);
+  if (error == std::errc() && stop == end) return pid;
+  constexpr size_t kWordColumns = 40;
+  Fatal(kExitUsage, "bad value '{}' for PID: expected the number of a process",
+        Printable(value, kWordColumns));
+}
+
+template <typename Pid>
+CLI::Option* AddPidOption(CLI::App* command, Pid* pid, const char* sentence) {
+  return command
+      ->add_option_function<std::string>(
+          "PID", [pid](const std::string& value) { *pid = PidOf(value); }, sentence)
+      ->type_name("");
+}
+
+}  // namespace
+
+CLI::Option* AddPid(CLI::App* command, pid_t* pid, const char* sentence) {
+  return AddPidOption(command, pid, sentence);
+}
+
+CLI::Option* AddPid(CLI::App* command, std::optional<pid_t>* pid, const char* sentence) {
+  return AddPidOption(command, pid, sentence);
 }
 
 std::string Sentence(std::string_view text) {
@@ -67,7 +106,7 @@ class TextOptions {
 void AddTop(CLI::App* app, TopRequest* request) {
   CLI::App* top = app->add_subcommand("top", "Shows the tasks of one or all processes, live.");
   SetHelp(top, "taskmem top [PID] [OPTIONS]");
-  top->add_option("PID", request->pid, "The process; without one, all.")->type_name("");
+  AddPid(top, &request->pid, "The process; without one, all.");
   top->add_flag("--once", request->once, "Prints one screen and ends.")->disable_flag_override();
   const TextOptions add(top);
   add("--interval", &request->interval, "TIME", "Between two looks. Default: 1s.");
@@ -81,9 +120,7 @@ void AddTop(CLI::App* app, TopRequest* request) {
 void AddSet(CLI::App* app, SetRequest* request) {
   CLI::App* set = app->add_subcommand("set", "Changes limits of a running process.");
   SetHelp(set, "taskmem set PID [--task ID --quota SIZE] [OPTIONS]");
-  set->add_option("PID", request->pid, "The process, of the same user, or any for root.")
-      ->required()
-      ->type_name("");
+  AddPid(set, &request->pid, "The process, of the same user, or any for root.")->required();
   const TextOptions add(set);
   add("--task", &request->task, "ID", "The task that --quota is for: 7, or 'tid 4711'.");
   add("--quota", &request->quota, "SIZE",
@@ -105,7 +142,7 @@ void AddDoctor(CLI::App* app, DoctorRequest* request) {
   CLI::App* doctor =
       app->add_subcommand("doctor", "Says what taskmem can and cannot see in a program.");
   SetHelp(doctor, "taskmem doctor [PID | -- PROGRAM]");
-  doctor->add_option("PID", request->pid, "A process that runs.")->type_name("");
+  AddPid(doctor, &request->pid, "A process that runs.");
   doctor->footer(
       "Exit status: 0 all works, 1 something is not seen or does not hold, 3 nothing is\n"
       "enforced, 2 bad input.");
@@ -116,7 +153,9 @@ void AddMetrics(CLI::App* app, MetricsRequest* request) {
       app->add_subcommand("metrics", "Exports figures of all processes for Prometheus.");
   SetHelp(metrics, "taskmem metrics [--listen ADDRESS | --textfile FILE] [OPTIONS]");
   const TextOptions add(metrics);
-  add("--listen", &request->listen, "ADDRESS", "Where to serve /metrics. Default: 127.0.0.1:9469.");
+  add("--listen", &request->listen, "ADDRESS",
+      "Where to serve /metrics: an address and port, or a port that only this machine reaches. "
+      "Default: 127.0.0.1:9469.");
   add("--textfile", &request->textfile, "FILE",
       "Writes a file for node_exporter instead, whole or not at all, and ends.");
   add("--interval", &request->interval, "TIME", "Goes on, and writes the file as often.");

@@ -2,6 +2,9 @@
 #ifndef TASKMEM_TOOLS_CLI_COMMAND_OPTIONS_H_
 #define TASKMEM_TOOLS_CLI_COMMAND_OPTIONS_H_
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,7 +15,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace taskmem {
 
@@ -21,6 +25,10 @@ void SetHelp(CLI::App* app, const char* usage);
 
 // A sentence of help, as narrow as it must be.
 std::string Sentence(std::string_view text);
+
+// The process that a command is about: what is no number ends the command, with a line.
+CLI::Option* AddPid(CLI::App* command, pid_t* pid, const char* sentence);
+CLI::Option* AddPid(CLI::App* command, std::optional<pid_t>* pid, const char* sentence);
 
 // Each adds a command, whose options are stored in the request.
 void AddTop(CLI::App* app, TopRequest* request);

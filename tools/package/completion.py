@@ -15,7 +15,7 @@ def bash(commands):
             if option.value in _FILES:
                 values.append("    %s:%s) COMPREPLY=($(compgen -f -- \"$word\")); return ;;" %
                               (name, option.name))
-            elif option.value not in (None, "Needs:"):
+            elif option.value is not None:
                 words = help_text.choices(option) or [option.value] * (option.value == "module")
                 values.append("    %s:%s) COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); return ;;" %
                               (name, option.name, " ".join(words)))
@@ -77,10 +77,9 @@ def zsh(commands):
             spec = "%s[%s]" % (option.name, _quoted(option.sentence))
             if option.value in _FILES:
                 spec += ":%s:_files" % option.value
-            elif option.value not in (None, "Needs:"):
+            elif option.value is not None:
                 words = help_text.choices(option) or [option.value] * (option.value == "module")
-                # What stands behind a colon there says how the value is checked.
-                spec += ":%s:(%s)" % (option.value.partition(":")[0], " ".join(words))
+                spec += ":%s:(%s)" % (option.value, " ".join(words))
             specs.append("        '%s'" % spec)
         if name == "run":
             # A blank before an action: it is called as it stands.

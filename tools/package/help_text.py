@@ -14,9 +14,8 @@ _SENTENCE = re.compile(r"^(?P<sentence>.*?)(?: Values: (?P<values>.*?)\.)?"
 
 
 def _option(heading, sentence):
-    """`--quota BYTES` or `--by module:{module}`, or `-h,--help`, or a positional."""
-    # "--forget Needs: --dead": what is said of other options is no value. "--spill TASK [BYTES]" is.
-    words = heading.partition(" Needs: ")[0].replace(":{module}", "").split()
+    """`--quota BYTES` or `--spill TASK [BYTES]`, or `-h,--help`, or a positional."""
+    words = heading.split()
     name = words[0].split(",")[-1]
     value = " ".join(words[1:]) or None
     parts = _SENTENCE.match(sentence)

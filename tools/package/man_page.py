@@ -115,9 +115,8 @@ def of_command(name, version, help_, more):
         title = {"Positionals": "ARGUMENTS", "Subcommands": "COMMANDS"}.get(heading)
         out.append(".SH " + (title or heading.upper()))
         for option in options:
-            value = option.value if option.value not in (None, "REQUIRED", "Needs:") else None
             out += [".TP", "\\fB%s\\fR%s" % (escaped(option.name),
-                                             " \\fI%s\\fR" % value if value else "")]
+                                             " \\fI%s\\fR" % option.value if option.value else "")]
             out.append(inline(option.sentence))
             if option.values:
                 out.append("Values: %s." % escaped(option.values))
