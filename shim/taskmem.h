@@ -301,7 +301,9 @@ typedef struct taskmem_refusal {
   uint64_t request_bytes;
   uint64_t charged_bytes;  // what the task holds
   uint64_t quota_bytes;    // TASKMEM_NO_QUOTA: --memory is used up
-  const char* text;        // a line without its end: who, how much, and what was tried
+  // A line without its end: who, how much, what was tried, and, where allocations are sampled
+  // (TASKMEM_SITES), the up to three pieces of code that hold most of the task.
+  const char* text;
 } taskmem_refusal;
 
 // Called for each request that is refused, on the thread that made it, before malloc returns NULL.

@@ -29,7 +29,10 @@ INSTANTIATE_TEST_SUITE_P(, QuotaOfThreads, ::testing::Values("1", "16"),
 
 TEST(Quota, ARefusedReallocKeepsTheBlock) { ExpectSuccess({"realloc_refused"}); }
 
-TEST(Quota, TheProgramIsToldOfRefusals) { ExpectSuccess({"on_refusal"}); }
+TEST(Quota, TheProgramIsToldOfRefusals) {
+  ExpectSuccess({"on_refusal"});
+  ExpectSuccess({"on_refusal"}, {{"TASKMEM_SITES", "off"}});
+}
 
 TEST(Quota, CanBeChangedWhileTheTaskWorks) { ExpectSuccess({"set_quota"}); }
 

@@ -22,7 +22,7 @@ namespace {
 struct LastRefusal {
   std::atomic<uint32_t> is_busy;
   uint64_t task;
-  char text[400];  // empty: there was none
+  char text[1024];  // empty: there was none
 };
 
 // By the last digits of their ids. Who comes to a place that another thread is at leaves it.

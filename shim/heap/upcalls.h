@@ -145,6 +145,7 @@ void NoteSoftLimit(uint32_t slot);
 
 struct RefusalNote {
   uint64_t task;
+  uint32_t slot;
   uint64_t request_bytes;
   uint64_t charged_bytes;
   uint64_t quota_bytes;
@@ -153,7 +154,8 @@ struct RefusalNote {
 
 // The program has asked to be told.
 extern std::atomic<bool> g_tells_refusals;
-// Calls the program's function, as a spill hook is called: with no lock held, amid an allocation.
+// Calls the program's function with the text, to which it adds the task's largest sites, as a spill
+// hook is called: with no lock held, amid an allocation.
 void TellRefusal(const RefusalNote& note);
 
 // --- Page numbers of tasks (task_pages.cc).

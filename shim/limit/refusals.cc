@@ -78,7 +78,7 @@ __attribute__((noinline)) void SayRefusal(uint32_t slot, size_t size, uint64_t n
              by_quota ? OwnSizeText(quota).c_str() : "", tried,
              static_cast<unsigned long long>(refusals));
   if (is_logged) LogText(Log(), LogLevel::kWarn, text);
-  if (is_told) TellRefusal({task, size, charged, quota, text});
+  if (is_told) TellRefusal({task, slot, size, charged, quota, text});
 }
 
 void ReportTaskAndDie(uint32_t slot, size_t size, const ReclaimReport& report) {

@@ -75,7 +75,16 @@ public final class SparkJobs {
           throw new IllegalStateException("the first attempt fails");
         }
         break;
-      case "refused": holdBlocks(200L * MIB, 200 * MIB); break;
+      case "refused": {
+        Unsafe unsafe = unsafe();
+        long held = unsafe.allocateMemory(40L * MIB);
+        try {
+          holdBlocks(200L * MIB, 200 * MIB);
+        } finally {
+          unsafe.freeMemory(held);
+        }
+        break;
+      }
       default: throw new IllegalArgumentException(kind);
     }
   }

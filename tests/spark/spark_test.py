@@ -64,7 +64,7 @@ class PluginTest(SparkTest):
         self.assertIn("Unable to allocate 209715200 bytes", text)
         self.assertRegex(text, r"Suppressed: io\.taskmem\.spark\.NativeMemoryRefused: task \d+ "
                                r"\(\d+\.0 attempt \d\) refused 200\.0 MiB: holds .* of its quota of "
-                               r"64\.0 MiB; ")
+                               r"64\.0 MiB; .*; largest sites: 4\d\.\d MiB by .*libjvm\.so")
         # The executors lived through all attempts of it.
         self.assertEqual(len(self.of("refused")), 4)
         self.assertNotIn("Lost executor", self.log)

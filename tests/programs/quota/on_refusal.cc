@@ -135,6 +135,51 @@ void ThrowsAndNests() {
   End(kTask + 3);
 }
 
+__attribute__((noinline)) void* HoldsBlocks(size_t bytes) { return Hide(malloc(bytes)); }
+__attribute__((noinline)) void* HoldsNews(size_t bytes) { return Hide(::operator new(bytes)); }
+__attribute__((noinline)) void* HoldsMapping(size_t bytes) {
+  return Hide(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+// The largest first, and none of another task's; where nothing is sampled the text says nothing.
+__attribute__((noinline)) void LargestSites(bool is_sampled) {
+  static Told told;
+  constexpr uint64_t kOther = kTask + 5;
+  Begin(kOther);
+  Attach(kOther);
+  void* const of_other = malloc(40 * kMiB);
+  Begin(kTask + 4, 64 * kMiB, "sites");
+  Attach(kTask + 4);
+  void* const blocks[] = {HoldsBlocks(6 * kMiB), HoldsBlocks(6 * kMiB)};
+  void* const news = HoldsNews(20 * kMiB);
+  void* const mapped = HoldsMapping(8 * kMiB);
+  REQUIRE_COMPARE(taskmem_on_refusal(Note, &told), ==, 0);
+  for (int i = 0; i < 3; ++i) {
+    Refuse();
+    const size_t sites = told.text.find("; largest sites: ");
+    if (!is_sampled) {
+      REQUIRE(sites == std::string::npos);
+      continue;
+    }
+    REQUIRE(sites != std::string::npos);
+    const std::string text = told.text.substr(sites);
+    REQUIRE(
+        text.find(": 20.0 MiB by (anonymous)::HoldsNews < (anonymous)::LargestSites (on_refusal)"
+                  ", 12.0 MiB by (anonymous)::HoldsBlocks < (anonymous)::LargestSites (on_refusal)"
+                  ", 8.0 MiB by (anonymous)::HoldsMapping < ") != std::string::npos);
+  }
+  REQUIRE_COMPARE(taskmem_on_refusal(nullptr, nullptr), ==, 0);
+  told.text = {};
+  free(blocks[0]);
+  free(blocks[1]);
+  ::operator delete(news);
+  munmap(mapped, 8 * kMiB);
+  free(of_other);
+  Detach();
+  End(kTask + 4);
+  End(kOther);
+}
+
 void OnlySoMany() {
   int error = 0;
   for (intptr_t i = 0; i < 100 && error == 0; ++i) {
@@ -149,6 +194,8 @@ void OnlySoMany() {
 }  // namespace
 
 int main() {
+  const char* const sites = getenv("TASKMEM_SITES");
+  LargestSites(/*is_sampled=*/sites == nullptr || std::string(sites) != "off");
   EachIsTold();
   DetachesAndEnds();
   ThrowsAndNests();
