@@ -302,7 +302,8 @@ typedef struct taskmem_refusal {
   uint64_t charged_bytes;  // what the task holds
   uint64_t quota_bytes;    // TASKMEM_NO_QUOTA: --memory is used up
   // A line without its end: who, how much, what was tried, and, where allocations are sampled
-  // (TASKMEM_SITES), the up to three pieces of code that hold most of the task.
+  // (TASKMEM_SITES), the up to three pieces of code that hold most of the task: of the first 20
+  // refusals, and of 10 in a second.
   const char* text;
 } taskmem_refusal;
 

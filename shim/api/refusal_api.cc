@@ -6,6 +6,7 @@
 
 #include "accounting/audit/sample_clock.h"
 #include "accounting/base/format_text.h"
+#include "shim/base/os.h"
 #include "shim/books/own_memory.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
@@ -14,6 +15,7 @@
 #include "shim/sites/task_sites.h"
 #include "shim/taskmem.h"
 #include "spill/hooks/hook_call.h"
+#include "spill/reclaim/line_rate.h"
 
 namespace taskmem {
 
@@ -95,9 +97,13 @@ void AddMappings(uint32_t slot, SitesText* scratch) {
   }
 }
 
-// nullptr: nothing is known of sites, or there is no memory for it.
+// Each takes some milliseconds where there are many samples, and a program may be refused something
+// at every turn.
+LineRate g_sites_texts(/*burst=*/20, /*interval_ns=*/100'000'000);
+
+// nullptr: nothing is known of sites, there is no memory for it, or there were many just now.
 SitesText* MakeSitesText(const RefusalNote& note) {
-  if (!g_sites_on || IsInsideMappings()) return nullptr;
+  if (!g_sites_on || IsInsideMappings() || !g_sites_texts.Allows(os::MonotonicNs())) return nullptr;
   auto* const made = static_cast<SitesText*>(OwnAllocate(sizeof(SitesText)));
   if (made == nullptr) return nullptr;
   made->sites.AddBlocks(note.slot);

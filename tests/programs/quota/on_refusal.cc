@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -180,6 +182,29 @@ __attribute__((noinline)) void LargestSites(bool is_sampled) {
   End(kOther);
 }
 
+// Refused at every turn, a program does not look for its sites each time.
+void SitesOfSoManyInASecond(bool is_sampled) {
+  static std::atomic<int> with_sites{0};
+  Begin(kTask + 6, 16 * kMiB);
+  Attach(kTask + 6);
+  void* const held = HoldsBlocks(6 * kMiB);
+  REQUIRE_COMPARE(taskmem_on_refusal(
+                      [](void*, const taskmem_refusal* refusal) {
+                        if (strstr(refusal->text, "; largest sites: ") != nullptr) ++with_sites;
+                      },
+                      nullptr),
+                  ==, 0);
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 500; ++i) Refuse();
+  const auto tenths = (std::chrono::steady_clock::now() - began) / std::chrono::milliseconds(100);
+  if (is_sampled) REQUIRE_COMPARE(with_sites.load(), >, 0);
+  REQUIRE_COMPARE(with_sites.load(), <=, 20 + tenths + 1);
+  REQUIRE_COMPARE(taskmem_on_refusal(nullptr, nullptr), ==, 0);
+  free(held);
+  Detach();
+  End(kTask + 6);
+}
+
 void OnlySoMany() {
   int error = 0;
   for (intptr_t i = 0; i < 100 && error == 0; ++i) {
@@ -195,7 +220,9 @@ void OnlySoMany() {
 
 int main() {
   const char* const sites = getenv("TASKMEM_SITES");
-  LargestSites(/*is_sampled=*/sites == nullptr || std::string(sites) != "off");
+  const bool is_sampled = sites == nullptr || std::string(sites) != "off";
+  LargestSites(is_sampled);
+  SitesOfSoManyInASecond(is_sampled);
   EachIsTold();
   DetachesAndEnds();
   ThrowsAndNests();
