@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "tools/base/message.h"
 
@@ -28,22 +30,51 @@ std::string Target(const std::string& path) {
   return error ? path : target.string();
 }
 
-int WriteAll(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t written = write(fd, text.data() + done, text.size() - done);
-    if (written < 0 && errno != EINTR) return errno;
-    if (written > 0) done += static_cast<size_t>(written);
+// What the path stands for, as it is written: a regular file is a new one until all is there.
+class Output {
+ public:
+  explicit Output(const std::string& path) {
+    if (IsReplaceable(path)) {
+      target_ = Target(path);
+      temporary_ = fmt::format("{}.{}.tmp", target_, getpid());
+    }
+    const int flags = temporary_.empty() ? 0 : O_CREAT | O_TRUNC;
+    const std::string& opened = temporary_.empty() ? path : temporary_;
+    fd_ = open(opened.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
+    if (fd_ < 0) error_ = errno;
   }
-  return 0;
-}
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  // Without End: nothing appears.
+  ~Output() {
+    if (fd_ < 0) return;
+    error_ = ECANCELED;
+    End();
+  }
 
-int WriteNew(const std::string& path, int flags, const std::string& text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
-  if (fd < 0) return errno;
-  const int error = WriteAll(fd, text);
-  if (close(fd) != 0 && error == 0) return errno;
-  return error;
+  // 0 or an errno; after one nothing is written.
+  int Write(std::string_view text) {
+    if (error_ == 0) error_ = WriteText(fd_, text);
+    return error_;
+  }
+  int End() {
+    if (fd_ < 0) return error_;
+    if (close(std::exchange(fd_, -1)) != 0 && error_ == 0) error_ = errno;
+    if (temporary_.empty()) return error_;
+    if (error_ == 0 && rename(temporary_.c_str(), target_.c_str()) != 0) error_ = errno;
+    if (error_ != 0) unlink(temporary_.c_str());
+    return error_;
+  }
+
+ private:
+  std::string target_;
+  std::string temporary_;  // empty: what is there is written to
+  int fd_ = -1;
+  int error_ = 0;
+};
+
+[[noreturn]] void FailToWrite(const std::string& path, int error) {
+  Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
 }
 
 }  // namespace
@@ -79,13 +110,9 @@ int CheckAppendedFile(const std::string& path) {
 }
 
 int WriteOutputFile(const std::string& path, const std::string& text) {
-  if (!IsReplaceable(path)) return WriteNew(path, 0, text);
-  const std::string target = Target(path);
-  const std::string temporary = fmt::format("{}.{}.tmp", target, getpid());
-  int error = WriteNew(temporary, O_CREAT | O_TRUNC, text);
-  if (error == 0 && rename(temporary.c_str(), target.c_str()) != 0) error = errno;
-  if (error != 0) unlink(temporary.c_str());
-  return error;
+  Output output(path);
+  output.Write(text);
+  return output.End();
 }
 
 void CheckOutputFileOrFail(const std::string& path) {
@@ -95,7 +122,30 @@ void CheckOutputFileOrFail(const std::string& path) {
 
 void WriteOutputFileOrFail(const std::string& path, const std::string& text) {
   const int error = WriteOutputFile(path, text);
-  if (error != 0) Fatal(EXIT_FAILURE, "cannot write {}: {}", path, strerror(error));
+  if (error != 0) FailToWrite(path, error);
+}
+
+void WritePiecesOrFail(const std::string& path, const std::function<void(const TextSink&)>& write) {
+  constexpr size_t kBytes = 64 * 1024;
+  std::optional<Output> output;
+  if (!path.empty()) output.emplace(path);
+  std::string text;
+  const auto flush = [&] {
+    if (!output) {
+      PrintOrFail(text);
+    } else if (const int error = output->Write(text)) {
+      output->End();
+      FailToWrite(path, error);
+    }
+    text.clear();
+  };
+  write([&](std::string_view piece) {
+    text += piece;
+    if (text.size() >= kBytes) flush();
+  });
+  flush();
+  if (!output) return;
+  if (const int error = output->End()) FailToWrite(path, error);
 }
 
 }  // namespace taskmem

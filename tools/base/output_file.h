@@ -1,8 +1,10 @@
-// A file that appears whole or not at all.
+// Output of the command: files that appear whole or not at all, and text that is long.
 #ifndef TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_
 #define TASKMEM_TOOLS_BASE_OUTPUT_FILE_H_
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 namespace taskmem {
 
@@ -20,6 +22,13 @@ int WriteOutputFile(const std::string& path, const std::string& text);
 // The same; what is not possible ends the command with a line. Nothing is checked for no path.
 void CheckOutputFileOrFail(const std::string& path);
 void WriteOutputFileOrFail(const std::string& path, const std::string& text);
+
+// Takes a text piece by piece.
+using TextSink = std::function<void(std::string_view)>;
+
+// Gives what `write` writes to the file, or without a path to standard output, in about 64 KiB of
+// memory. Fails like WriteOutputFileOrFail.
+void WritePiecesOrFail(const std::string& path, const std::function<void(const TextSink&)>& write);
 
 }  // namespace taskmem
 

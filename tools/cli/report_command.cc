@@ -33,7 +33,8 @@ int64_t MomentUs(const std::string& text) {
 }
 
 void WriteProfiles(const ReportRequest& request, const Recording& recording, int64_t us) {
-  const SitesAsAudit sites = AsAudit(recording, SymbolsOf(recording), LiveSites(recording, us));
+  const SitesAsAudit sites =
+      AsAudit(recording, RecordedSymbols(recording), LiveSites(recording, us));
   if (!request.collapsed_file.empty()) {
     WriteOutputFileOrFail(request.collapsed_file, FormatCollapsed(sites.sites));
   }
@@ -88,16 +89,12 @@ int ReportCommand(const ReportRequest& request) {
     if (!has_profile || !request.output_file.empty()) GivePage(request, recording);
     return EXIT_SUCCESS;
   }
-  const std::string text =
-      request.as_json
-          ? FormatRecordingJson(recording)
-          : FormatRecording(recording, request.output_file.empty() ? TerminalColumns(STDOUT_FILENO)
-                                                                   : TerminalColumns(-1));
-  if (request.output_file.empty()) {
-    PrintOrFail(text);
-  } else {
-    WriteOutputFileOrFail(request.output_file, text);
-  }
+  const std::string& file = request.output_file;
+  const size_t columns = file.empty() ? TerminalColumns(STDOUT_FILENO) : TerminalColumns(-1);
+  WritePiecesOrFail(file, [&](const TextSink& write) {
+    if (request.as_json) return WriteRecordingJson(recording, write);
+    write(FormatRecording(recording, columns));
+  });
   return EXIT_SUCCESS;
 }
 

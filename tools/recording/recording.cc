@@ -3,12 +3,20 @@
 #include <algorithm>
 
 #include "tools/recording/frame_reader.h"
+#include "tools/sites/symboliser.h"
 
 namespace taskmem {
 namespace {
 
 constexpr size_t kMostText = 4096;
 constexpr int64_t kMostUs = int64_t{1} << 52;
+
+// Beside what a recording takes itself, what those who show it make of one part at a time: a task
+// of an audit, an entry of what lives, a step of a simulation, what sorting takes.
+constexpr size_t kBytesToShowATask = 512;
+constexpr size_t kBytesToShowASite = 64;
+constexpr size_t kBytesToReplayACharge = 48;
+constexpr size_t kBytesToSortAnEvent = sizeof(RecordedEvent) / 2;
 
 uint64_t MinusOne(uint64_t value) { return value - 1; }  // 0 becomes UINT64_MAX, none
 
@@ -20,7 +28,8 @@ class Reader {
     Spend(1);
     if (type == RecordType::kStart) Start(&record);
     if (has_started_) Read(type, record);
-    return spent_ <= kMostRecordingBytes;
+    // One that grows is there twice for a moment.
+    return spent_ + largest_bytes_ <= kMostRecordingBytes;
   }
 
   bool has_started() const { return has_started_; }
@@ -52,8 +61,7 @@ class Reader {
       case RecordType::kTime:
         now_ = std::min(now_ + static_cast<int64_t>(std::min<uint64_t>(record.Number(), kMostUs)),
                         kMostUs);
-        recording_.times.push_back(now_);
-        Spend(sizeof(int64_t));
+        Add(&recording_.times) = now_;
         break;
       case RecordType::kTask: AddTask(&record); break;
       case RecordType::kTaskChange: ChangeTask(&record); break;
@@ -103,7 +111,13 @@ class Reader {
   void Spend(size_t bytes) { spent_ += bytes; }
   template <typename T>
   T& Add(std::vector<T>* values) {
-    Spend(sizeof(T));
+    if (values->size() == values->capacity()) {
+      const size_t before = values->capacity();
+      if (before == 0) Spend(kHeapBytes);
+      values->reserve(std::max<size_t>(2 * before, 1));
+      Spend((values->capacity() - before) * sizeof(T));
+      largest_bytes_ = std::max(largest_bytes_, values->capacity() * sizeof(T));
+    }
     return values->emplace_back();
   }
   std::string Text(PackedReader* record) {
@@ -161,7 +175,7 @@ class Reader {
   void PutCharged(RecordedTask* task, int64_t us, uint64_t value) {
     if ((task->charged.empty() ? 0 : task->charged.back().value) == value) return;
     Put(&task->charged, us, value);
-    Spend(sizeof(RecordedValue));  // of the total
+    Spend(sizeof(RecordedValue) + kBytesToReplayACharge);  // of the total
     task->peak_bytes = std::max(task->peak_bytes, value);
   }
   void PutCounter(RecordedTask* task, int64_t us, Counter counter, uint64_t value) {
@@ -176,6 +190,7 @@ class Reader {
     const uint64_t number = record->Number();
     if (number != recording_.tasks.size() - first_task_) return;  // each is told of once
     RecordedTask& task = Add(&recording_.tasks);
+    Spend(kBytesToShowATask);
     task.slot = static_cast<uint32_t>(record->Number());
     const uint64_t id = MinusOne(record->Number());
     task.name = Text(record);
@@ -227,6 +242,7 @@ class Reader {
     const uint64_t kind = record->Number();
     if (kind == 0 || kind > kEventKinds) return;
     RecordedEvent& event = Add(&recording_.events);
+    Spend(kBytesToSortAnEvent);
     event.kind = static_cast<EventKind>(kind);
     event.task = TaskIndex(record->Number());
     event.us = TimeOf(record);
@@ -295,6 +311,7 @@ class Reader {
       const uint64_t bytes = record->Number();
       if (stack == stack_index_.end() || !record->ok()) continue;
       Add(&look.sites) = {stack->second, task, bytes};
+      Spend(kBytesToShowASite);
     }
   }
 
@@ -323,13 +340,15 @@ class Reader {
     std::vector<Symbol> chain;
     const uint64_t inlined = record->IsAtEnd() ? 0 : record->Number();
     for (uint64_t i = 0; i < inlined && record->ok(); ++i) {
-      Symbol& function = Add(&chain);
-      function = symbol;
+      Symbol function = symbol;
       function.is_inlined = true;
       function.function = Text(record);
       function.file = Text(record);
       function.line = line();
+      // More than writers write: the outermost are left out.
+      if (chain.size() == kMostInlined) continue;
       Spend(symbol.module.capacity() + symbol.path.capacity());
+      Add(&chain) = std::move(function);
     }
     if (!record->ok()) chain.clear();
     Spend(kNodeBytes + symbol.module.capacity());
@@ -338,9 +357,11 @@ class Reader {
   }
 
   static constexpr size_t kNodeBytes = 64;  // of a map, and what the heap adds
+  static constexpr size_t kHeapBytes = 32;  // that the heap adds to a block, and its least one
 
   Recording recording_;
   uint64_t spent_ = 0;
+  uint64_t largest_bytes_ = 0;  // of one list
   int64_t now_ = 0;
   bool has_started_ = false;
   size_t first_task_ = 0;  // of the program that runs now

@@ -26,9 +26,13 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMostMoments = 4000;
 constexpr size_t kMostValues = 600'000;
 constexpr size_t kMostSites = 300'000;
+constexpr size_t kMostLooks = 20'000;
 constexpr size_t kMostRowsOfACounter = 400;
+constexpr size_t kMostRows = 1'000'000;  // of counters, mappings and quotas, of all tasks
 constexpr size_t kMostEvents = 5000;
 constexpr size_t kMostTasks = 5000;
+constexpr size_t kMostFrames = 2'000'000;  // of all stacks
+constexpr size_t kMostFrameText = size_t{50} << 20;
 
 // The tasks as the page has them: in their order; where they are many, those that never held much
 // are one that stands for them, the last.
@@ -126,26 +130,40 @@ std::vector<std::pair<size_t, uint64_t>> OnGrid(const std::vector<RecordedValue>
 constexpr Counter kShown[] = {Counter::kRefusals,     Counter::kOverdrafts, Counter::kSpillFreed,
                               Counter::kEvictedBytes, Counter::kOverflow,   Counter::kStallNs};
 
-Json CountersJson(const RecordedTask& task) {
+// How many rows of something a task may have, where all tasks have so many.
+size_t RowsOfATask(const PageTasks& tasks) {
+  constexpr size_t kKinds = std::size(kShown) + 2;
+  return std::min(kMostRowsOfACounter,
+                  kMostRows / kKinds / std::max<size_t>(tasks.tasks().size(), 1));
+}
+
+// Of many values every so many, and the last.
+Json ValuesJson(const std::vector<RecordedValue>& values, size_t most) {
+  Json rows = Json::array();
+  const size_t step = values.size() / most + 1;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i % step == 0 || i + 1 == values.size()) {
+      rows.push_back({values[i].us, LimitOrNull(values[i].value)});
+    }
+  }
+  return rows;
+}
+
+Json CountersJson(const RecordedTask& task, size_t most) {
   Json json = Json::object();
   for (const Counter counter : kShown) {
-    std::vector<const RecordedTask::Change*> changes;
+    std::vector<RecordedValue> values;
     for (const RecordedTask::Change& change : task.changes) {
-      if (change.counter == counter) changes.push_back(&change);
+      if (change.counter == counter) values.push_back({change.us, change.value});
     }
-    if (changes.empty()) continue;
-    const size_t step = (changes.size() + kMostRowsOfACounter - 1) / kMostRowsOfACounter;
-    Json rows = Json::array();
-    for (size_t i = 0; i < changes.size(); ++i) {
-      if (i % step != 0 && i + 1 != changes.size()) continue;
-      rows.push_back({changes[i]->us, changes[i]->value});
-    }
-    json[kCounterKeys[static_cast<size_t>(counter)]] = std::move(rows);
+    if (values.empty()) continue;
+    json[kCounterKeys[static_cast<size_t>(counter)]] = ValuesJson(values, most);
   }
   return json;
 }
 
-Json TaskJson(const RecordedTask& task, const std::vector<std::pair<size_t, uint64_t>>& charged) {
+Json TaskJson(const RecordedTask& task, const std::vector<std::pair<size_t, uint64_t>>& charged,
+              size_t most) {
   Json json;
   json["id"] = task.id ? Json(TaskIdText(*task.id)) : Json(nullptr);
   json["name"] = Printable(task.name);
@@ -153,19 +171,11 @@ Json TaskJson(const RecordedTask& task, const std::vector<std::pair<size_t, uint
   json["end"] = OrNull(task.end_us);
   json["gone"] = OrNull(task.gone_us);
   json["peak"] = task.peak_bytes;
-  json["quota"] = Json::array();
-  for (const RecordedValue& quota : task.quota) {
-    json["quota"].push_back({quota.us, LimitOrNull(quota.value)});
-  }
+  json["quota"] = ValuesJson(task.quota, most);
   json["charged"] = Json::array();
   for (const auto& [index, bytes] : charged) json["charged"].push_back({index, bytes});
-  json["mapped"] = Json::array();
-  const size_t step = task.mapped.size() / kMostRowsOfACounter + 1;
-  for (size_t i = 0; i < task.mapped.size(); ++i) {
-    if (i % step != 0 && i + 1 != task.mapped.size()) continue;
-    json["mapped"].push_back({task.mapped[i].us, task.mapped[i].value});
-  }
-  json["counters"] = CountersJson(task);
+  json["mapped"] = ValuesJson(task.mapped, most);
+  json["counters"] = CountersJson(task, most);
   return json;
 }
 
@@ -187,7 +197,7 @@ void AddTasks(const Recording& recording, const PageTasks& tasks, Json* json) {
   (*json)["grid"] = grid;
   (*json)["tasks"] = Json::array();
   for (size_t i = 0; i < tasks.tasks().size(); ++i) {
-    (*json)["tasks"].push_back(TaskJson(*tasks.tasks()[i], charged[i]));
+    (*json)["tasks"].push_back(TaskJson(*tasks.tasks()[i], charged[i], RowsOfATask(tasks)));
   }
 }
 
@@ -283,14 +293,50 @@ std::vector<RecordedLook> LooksOf(const Recording& recording, const PageTasks& t
   return looks;
 }
 
+size_t SitesOf(const std::vector<RecordedLook>& looks) {
+  size_t count = 0;
+  for (const RecordedLook& look : looks) count += look.sites.size();
+  return count;
+}
+
+// What is told of a stack and a task is told at every look or at none: those that never held much
+// are left out, until so few are left.
+void LeaveSmallSitesOut(size_t most, std::vector<RecordedLook>* looks) {
+  using Key = std::pair<size_t, std::optional<size_t>>;
+  struct Size {
+    uint64_t peak = 0;
+    size_t times = 0;
+  };
+  std::map<Key, Size> sizes;
+  for (const RecordedLook& look : *looks) {
+    for (const RecordedSite& site : look.sites) {
+      Size& size = sizes[{site.stack, site.task}];
+      size.peak = std::max(size.peak, site.bytes);
+      ++size.times;
+    }
+  }
+  std::vector<Size> by_peak;
+  for (const auto& [key, size] : sizes) by_peak.push_back(size);
+  std::sort(by_peak.begin(), by_peak.end(),
+            [](const Size& a, const Size& b) { return a.peak > b.peak; });
+  uint64_t least = 0;  // what has more stays
+  size_t times = 0;
+  for (const Size& size : by_peak) {
+    times += size.times;
+    if (times <= most) continue;
+    least = size.peak;
+    break;
+  }
+  for (RecordedLook& look : *looks) {
+    std::erase_if(look.sites, [&](const RecordedSite& site) {
+      return sizes[{site.stack, site.task}].peak <= least;
+    });
+  }
+}
+
 // Neighbouring looks as one, until they are few enough: the later one counts.
 std::vector<RecordedLook> FewLooks(std::vector<RecordedLook> looks) {
-  const auto sites = [&looks] {
-    size_t count = 0;
-    for (const RecordedLook& look : looks) count += look.sites.size();
-    return count;
-  };
-  while (looks.size() > 2 && sites() > kMostSites) {
+  while (looks.size() > 2 && (SitesOf(looks) > kMostSites || looks.size() > kMostLooks)) {
     std::vector<RecordedLook> merged;
     for (size_t i = 0; i < looks.size(); i += 2) {
       if (i + 1 == looks.size()) {
@@ -304,44 +350,82 @@ std::vector<RecordedLook> FewLooks(std::vector<RecordedLook> looks) {
       RecordedLook& look = merged.emplace_back();
       look.us = looks[i + 1].us;
       for (const auto& [key, site] : last) look.sites.push_back(site);
+      looks[i] = looks[i + 1] = {};
     }
     looks = std::move(merged);
   }
   return looks;
 }
 
-// Fills in "frames", "stacks" and "looks".
-void AddSites(const Recording& recording, const PageTasks& tasks, Json* json) {
-  const RecordedSymbols symbols = SymbolsOf(recording);
-  std::map<std::pair<std::string, std::string>, size_t> numbers;
-  Json frames = Json::array();
-  Json stacks = Json::array();
-  for (const RecordedStack& stack : recording.stacks) {
-    Json numbers_of_stack = Json::array();
+// Functions by number, the stacks that the page has by number, of the outermost first.
+class PageStacks {
+ public:
+  explicit PageStacks(const Recording& recording) : recording_(recording), symbols_(recording) {}
+
+  size_t NumberOf(size_t stack) {
+    const auto [found, is_new] = numbers_.try_emplace(stack, stacks_.size());
+    if (is_new) stacks_.push_back(FramesOf(recording_.stacks[stack]));
+    return found->second;
+  }
+  Json TakeFrames() { return std::move(frames_); }
+  Json TakeStacks() { return std::move(stacks_); }
+
+ private:
+  Json FramesOf(const RecordedStack& stack) {
+    Json numbers = Json::array();
     for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
-      const auto chain = symbols.find(*frame);
-      if (chain == symbols.end()) continue;
-      // The outermost first.
-      for (auto symbol = chain->second.rbegin(); symbol != chain->second.rend(); ++symbol) {
+      const std::vector<Symbol>* const chain = symbols_.Find(*frame);
+      if (chain == nullptr) continue;
+      for (auto symbol = chain->rbegin(); symbol != chain->rend(); ++symbol) {
         if (IsPreloadLibrary(symbol->module)) continue;
-        const std::pair key = {Printable(symbol->Text()), Printable(symbol->module)};
-        const auto [found, is_new] = numbers.try_emplace(key, frames.size());
-        if (is_new) frames.push_back({{"name", key.first}, {"module", key.second}});
-        numbers_of_stack.push_back(found->second);
+        // Beyond that a stack ends early.
+        if (++all_frames_ > kMostFrames) return numbers;
+        numbers.push_back(FrameOf(*symbol));
       }
     }
-    stacks.push_back(std::move(numbers_of_stack));
+    return numbers;
   }
+
+  size_t FrameOf(const Symbol& symbol) {
+    std::pair key = {Printable(symbol.Text()), Printable(symbol.module)};
+    if (text_bytes_ > kMostFrameText) key = {"more functions than are shown", ""};
+    const auto [found, is_new] = frame_numbers_.try_emplace(std::move(key), frames_.size());
+    if (is_new) {
+      text_bytes_ += found->first.first.size() + found->first.second.size();
+      frames_.push_back({{"name", found->first.first}, {"module", found->first.second}});
+    }
+    return found->second;
+  }
+
+  const Recording& recording_;
+  const RecordedSymbols symbols_;
+  std::map<size_t, size_t> numbers_;  // by stack of the recording
+  std::map<std::pair<std::string, std::string>, size_t> frame_numbers_;
+  size_t all_frames_ = 0;
+  size_t text_bytes_ = 0;
+  Json frames_ = Json::array();
+  Json stacks_ = Json::array();
+};
+
+// Fills in "frames", "stacks" and "looks".
+void AddSites(const Recording& recording, const PageTasks& tasks, Json* json) {
+  PageStacks stacks(recording);
   Json looks = Json::array();
-  for (const RecordedLook& look : FewLooks(LooksOf(recording, tasks))) {
+  std::vector<RecordedLook> shown = FewLooks(LooksOf(recording, tasks));
+  if (SitesOf(shown) > kMostSites) {
+    LeaveSmallSitesOut(kMostSites, &shown);
+    (*json)["notes"].push_back("Code that never held much is left out.");
+  }
+  for (const RecordedLook& look : shown) {
     Json sites = Json::array();
     for (const RecordedSite& site : look.sites) {
-      sites.push_back({site.stack, site.task ? static_cast<int64_t>(*site.task) : -1, site.bytes});
+      sites.push_back({stacks.NumberOf(site.stack),
+                       site.task ? static_cast<int64_t>(*site.task) : -1, site.bytes});
     }
     looks.push_back({{"us", look.us}, {"sites", std::move(sites)}});
   }
-  (*json)["frames"] = std::move(frames);
-  (*json)["stacks"] = std::move(stacks);
+  (*json)["frames"] = stacks.TakeFrames();
+  (*json)["stacks"] = stacks.TakeStacks();
   (*json)["looks"] = std::move(looks);
 }
 
@@ -409,14 +493,12 @@ nlohmann::ordered_json PageData(const Recording& recording) {
   for (size_t i = 0; i < recording.process.size(); i += step) {
     json["resident"].push_back({recording.process[i].us, recording.process[i].resident});
   }
-  json["memory"] = Json::array();
-  uint64_t last = 0;
+  std::vector<RecordedValue> memory;
   for (const RecordedPools& pools : recording.pools) {
-    const uint64_t memory = pools.memory_bytes.value_or(UINT64_MAX);
-    if (memory == last) continue;
-    last = memory;
-    json["memory"].push_back({pools.us, LimitOrNull(memory)});
+    const uint64_t bytes = pools.memory_bytes.value_or(UINT64_MAX);
+    if (memory.empty() || memory.back().value != bytes) memory.push_back({pools.us, bytes});
   }
+  json["memory"] = ValuesJson(memory, kMostMoments);
   json["memory_is_set"] = recording.settings.contains("memory");
   json["classes"] = ClassesJson(recording);
   AddSites(recording, tasks, &json);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tools/base/output_file.h"
 #include "tools/recording/recording.h"
 #include "tools/recording_report/recording_sites.h"
 
@@ -12,8 +13,9 @@ namespace taskmem {
 // What happened, the tasks, and who held what at the peak. No line is wider than `columns`.
 std::string FormatRecording(const Recording& recording, size_t columns);
 
-// All of it, as a document of the kind "recording" (tools/base/documents.schema.json).
-std::string FormatRecordingJson(const Recording& recording);
+// All of it, as a document of the kind "recording" (tools/base/documents.schema.json), piece by
+// piece: it is many times as large as what is in memory.
+void WriteRecordingJson(const Recording& recording, const TextSink& write);
 
 // Profiles of what lived at a moment. Collapsed stacks, a gzipped profile of Google's pprof
 // (FormatCollapsed and FormatPprof have them of an audit), and a file of speedscope.

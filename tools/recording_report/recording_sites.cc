@@ -15,16 +15,26 @@ using Key = std::pair<size_t, size_t>;  // stack, task + 1
 
 Key KeyOf(const RecordedSite& site) { return {site.stack, site.task ? *site.task + 1 : 0}; }
 
-std::vector<RecordedSite> Sorted(const std::map<Key, uint64_t>& bytes) {
-  std::vector<RecordedSite> sites;
-  for (const auto& [key, sum] : bytes) {
-    if (sum == 0) continue;
-    sites.push_back(
-        {key.first, key.second != 0 ? std::optional<size_t>(key.second - 1) : std::nullopt, sum});
-  }
+std::vector<RecordedSite> Sorted(std::vector<RecordedSite> sites) {
   std::stable_sort(sites.begin(), sites.end(),
                    [](const RecordedSite& a, const RecordedSite& b) { return a.bytes > b.bytes; });
   return sites;
+}
+
+// Those beyond the largest as one for each task.
+void Fold(std::vector<RecordedSite>* sites) {
+  std::map<std::optional<size_t>, uint64_t> sums;
+  for (size_t i = kMostLiveSites; i < sites->size(); ++i) {
+    sums[(*sites)[i].task] += (*sites)[i].bytes;
+  }
+  sites->resize(kMostLiveSites);
+  for (const auto& [task, bytes] : sums) sites->push_back({kNoStack, task, bytes});
+}
+
+// What a frame takes in memory.
+size_t BytesOf(const Symbol& symbol) {
+  return sizeof(NamedFrame) + symbol.function.capacity() + symbol.module.capacity() +
+         symbol.path.capacity() + symbol.file.capacity();
 }
 
 }  // namespace
@@ -47,23 +57,39 @@ std::vector<RecordedSite> LiveSites(const Recording& recording, int64_t us) {
     if (&look > last) break;
     for (const RecordedSite& site : look.sites) bytes[KeyOf(site)] = site.bytes;
   }
-  return Sorted(bytes);
+  std::vector<RecordedSite> sites;
+  for (const auto& [key, sum] : bytes) {
+    if (sum == 0) continue;
+    sites.push_back(
+        {key.first, key.second != 0 ? std::optional<size_t>(key.second - 1) : std::nullopt, sum});
+  }
+  bytes.clear();
+  sites = Sorted(std::move(sites));
+  if (sites.size() <= kMostLiveSites) return sites;
+  Fold(&sites);
+  return Sorted(std::move(sites));
 }
 
-RecordedSymbols SymbolsOf(const Recording& recording) {
-  RecordedSymbols symbols = recording.symbols;
+RecordedSymbols::RecordedSymbols(const Recording& recording) : recording_(recording) {
+  constexpr size_t kMostOthers = 100'000;  // a program has far fewer places that allocate
   std::set<uint64_t> missing;
   for (const RecordedStack& stack : recording.stacks) {
     for (const uint64_t frame : stack.frames) {
-      if (!symbols.contains(frame)) missing.insert(frame);
+      if (missing.size() < kMostOthers && !recording.symbols.contains(frame)) missing.insert(frame);
     }
   }
-  if (missing.empty()) return symbols;
+  if (missing.empty()) return;
   for (auto& [address, chain] :
        NamesOfReturnAddresses(recording.modules, {missing.begin(), missing.end()})) {
-    symbols.emplace(address, std::move(chain));
+    others_.emplace(address, std::move(chain));
   }
-  return symbols;
+}
+
+const std::vector<Symbol>* RecordedSymbols::Find(uint64_t address) const {
+  auto found = recording_.symbols.find(address);
+  if (found != recording_.symbols.end()) return &found->second;
+  found = others_.find(address);
+  return found != others_.end() ? &found->second : nullptr;
 }
 
 SitesAsAudit AsAudit(const Recording& recording, const RecordedSymbols& symbols,
@@ -76,28 +102,38 @@ SitesAsAudit AsAudit(const Recording& recording, const RecordedSymbols& symbols,
   audit.modules = recording.modules;
   audit.sites.is_on = true;
   audit.sites.interval_bytes = recording.sites_interval_bytes;
-  for (const RecordedTask& task : recording.tasks) {
+  std::map<size_t, size_t> tasks;  // of those that hold something, where they are
+  for (const RecordedSite& site : sites) {
+    if (!site.task || !recording.tasks[*site.task].IsTask()) continue;
+    if (!tasks.try_emplace(*site.task, audit.tasks.size()).second) continue;
+    const RecordedTask& task = recording.tasks[*site.task];
     TaskAudit& known = audit.tasks.emplace_back();
     known.slot = task.slot;
     known.id = task.id;
     known.name = task.name;
     known.has_ended = task.end_us.has_value();
   }
+  constexpr size_t kMostFrameBytes = size_t{100} << 20;
+  size_t frame_bytes = 0;
   for (const RecordedSite& recorded : sites) {
     NamedSite& site = result.sites.emplace_back();
+    site.bytes = recorded.bytes;
+    const auto task = recorded.task ? tasks.find(*recorded.task) : tasks.end();
+    site.task = task != tasks.end() ? &audit.tasks[task->second] : nullptr;
+    site.is_cut = true;
+    if (recorded.stack == kNoStack || frame_bytes > kMostFrameBytes) continue;
     const RecordedStack& stack = recording.stacks[recorded.stack];
+    site.is_cut = stack.flags == kSiteCut;
     for (const uint64_t frame : stack.frames) {
-      const auto chain = symbols.find(frame);
-      if (chain == symbols.end()) continue;
-      for (const Symbol& symbol : chain->second) {
+      const std::vector<Symbol>* const chain = symbols.Find(frame);
+      if (chain == nullptr) continue;
+      for (const Symbol& symbol : *chain) {
         // Between the program's function and libc's, where a thread begins.
-        if (!IsPreloadLibrary(symbol.module)) site.frames.push_back({symbol, frame});
+        if (IsPreloadLibrary(symbol.module)) continue;
+        site.frames.push_back({symbol, frame});
+        frame_bytes += BytesOf(symbol);
       }
     }
-    site.is_cut = stack.flags == kSiteCut;
-    site.bytes = recorded.bytes;
-    const bool is_task = recorded.task && recording.tasks[*recorded.task].IsTask();
-    site.task = is_task ? &audit.tasks[*recorded.task] : nullptr;
   }
   return result;
 }

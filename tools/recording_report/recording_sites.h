@@ -15,17 +15,30 @@ namespace taskmem {
 // The look that is nearest to the moment; nullptr: there was none.
 const RecordedLook* LookNear(const Recording& recording, int64_t us);
 
-// What lived at that look, the largest first.
+// The stack of sites that are shown as one: it has none.
+inline constexpr size_t kNoStack = SIZE_MAX;
+
+// What lived at that look, the largest first. Of many sites (more than kMostLiveSites) the smallest
+// are one for each task, with kNoStack.
 std::vector<RecordedSite> LiveSites(const Recording& recording, int64_t us);
+inline constexpr size_t kMostLiveSites = 50'000;
 
-// By return address, as Recording has them.
-using RecordedSymbols = std::map<uint64_t, std::vector<Symbol>>;
-
-// Names of all code that is in the stacks: those of the recorder; where it was killed, from the
+// Names of the code that is in the stacks: those of the recorder; where it was killed, from the
 // files that are there now.
-RecordedSymbols SymbolsOf(const Recording& recording);
+class RecordedSymbols {
+ public:
+  // `recording` outlives it.
+  explicit RecordedSymbols(const Recording& recording);
+  // By return address, as Recording has them; nullptr: nothing is known.
+  const std::vector<Symbol>* Find(uint64_t address) const;
 
-// Sites of a recording as those of an audit. What the sites point to is in `audit`.
+ private:
+  const Recording& recording_;
+  std::map<uint64_t, std::vector<Symbol>> others_;
+};
+
+// Sites of a recording as those of an audit, in the same order. What the sites point to is in
+// `audit`. Where their frames take more than some 100 MB, the last sites have none.
 struct SitesAsAudit {
   Audit audit;
   std::vector<NamedSite> sites;

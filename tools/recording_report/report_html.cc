@@ -12,9 +12,18 @@ namespace {
 
 // In a script element nothing may look like its end.
 std::string ScriptJson(const nlohmann::ordered_json& json) {
-  std::string text = json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
-  for (size_t at = 0; (at = text.find('<', at)) != text.npos;) text.replace(at, 1, "\\u003c");
-  return text;
+  const std::string text =
+      json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+  std::string escaped;
+  escaped.reserve(text.size() + text.size() / 16);
+  for (const char c : text) {
+    if (c == '<') {
+      escaped += "\\u003c";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
 }
 
 }  // namespace

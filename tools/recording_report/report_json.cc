@@ -26,20 +26,20 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // [[time, value], ...]
-std::string ValuesText(const std::vector<RecordedValue>& values) {
-  std::string text = "[";
+void WriteValues(const std::vector<RecordedValue>& values, const TextSink& write) {
+  write("[");
   for (const RecordedValue& value : values) {
-    text += fmt::format("{}[{},{}]", text.size() == 1 ? "" : ",", value.us,
-                        value.value == UINT64_MAX ? "null" : fmt::to_string(value.value));
+    write(fmt::format("{}[{},{}]", &value == values.data() ? "" : ",", value.us,
+                      value.value == UINT64_MAX ? "null" : fmt::to_string(value.value)));
   }
-  return text + ']';
+  write("]");
 }
 
 std::string Text(const Json& json) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
-std::string TaskText(const RecordedTask& task) {
+void WriteTask(const RecordedTask& task, const TextSink& write) {
   Json json;
   json["task_id"] = OrNull(task.id);
   json["name"] = task.name;
@@ -53,9 +53,13 @@ std::string TaskText(const RecordedTask& task) {
   json["counters"] = counters;
   std::string text = Text(json);
   text.pop_back();
-  return text + ",\"quota_bytes\":" + ValuesText(task.quota) +
-         ",\"charged_bytes\":" + ValuesText(task.charged) +
-         ",\"mapped_bytes\":" + ValuesText(task.mapped) + '}';
+  write(text + ",\"quota_bytes\":");
+  WriteValues(task.quota, write);
+  write(",\"charged_bytes\":");
+  WriteValues(task.charged, write);
+  write(",\"mapped_bytes\":");
+  WriteValues(task.mapped, write);
+  write("}");
 }
 
 Json EventJson(const RecordedEvent& event) {
@@ -70,19 +74,6 @@ Json EventJson(const RecordedEvent& event) {
     json["by_quota"] = (event.flags & kEventByQuota) != 0;
   } else if (event.kind == EventKind::kWait || event.kind == EventKind::kStall) {
     json["duration_ns"] = event.limit;
-  }
-  return json;
-}
-
-// What lived at the peak.
-Json SitesJson(const Recording& recording) {
-  Json json = Json::array();
-  const std::vector<RecordedSite> live = LiveSites(recording, recording.peak_us);
-  const SitesAsAudit named = AsAudit(recording, SymbolsOf(recording), live);
-  for (size_t i = 0; i < live.size(); ++i) {
-    Json frames = Json::array();
-    for (const NamedFrame& frame : named.sites[i].frames) frames.push_back(frame.symbol.Text());
-    json.push_back({{"bytes", live[i].bytes}, {"task", OrNull(live[i].task)}, {"frames", frames}});
   }
   return json;
 }
@@ -113,20 +104,32 @@ std::string ClassesText(const RecordedClasses& classes) {
 }
 
 // A line for each, after the members before it.
-template <typename T, typename Format>
-void AddList(const char* key, const std::vector<T>& list, Format format, std::string* text) {
-  *text += fmt::format(",\n\"{}\":[", key);
+template <typename T, typename Write>
+void WriteList(const char* key, const std::vector<T>& list, const TextSink& write, Write one) {
+  write(fmt::format(",\n\"{}\":[", key));
   for (const T& value : list) {
-    if (&value != list.data()) *text += ',';
-    *text += '\n';
-    *text += format(value);
+    write(&value != list.data() ? ",\n" : "\n");
+    one(value);
   }
-  *text += ']';
+  write("]");
+}
+
+// What lived at the peak.
+void WriteSites(const Recording& recording, const TextSink& write) {
+  const std::vector<RecordedSite> live = LiveSites(recording, recording.peak_us);
+  const SitesAsAudit named = AsAudit(recording, RecordedSymbols(recording), live);
+  WriteList("sites_at_peak", live, write, [&](const RecordedSite& site) {
+    Json frames = Json::array();
+    for (const NamedFrame& frame : named.sites[static_cast<size_t>(&site - live.data())].frames) {
+      frames.push_back(frame.symbol.Text());
+    }
+    write(Text({{"bytes", site.bytes}, {"task", OrNull(site.task)}, {"frames", frames}}));
+  });
 }
 
 }  // namespace
 
-std::string FormatRecordingJson(const Recording& recording) {
+void WriteRecordingJson(const Recording& recording, const TextSink& write) {
   Json json = JsonDocument("recording");
   json["process"] = {
       {"pid", recording.pid}, {"program", recording.program}, {"title", recording.title}};
@@ -141,15 +144,20 @@ std::string FormatRecordingJson(const Recording& recording) {
   json["peak_charged_bytes"] = ValueAt(recording.total, recording.peak_us);
   std::string text = Text(json);
   text.pop_back();
+  write(text);
   // The lists are long: as values of a document they would take many times the memory.
-  AddList("tasks", recording.tasks, TaskText, &text);
-  AddList(
-      "events", recording.events, [](const RecordedEvent& event) { return Text(EventJson(event)); },
-      &text);
-  AddList("pools", recording.pools, PoolsText, &text);
-  AddList("process_bytes", recording.process, ProcessText, &text);
-  AddList("classes", recording.classes, ClassesText, &text);
-  return text + ",\n\"sites_at_peak\":" + Text(SitesJson(recording)) + "}\n";
+  WriteList("tasks", recording.tasks, write,
+            [&](const RecordedTask& task) { WriteTask(task, write); });
+  WriteList("events", recording.events, write,
+            [&](const RecordedEvent& event) { write(Text(EventJson(event))); });
+  WriteList("pools", recording.pools, write,
+            [&](const RecordedPools& pools) { write(PoolsText(pools)); });
+  WriteList("process_bytes", recording.process, write,
+            [&](const RecordedProcess& process) { write(ProcessText(process)); });
+  WriteList("classes", recording.classes, write,
+            [&](const RecordedClasses& classes) { write(ClassesText(classes)); });
+  WriteSites(recording, write);
+  write("}\n");
 }
 
 }  // namespace taskmem

@@ -113,7 +113,7 @@ std::string FormatSites(const Recording& recording, int64_t us, size_t columns) 
   std::vector<RecordedSite> live = LiveSites(recording, us);
   if (live.empty()) return "";
   if (live.size() > kMostSites) live.resize(kMostSites);
-  const SitesAsAudit named = AsAudit(recording, SymbolsOf(recording), live);
+  const SitesAsAudit named = AsAudit(recording, RecordedSymbols(recording), live);
   std::string text = fmt::format("sites at {}:\n", TimeText(look->us));
   for (size_t i = 0; i < named.sites.size(); ++i) {
     const NamedSite& site = named.sites[i];

@@ -9,7 +9,7 @@ using Kind = ReplayStep::Kind;
 
 void AddTask(const RecordedTask& task, size_t index, std::vector<ReplayStep>* steps) {
   const auto add = [&](int64_t us, Kind kind, uint64_t value) {
-    steps->push_back({us, us, kind, index, value, 0, false});
+    steps->push_back({us, value, 0, static_cast<uint32_t>(index), kind, false});
   };
   add(task.begin_us, Kind::kBegin, task.quota.front().value);
   for (size_t i = 1; i < task.quota.size(); ++i) {
@@ -41,24 +41,27 @@ void AddTask(const RecordedTask& task, size_t index, std::vector<ReplayStep>* st
 
 std::vector<ReplayStep> StepsOf(const Recording& recording) {
   std::vector<ReplayStep> steps;
+  size_t most = recording.events.size() + recording.pools.size();
+  for (const RecordedTask& task : recording.tasks) {
+    const auto peaks = std::count_if(
+        task.changes.begin(), task.changes.end(),
+        [](const RecordedTask::Change& change) { return change.counter == Counter::kPeak; });
+    most += task.quota.size() + task.charged.size() + static_cast<size_t>(peaks) + 2;
+  }
+  steps.reserve(most);
   for (size_t i = 0; i < recording.tasks.size(); ++i) AddTask(recording.tasks[i], i, &steps);
   for (const RecordedEvent& event : recording.events) {
     if (event.kind != EventKind::kRefusal || !event.task) continue;
-    steps.push_back({event.us, event.us, Kind::kRefused, *event.task, event.bytes, event.held,
-                     (event.flags & kEventByQuota) != 0});
+    steps.push_back({event.us, event.bytes, event.held, static_cast<uint32_t>(*event.task),
+                     Kind::kRefused, (event.flags & kEventByQuota) != 0});
   }
   uint64_t slack = 0;
   for (const RecordedPools& pools : recording.pools) {
     if (pools.slack == slack) continue;
     slack = pools.slack;
-    steps.push_back({pools.us, pools.us, Kind::kSlack, 0, slack, 0, false});
+    steps.push_back({pools.us, slack, 0, 0, Kind::kSlack, false});
   }
   const std::vector<int64_t>& times = recording.times;
-  for (ReplayStep& step : steps) {
-    if (step.kind != Kind::kCharge && step.kind != Kind::kPeak) continue;
-    const auto look = std::lower_bound(times.begin(), times.end(), step.us);
-    if (look != times.begin()) step.since_us = *std::prev(look);
-  }
   const auto place = [&times](const ReplayStep& step) {
     if (step.kind != Kind::kRefused || step.by_quota) return step.us;
     const auto look = std::lower_bound(times.begin(), times.end(), step.us);

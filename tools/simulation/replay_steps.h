@@ -22,11 +22,10 @@ struct ReplayStep {
     kSlack,  // value: free in the allocator, of no task
   };
   int64_t us;
-  int64_t since_us;  // of a charge: the look before, since which it changed
-  Kind kind;
-  size_t task;
   uint64_t value;
   uint64_t held;
+  uint32_t task;
+  Kind kind;
   bool by_quota;
 };
 

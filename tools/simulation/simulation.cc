@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kMostMemory = uint64_t{1} << 60;  // sums must not overflow
 constexpr uint64_t kMostHeld = uint64_t{1} << 47;    // of an address space
+constexpr size_t kMostHeldValues = 8192;             // enough for a picture
 constexpr MemoryMode kMode = MemoryMode::kOffHeap;
 
 // The options that the program had.
@@ -272,9 +273,10 @@ class Replay {
     const uint64_t fits = ChargeWhatFits(slot, bounded);
     // It grew evenly since the look before, for all that is known.
     ReplayStep at = step;
-    at.us = step.since_us +
-            static_cast<int64_t>(static_cast<double>(step.us - step.since_us) *
-                                 static_cast<double>(fits) / static_cast<double>(bounded));
+    const int64_t since_us = LookBefore(step.us);
+    at.us =
+        since_us + static_cast<int64_t>(static_cast<double>(step.us - since_us) *
+                                        static_cast<double>(fits) / static_cast<double>(bounded));
     NoteShort(at, slot, task, bounded - fits, outcome == ChargeOutcome::kOverQuota, bounded - fits);
   }
 
@@ -285,6 +287,13 @@ class Replay {
       if (Charge(slot, part) == ChargeOutcome::kCharged) done += part;
     }
     return done;
+  }
+
+  // The time of the look before, since which a charge has changed.
+  int64_t LookBefore(int64_t us) const {
+    const std::vector<int64_t>& times = recording_.times;
+    const auto look = std::lower_bound(times.begin(), times.end(), us);
+    return look != times.begin() ? *std::prev(look) : us;
   }
 
   void LetThrough(uint32_t slot, uint64_t bytes) {
@@ -350,8 +359,20 @@ class Replay {
     if (!values.empty() && values.back().us == us) {
       values.back().value = held;
     } else if (values.empty() || values.back().value != held) {
+      if (values.size() >= kMostHeldValues) Thin(&values);
       values.push_back({us, held});
     }
+  }
+
+  // Of every two neighbours but the last the larger is left.
+  static void Thin(std::vector<RecordedValue>* values) {
+    size_t left = 0;
+    for (size_t i = 0; i + 1 < values->size(); i += 2) {
+      const uint64_t next = i + 2 < values->size() ? (*values)[i + 1].value : 0;
+      (*values)[left++] = {(*values)[i].us, std::max((*values)[i].value, next)};
+    }
+    (*values)[left++] = values->back();
+    values->resize(left);
   }
 
   // By what hooks freed in the time that tasks stalled for them when recorded.

@@ -56,7 +56,7 @@ struct SimulationResult {
   uint64_t not_cached_bytes = 0;     // blocks that found no room
   uint64_t peak_held_bytes = 0;      // by all tasks and none
   std::optional<uint64_t> stall_ns;  // of spills; nothing: no rate was recorded
-  std::vector<RecordedValue> held;   // by all, over time
+  std::vector<RecordedValue> held;   // by all, over time; of many values the larger ones
 };
 
 // Not thread-safe.

@@ -154,10 +154,12 @@ std::string FileOf(Choices* choices) {
 void Show(const Recording& recording) {
   constexpr size_t kColumns = 80;
   FUZZ_CHECK(IsPrintableText(FormatRecording(recording, kColumns)));
-  FUZZ_CHECK(nlohmann::json::accept(FormatRecordingJson(recording)));
+  std::string json;
+  WriteRecordingJson(recording, [&json](std::string_view text) { json += text; });
+  FUZZ_CHECK(nlohmann::json::accept(json));
   FUZZ_CHECK(!FormatPage(recording).empty());
   const SitesAsAudit sites =
-      AsAudit(recording, SymbolsOf(recording), LiveSites(recording, recording.peak_us));
+      AsAudit(recording, RecordedSymbols(recording), LiveSites(recording, recording.peak_us));
   FormatCollapsed(sites.sites);
   FormatPprof(sites.audit, sites.sites);
   FormatSpeedscope(recording, sites);
