@@ -41,19 +41,11 @@ void* AllocateAligned(size_t alignment, size_t size, bool zero) {
 void* ReallocateAligned(void* block, size_t size, size_t alignment, bool zero) {
   if (block == nullptr) return AllocateAligned(alignment, size, zero);
   const size_t old_size = TaskmemUsableSize(block);
-  if (HasAnyway(alignment, size)) {
-    auto* const moved = static_cast<char*>(TaskmemRealloc(block, size == 0 ? 1 : size));
-    if (moved != nullptr && zero && size > old_size) memset(moved + old_size, 0, size - old_size);
-    return moved;
+  void* const moved = HasAnyway(alignment, size) ? TaskmemRealloc(block, size == 0 ? 1 : size)
+                                                 : TaskmemReallocAligned(block, size, alignment);
+  if (moved != nullptr && zero && size > old_size) {
+    memset(static_cast<char*>(moved) + old_size, 0, size - old_size);
   }
-  if (reinterpret_cast<uintptr_t>(block) % alignment == 0 && size <= old_size &&
-      size >= old_size / 2) {
-    return block;
-  }
-  void* const moved = AllocateAligned(alignment, size, zero);
-  if (moved == nullptr) return nullptr;
-  memcpy(moved, block, old_size < size ? old_size : size);
-  TaskmemFree(block);
   return moved;
 }
 

@@ -18,6 +18,9 @@ void TaskmemFree(void* block);
 void* TaskmemCalloc(size_t count, size_t size);
 void* TaskmemRealloc(void* block, size_t size);
 void* TaskmemMemalign(size_t alignment, size_t size);
+// realloc of a block to that alignment, a power of two. nullptr: refused, and the block is as it
+// was.
+void* TaskmemReallocAligned(void* block, size_t size, size_t alignment);
 size_t TaskmemUsableSize(void* block);
 }
 

@@ -1,6 +1,7 @@
 #include "shim/malloc/aligned.h"
 
 #include <cstdint>
+#include <cstring>
 
 #include "shim/heap/heap.h"
 #include "shim/mimalloc/seams.h"
@@ -76,3 +77,20 @@ __attribute__((noinline)) void* MemalignSlow(size_t size, size_t alignment) {
 }
 
 }  // namespace taskmem
+
+void* TaskmemReallocAligned(void* block, size_t size, size_t alignment) {
+  const size_t old_size = TaskmemUsableSize(block);
+  if (reinterpret_cast<uintptr_t>(block) % alignment == 0) {
+    if (size <= old_size && size >= old_size / 2) return block;
+    // Large blocks grow where they are, or are moved by whole pieces of that alignment.
+    if (alignment <= taskmem::kPageAlignment && old_size > MI_MEDIUM_OBJ_SIZE_MAX &&
+        size > MI_MEDIUM_OBJ_SIZE_MAX && taskmem::InSegment(block)) {
+      return TaskmemRealloc(block, size);
+    }
+  }
+  void* const moved = TaskmemMemalign(alignment, size);
+  if (moved == nullptr) return nullptr;
+  memcpy(moved, block, old_size < size ? old_size : size);
+  TaskmemFree(block);
+  return moved;
+}

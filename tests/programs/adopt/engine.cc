@@ -32,6 +32,30 @@ void RequireTaken(const EngineCalls& engine, void* block, size_t size, size_t al
   memset(block, 0x5a, size);
 }
 
+// A large block of an alignment that grows by little is rarely moved: it is not copied each time.
+void GrowAligned(const EngineCalls& engine) {
+  constexpr size_t kStep = 64 * 1024;
+  constexpr size_t kSmallest = 20 * kMiB;
+  constexpr int kMostMoves = 40;
+  void* block = engine.mallocx(kSmallest, Aligned(6));
+  RequireTaken(engine, block, kSmallest, 64);
+  FillPattern(block, kSmallest, 5);
+  int moves = 0;
+  for (size_t size = kSmallest + kStep; size <= 40 * kMiB; size += kStep) {
+    void* const grown = engine.rallocx(block, size, Aligned(6) | kZero);
+    REQUIRE(grown != nullptr && IsAligned(grown, 64));
+    moves += grown != block;
+    block = grown;
+    REQUIRE(IsZero(static_cast<char*>(block) + size - kStep / 2, kStep / 2));
+  }
+  REQUIRE_COMPARE(moves, <=, kMostMoves);
+  REQUIRE(HasPattern(block, kSmallest, 5));
+  block = engine.rallocx(block, 2 * kMiB, Aligned(16));
+  REQUIRE(block != nullptr && HasPattern(block, 2 * kMiB, 5));
+  RequireTaken(engine, block, 2 * kMiB, 64 * 1024);
+  engine.dallocx(block, Aligned(16));
+}
+
 void UseAdopted(const EngineCalls& engine) {
   REQUIRE(!engine.IsOwn(engine.early) && malloc_usable_size(engine.early) >= 1000);
   Begin(kTask, 64 * kMiB);
@@ -67,6 +91,7 @@ void UseAdopted(const EngineCalls& engine) {
     RequireTaken(engine, block, size, 64);
     engine.free(block);
   }
+  GrowAligned(engine);
   // An ordinary block.
   free(engine.malloc(16));
   void* block = nullptr;
