@@ -171,6 +171,13 @@ jni::Object TakeRefusal(Environment* environment, Class, int64_t id) {
   return jni::NewString(environment, text);
 }
 
+// Of this library: a class of another version may declare others.
+jni::MethodNames g_method_names;
+
+jni::Object Methods(Environment* environment, Class) {
+  return jni::NewString(environment, g_method_names.text);
+}
+
 jni::Object Version(Environment* environment, Class) {
   return jni::NewString(environment, taskmem_version());
 }
@@ -194,6 +201,7 @@ extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* m
       jni::MethodOf("keepRefusals", "()I", KeepRefusals),
       jni::MethodOf("takeRefusal", "(J)Ljava/lang/String;", TakeRefusal),
       jni::MethodOf("version", "()Ljava/lang/String;", Version),
+      jni::MethodOf("methods", "()Ljava/lang/String;", Methods),
   };
   jni::Environment* environment = nullptr;
   if (jni::GetEnvironment(machine, &environment, jni::kVersion1_8) != jni::kOk) return jni::kError;
@@ -201,9 +209,8 @@ extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* m
   const jni::Object java_class = jni::FindClass(environment, "io/taskmem/Native");
   if (java_class == nullptr) return jni::kError;
   constexpr int kCount = sizeof(methods) / sizeof(methods[0]);
-  if (jni::RegisterNatives(environment, java_class, methods, kCount) != jni::kOk ||
-      !RegisterSpillingNatives(environment, java_class)) {
-    return jni::kError;
-  }
+  g_method_names = {};
+  jni::RegisterNatives(environment, java_class, methods, kCount, &g_method_names);
+  RegisterSpillingNatives(environment, java_class, &g_method_names);
   return jni::kVersion1_8;
 }

@@ -135,7 +135,8 @@ int32_t RemoveBlock(Environment* environment, Class, jni::Object name) {
 
 }  // namespace
 
-bool RegisterSpillingNatives(jni::Environment* environment, jni::Object java_class) {
+void RegisterSpillingNatives(jni::Environment* environment, jni::Object java_class,
+                             jni::MethodNames* names) {
   const jni::NativeMethod methods[] = {
       jni::MethodOf("registerConsumer", "(JLjava/lang/String;J)J", RegisterConsumer),
       jni::MethodOf("unregisterConsumer", "(J)I", UnregisterConsumer),
@@ -149,9 +150,12 @@ bool RegisterSpillingNatives(jni::Environment* environment, jni::Object java_cla
   g_machine = jni::MachineOf(environment);
   g_native_class = jni::NewGlobalReference(environment, java_class);
   g_spill = jni::StaticMethod(environment, java_class, "spill", "(JJ)J");
-  if (g_machine == nullptr || g_native_class == nullptr || g_spill == nullptr) return false;
+  if (g_spill == nullptr) jni::ClearException(environment);
   constexpr int kCount = sizeof(methods) / sizeof(methods[0]);
-  return jni::RegisterNatives(environment, java_class, methods, kCount) == jni::kOk;
+  const bool has_hooks = g_machine != nullptr && g_native_class != nullptr && g_spill != nullptr;
+  // The first of them is what hooks begin with.
+  const int first = has_hooks ? 0 : 1;
+  jni::RegisterNatives(environment, java_class, methods + first, kCount - first, names);
 }
 
 }  // namespace taskmem

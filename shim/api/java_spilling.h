@@ -6,8 +6,9 @@
 
 namespace taskmem {
 
-// Names the methods of io.taskmem.Native that java_spilling.cc has. False: an exception waits.
-bool RegisterSpillingNatives(jni::Environment* environment, jni::Object java_class);
+// Names the methods of io.taskmem.Native that java_spilling.cc has.
+void RegisterSpillingNatives(jni::Environment* environment, jni::Object java_class,
+                             jni::MethodNames* names);
 
 }  // namespace taskmem
 

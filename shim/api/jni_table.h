@@ -87,10 +87,25 @@ inline bool ClearException(Environment* environment) {
   return true;
 }
 
-inline int RegisterNatives(Environment* environment, Object java_class, const NativeMethod* methods,
-                           int count) {
-  return Of<int (*)(void*, Object, const NativeMethod*, int)>(environment, 215)(
-      environment, java_class, methods, count);
+// Names of methods, with a blank behind each.
+struct MethodNames {
+  char text[1024];
+  size_t used;
+};
+
+// Those that the class declares: one of another version has fewer, or others. `names` gets all.
+inline void RegisterNatives(Environment* environment, Object java_class,
+                            const NativeMethod* methods, int count, MethodNames* names) {
+  for (int i = 0; i < count; ++i) {
+    const int result = Of<int (*)(void*, Object, const NativeMethod*, int)>(environment, 215)(
+        environment, java_class, &methods[i], 1);
+    if (result != kOk) ClearException(environment);
+    const size_t length = __builtin_strlen(methods[i].name);
+    if (length + 2 > sizeof(names->text) - names->used) continue;
+    __builtin_memcpy(names->text + names->used, methods[i].name, length);
+    names->used += length;
+    names->text[names->used++] = ' ';
+  }
 }
 
 // nullptr where the JVM has no memory for it; an exception waits then.

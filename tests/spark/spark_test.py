@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import unittest
+import zipfile
 
 sys.path.insert(0, os.path.join(os.environ["TEST_SRCDIR"], "taskmem", "tests", "spark"))
 
@@ -114,6 +115,37 @@ class AbsentTest(SparkTest):
             ["spark.plugins=io.taskmem.spark.TaskmemPlugin", "spark.jars=" + JAR])
         self.assertEqual(log.count("libtaskmem.so is not preloaded"), 1, log)
         self.assertEqual(len(lines), 4)
+
+
+class VersionsTest(SparkTest):
+    """A jar that knows a native method which the library has not, as where it is newer; and the library
+    one that the jar has not."""
+
+    def submit_without(self, method, other):
+        jar = self.path(other + ".jar")
+        with zipfile.ZipFile(JAR) as source, zipfile.ZipFile(jar, "w") as to:
+            for name in source.namelist():
+                # A name of the same length, in the tables of constants.
+                to.writestr(name, source.read(name).replace(method, other.encode()))
+        return self.submit(
+            ["warm", "unsafe"], "local[2]",
+            ["spark.plugins=io.taskmem.spark.TaskmemPlugin", "spark.jars=" + jar],
+            LD_PRELOAD=self.path("libtaskmem.so"), TASKMEM_TASK_BY="none")
+
+    def test_what_needs_a_method_that_is_not_there_is_left_out(self):
+        log, lines = self.submit_without(b"keepRefusals", "keepRefusalz")
+        self.assertRegex(log, r"taskmem: libtaskmem\.so \(\S+\) of executor driver is older than the "
+                              r"jar and lacks keepRefusalz: what needs that is left out")
+        attempts = [Attempt(line) for line in lines]
+        self.assertEqual(len(attempts), 8)
+        for attempt in attempts[4:]:
+            self.assertAlmostEqual(int(attempt.peak), attempt.expected(),
+                                   delta=attempt.expected() * 0.05)
+
+    def test_without_what_all_needs_nothing_is_charged(self):
+        log, lines = self.submit_without(b"processInfo", "processInfa")
+        self.assertRegex(log, r"lacks processInfa: nothing is charged")
+        self.assertEqual([Attempt(line).end for line in lines], ["ok"] * 8)
 
 
 class RowBatchTest(SparkTest):

@@ -22,19 +22,19 @@ public final class Block implements AutoCloseable {
    * value: 17 (EEXIST), 12 (ENOMEM: there is no room for it), 38 (ENOSYS: no library).
    */
   public static int put(String name, long address, long bytes, int level) {
-    return Native.isPresent() ? -Native.putBlock(name, address, bytes, level) : 38;
+    return Native.has("putBlock") ? -Native.putBlock(name, address, bytes, level) : 38;
   }
 
   /** null: there is no such block, or no memory to read it into. */
   public static Block get(String name) {
     long[] figures = new long[4];
-    if (!Native.isPresent() || Native.getBlock(name, figures) != 0) return null;
+    if (!Native.has("getBlock", "releaseBlock") || Native.getBlock(name, figures) != 0) return null;
     return new Block(figures);
   }
 
   /** 0, or an errno value: 2 (ENOENT), 16 (EBUSY: it is pinned). */
   public static int remove(String name) {
-    return Native.isPresent() ? -Native.removeBlock(name) : 38;
+    return Native.has("removeBlock") ? -Native.removeBlock(name) : 38;
   }
 
   /** Of its first byte. Read it, and leave what is there as it is. */

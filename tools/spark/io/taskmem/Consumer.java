@@ -32,7 +32,7 @@ public abstract class Consumer implements AutoCloseable {
 
   /** Of a live task. Its end unregisters the consumer, and {@link #close} does. */
   protected Consumer(long task, String name) {
-    if (!Native.isPresent()) {
+    if (!Native.has("registerConsumer", "unregisterConsumer", "reportConsumer")) {
       consumer = 0;
       return;
     }
@@ -76,7 +76,7 @@ public abstract class Consumer implements AutoCloseable {
    * needs that is given up after --spill-timeout. Inside a spill it does nothing.
    */
   public static void makeRoom(long bytes) {
-    if (!Native.isPresent()) return;
+    if (!Native.has("currentTask", "taskInfo", "spillTask")) return;
     long task = Native.currentTask();
     long[] figures = new long[Native.TASK_FIGURES];
     if (task < 0 || Native.taskInfo(task, figures) != 0) return;

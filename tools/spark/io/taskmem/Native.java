@@ -1,14 +1,25 @@
 package io.taskmem;
 
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Set;
+import java.util.TreeSet;
+
 /**
  * taskmem's functions. They are those of the preload library itself, which the JVM finds among the
  * symbols of the process: no file is loaded. Where it is not preloaded, {@link #isPresent} is false
  * and nothing else may be called.
  *
+ * <p>Jar and library may be of different versions: what a native method is needed for is asked of
+ * {@link #has} first.
+ *
  * <p>All are thread-safe. Sizes are bytes, ids are a task's; -1 is no task.
  */
 public final class Native {
   private static final boolean PRESENT = load();
+  private static final Set<String> MISSING = findMissing();
 
   private Native() {}
 
@@ -16,13 +27,38 @@ public final class Native {
     try {
       System.loadLibrary("taskmem");
       return true;
-    } catch (UnsatisfiedLinkError | SecurityException e) {
+    } catch (LinkageError | SecurityException e) {
       return false;
+    }
+  }
+
+  private static Set<String> findMissing() {
+    Set<String> missing = new TreeSet<>();
+    if (!PRESENT) return missing;
+    for (Method method : Native.class.getDeclaredMethods()) {
+      if (Modifier.isNative(method.getModifiers())) missing.add(method.getName());
+    }
+    try {
+      missing.removeAll(Arrays.asList(methods().split(" ")));
+      return missing;
+    } catch (UnsatisfiedLinkError e) {
+      // It is of a time before it could say so, and had all of that time.
+      return Collections.singleton("methods");
     }
   }
 
   public static boolean isPresent() {
     return PRESENT;
+  }
+
+  /** Whether the library is there, and has the native methods. */
+  public static boolean has(String... methods) {
+    return PRESENT && Collections.disjoint(MISSING, Arrays.asList(methods));
+  }
+
+  /** Native methods that this class knows of, and the library does not. */
+  public static Set<String> missing() {
+    return Collections.unmodifiableSet(MISSING);
   }
 
   // Indices of what taskInfo and processInfo fill in.
@@ -83,6 +119,9 @@ public final class Native {
   public static native String takeRefusal(long id);
 
   public static native String version();
+
+  /** Names of the native methods that the library has, with blanks between. */
+  private static native String methods();
 
   // Of spill hooks and blocks: Consumer and Block are what is used.
 

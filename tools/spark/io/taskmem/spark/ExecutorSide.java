@@ -56,6 +56,7 @@ final class ExecutorSide implements ExecutorPlugin {
   private ScheduledExecutorService reporter;
   // null: nothing is arbitrated.
   private Arbiters arbiters;
+  private boolean keepsRefusals;
   private boolean isOn;
 
   private long attempts;
@@ -71,14 +72,18 @@ final class ExecutorSide implements ExecutorPlugin {
       }
       return;
     }
+    if (!saysWhatIsMissing(plugin.executorID())) return;
     context = plugin;
     Map<String, String> own = new HashMap<>(sent);
     peakAccumulator = decoded(own.remove(DriverSide.PEAK_ACCUMULATOR));
     heldAccumulator = decoded(own.remove(DriverSide.HELD_ACCUMULATOR));
     pythonAccumulator = decoded(own.remove(DriverSide.PYTHON_ACCUMULATOR));
     settings = new Settings(own);
-    if (System.getenv("TASKMEM_LABEL") == null) Native.setLabel("executor " + plugin.executorID());
-    Native.keepRefusals();
+    if (System.getenv("TASKMEM_LABEL") == null && Native.has("setLabel")) {
+      Native.setLabel("executor " + plugin.executorID());
+    }
+    keepsRefusals = Native.has("keepRefusals", "takeRefusal");
+    if (keepsRefusals) Native.keepRefusals();
     registerGauges(plugin.metricRegistry());
     reporter = Executors.newSingleThreadScheduledExecutor(run -> {
       Thread thread = new Thread(run, "taskmem-report");
@@ -87,10 +92,26 @@ final class ExecutorSide implements ExecutorPlugin {
     });
     long interval = settings.reportIntervalMs;
     reporter.scheduleAtFixedRate(this::report, interval, interval, TimeUnit.MILLISECONDS);
-    if (settings.arbitrates) arbiters = new Arbiters(settings);
+    if (settings.arbitrates && Native.has("giveBackSlack", "spillTask")) {
+      arbiters = new Arbiters(settings);
+    }
     isOn = true;
-    LOG.info("taskmem {}: executor {}, quota of an attempt {}", Native.version(),
+    LOG.info("taskmem {}: executor {}, quota of an attempt {}", version(),
         plugin.executorID(), settings.quotaBytes == 0 ? "none of its own" : settings.quotaBytes);
+  }
+
+  private static String version() {
+    return Native.has("version") ? Native.version() : "of another version";
+  }
+
+  /** The library of a node may be older than the jar. False: too old to do anything with. */
+  private static boolean saysWhatIsMissing(String executor) {
+    if (Native.missing().isEmpty()) return true;
+    boolean isEnough = Native.has("attach", "attachBack", "endTask", "taskInfo", "processInfo");
+    LOG.warn("taskmem: libtaskmem.so ({}) of executor {} is older than the jar and lacks {}: {}",
+        version(), executor, String.join(", ", Native.missing()),
+        isEnough ? "what needs that is left out" : "nothing is charged");
+    return isEnough;
   }
 
   private static byte[] decoded(String text) {
@@ -142,7 +163,7 @@ final class ExecutorSide implements ExecutorPlugin {
       if (python != null) python.add(PythonWorkers.takePeak(id));
     });
     task.addTaskFailureListener((TaskFailureListener) (failed, error) -> {
-      String why = Native.takeRefusal(id);
+      String why = keepsRefusals ? Native.takeRefusal(id) : null;
       if (why == null) return;
       LOG.warn("taskmem: {}", why);
       error.addSuppressed(new NativeMemoryRefused(why));
