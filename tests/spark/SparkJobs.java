@@ -1,11 +1,15 @@
+import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
 import java.lang.reflect.Field;
+import java.net.URL;
 import java.nio.ByteBuffer;
+import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Iterator;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
@@ -13,17 +17,20 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.AccumulableInfo;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.TaskInfo;
 import sun.misc.Unsafe;
 
 /**
- * Jobs whose attempts hold a known amount of native memory: partition p (p + 1) * 10 MiB, and each of
- * the 1,000 of "many" 2 MiB. To the
- * file that is the first argument goes a line for each attempt that has ended,
+ * Jobs whose attempts hold a known amount of native memory: partition p (p + 1) * 10 MiB, or 3 * (p + 1)
+ * contexts of zstd, and each of the 1,000 of "many" 2 MiB. To the file that is the first argument goes a
+ * line for each attempt that has ended,
  *
  * <pre>attempt KIND ID PARTITION NUMBER ok|failed PEAK HELD</pre>
  *
- * and of the job that is refused something what the driver shows, each line after "refused ". The
- * other arguments are kinds.
+ * and of the job that is refused something what the driver shows, each line after "refused "; "ui" is
+ * no job, but the plugin's page of the driver's UI, each line after "ui ". The other arguments are
+ * kinds.
  */
 public final class SparkJobs {
   private static final int MIB = 1 << 20;
@@ -59,7 +66,26 @@ public final class SparkJobs {
     for (ByteBuffer buffer : buffers) unsafe.invokeCleaner(buffer);
   }
 
-  private static void hold(String kind, int partition) {
+  /** The executor is killed, as by the kernel where there is no memory, by its first attempt. */
+  private static void killOnce(long bytes) throws IOException, InterruptedException {
+    if (TaskContext.get().attemptNumber() == 0) {
+      long block = unsafe().allocateMemory(bytes);
+      unsafe().setMemory(block, bytes, (byte) 1);
+      String self = Paths.get("/proc/self").toRealPath().getFileName().toString();
+      new ProcessBuilder("kill", "-9", self).start();
+      Thread.sleep(Long.MAX_VALUE);
+    }
+    holdBlocks(bytes, MIB);
+  }
+
+  /** The first attempt goes on until another one has done its work. */
+  private static void waitForAnother() throws InterruptedException {
+    TaskContext context = TaskContext.get();
+    while (context.attemptNumber() == 0 && !context.isInterrupted()) Thread.sleep(20);
+    context.killTaskIfInterrupted();
+  }
+
+  private static void hold(String kind, int partition) throws IOException, InterruptedException {
     long bytes = (partition + 1) * 10L * MIB;
     switch (kind) {
       // The first attempts of an executor load its classes, which the JVM allocates for.
@@ -74,6 +100,20 @@ public final class SparkJobs {
         if (partition == 1 && TaskContext.get().attemptNumber() == 0) {
           throw new IllegalStateException("the first attempt fails");
         }
+        break;
+      case "lz4":
+      case "snappy": Codecs.holdBuffers(kind, bytes, unsafe()); break;
+      case "zstd": Codecs.holdZstd(3 * (partition + 1), 3); break;
+      case "killed":
+        if (partition == 1) {
+          killOnce(bytes);
+        } else {
+          holdBlocks(bytes, MIB);
+        }
+        break;
+      case "speculated":
+        holdBlocks(bytes, MIB);
+        if (partition == 3) waitForAnother();
         break;
       case "refused": {
         Unsafe unsafe = unsafe();
@@ -92,17 +132,40 @@ public final class SparkJobs {
   private static final class Listener extends SparkListener {
     private final PrintStream out;
     volatile String kind = "";
+    // Of attempts; guarded by this.
+    private long started;
+    private long ended;
 
     Listener(PrintStream out) {
       this.out = out;
     }
 
     @Override
-    public void onTaskEnd(SparkListenerTaskEnd end) {
+    public synchronized void onTaskStart(SparkListenerTaskStart start) {
+      ++started;
+    }
+
+    /** One that was killed may end after its job. */
+    synchronized void awaitAttempts() throws InterruptedException {
+      while (ended < started) wait();
+    }
+
+    /** What it returns is a Seq of one kind or another, by the version of Scala. */
+    @SuppressWarnings("unchecked")
+    private static scala.collection.Iterable<AccumulableInfo> accumulables(TaskInfo info) {
+      try {
+        return (scala.collection.Iterable<AccumulableInfo>)
+            TaskInfo.class.getMethod("accumulables").invoke(info);
+      } catch (ReflectiveOperationException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+
+    @Override
+    public synchronized void onTaskEnd(SparkListenerTaskEnd end) {
       String peak = "-";
       String held = "-";
-      Iterator<AccumulableInfo> all =
-          scala.collection.JavaConverters.asJavaIterator(end.taskInfo().accumulables().iterator());
+      scala.collection.Iterator<AccumulableInfo> all = accumulables(end.taskInfo()).iterator();
       while (all.hasNext()) {
         AccumulableInfo one = all.next();
         if (one.name().isEmpty() || one.update().isEmpty()) continue;
@@ -114,7 +177,26 @@ public final class SparkJobs {
       out.println("attempt " + kind + " " + end.taskInfo().taskId() + " "
           + end.taskInfo().index() + " " + end.taskInfo().attemptNumber() + " "
           + (end.taskInfo().successful() ? "ok" : "failed") + " " + peak + " " + held);
+      ++ended;
+      notifyAll();
     }
+  }
+
+  // Both executors, and an attempt of some 40 MiB.
+  private static final Pattern REPORTED = Pattern.compile(
+      "<td>0</td><td sort.*<td>1</td><td sort.* attempt \\d\\)</td><td>[01]</td><td [^>]*>4\\d\\.");
+
+  /** Once all have reported. */
+  private static void showPage(String address, PrintStream out)
+      throws IOException, InterruptedException {
+    String page = "";
+    for (int i = 0; i < 600 && !REPORTED.matcher(page).find(); ++i) {
+      if (i > 0) Thread.sleep(100);
+      try (InputStream in = new URL(address).openStream()) {
+        page = new String(in.readAllBytes(), "UTF-8");
+      }
+    }
+    for (String line : page.split("\n")) out.println("ui " + line);
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -124,6 +206,10 @@ public final class SparkJobs {
       context.sc().addSparkListener(listener);
       for (String kind : Arrays.copyOfRange(arguments, 1, arguments.length)) {
         listener.kind = kind;
+        if (kind.equals("ui")) {
+          showPage(context.sc().uiWebUrl().get() + "/taskmem/", out);
+          continue;
+        }
         try {
           int attempts = kind.equals("many") ? 1000 : 4;
           context.parallelize(Collections.nCopies(attempts, 0), kind.equals("refused") ? 1 : attempts)
@@ -134,6 +220,7 @@ public final class SparkJobs {
         SparkContext spark = context.sc();
         // What a listener is told of comes later.
         org.apache.spark.ListenerQueue.await(spark);
+        listener.awaitAttempts();
       }
     }
     out.close();

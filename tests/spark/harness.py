@@ -15,7 +15,8 @@ def own(path):
     return os.path.join(FILES, "taskmem", path)
 
 
-SPARK = os.path.join(FILES, "pyspark", "deps")
+# Another Spark than the one that the plugin is compiled with: a folder as tools/fetch_spark makes it.
+SPARK = os.environ.get("TASKMEM_TEST_SPARK") or os.path.join(FILES, "pyspark", "deps")
 JAR = own("tools/spark/taskmem-spark.jar")
 JOBS = own("tests/spark/jobs.jar")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What takes longer than tests/spark/spark_test.py may: run where it is asked for."""
 
+import ctypes
 import glob
 import json
 import os
@@ -125,32 +126,85 @@ class PythonTest(SparkTest):
         self.assertLessEqual(set(by_partition.values()), ids)
 
 
+def zstd_context_bytes(level):
+    """What a context for a stream takes, as zstd itself counts."""
+    zstd = ctypes.CDLL("libzstd.so.1")
+    zstd.ZSTD_createCCtx.restype = ctypes.c_void_p
+    zstd.ZSTD_sizeof_CCtx.restype = ctypes.c_size_t
+
+    class Buffer(ctypes.Structure):
+        _fields_ = [("start", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("used", ctypes.c_size_t)]
+
+    context = ctypes.c_void_p(zstd.ZSTD_createCCtx())
+    zstd.ZSTD_CCtx_setParameter(context, 100, level)
+    source, to = ctypes.create_string_buffer(1000), ctypes.create_string_buffer(1 << 16)
+    zstd.ZSTD_compressStream2(
+        context, ctypes.byref(Buffer(ctypes.addressof(to), len(to), 0)),
+        ctypes.byref(Buffer(ctypes.addressof(source), len(source), 0)), 1)
+    return zstd.ZSTD_sizeof_CCtx(context)
+
+
 class StandaloneTest(SparkTest):
-    """A master and a worker, daemons on loopback: executors are the worker's children."""
+    """A master and two workers, daemons on loopback: executors are the workers' children."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.master = cls.daemon("Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
-        url = cls.wait_for(cls.master, r"Starting Spark master at (spark://\S+)")
-        worker = cls.daemon("Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2",
-                            "--memory", "1g", url)
-        cls.wait_for(worker, r"Successfully registered with master (\S+)")
-        cls.log, lines = cls.submit(
-            ["warm", "unsafe", "retry", "many"], url,
-            cls.with_plugin("spark.executor.cores=2",
-                            "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%p.json")))
+        master = cls.daemon("Master", "127.0.0.1")
+        url = cls.wait_for(master, r"Starting Spark master at (spark://\S+)")
+        # Spark runs no attempt twice on one host.
+        for address in ["127.0.0.1", "127.0.0.2"]:
+            worker = cls.daemon("Worker", address, "--cores", "2", "--memory", "1g", url)
+            cls.wait_for(worker, r"Successfully registered with master (\S+)")
+        confs = cls.with_plugin("spark.executor.cores=2",
+                                "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%p.json"))
+        _, lines = cls.submit(
+            ["warm", "unsafe", "retry", "lz4", "snappy", "zstd", "many", "killed"], url, confs)
         cls.attempts = [Attempt(line) for line in lines]
+        cls.killed = [attempt for attempt in cls.attempts
+                      if attempt.kind == "killed" and attempt.partition == 1 and attempt.number == "0"]
+        cls.peaks_left_of_killed = cls.peaks_left(
+            [attempt.id for attempt in cls.attempts if attempt.kind == "killed"])
+        _, lines = cls.submit(
+            ["warm", "speculated"], url,
+            [*confs, "spark.speculation=true", "spark.speculation.interval=100ms",
+             "spark.speculation.quantile=0.5", "spark.speculation.minTaskRuntime=100ms"])
+        cls.speculated = [attempt for attempt in map(Attempt, lines) if attempt.kind == "speculated"]
+        cls.peaks_left_of_speculated = cls.peaks_left([attempt.id for attempt in cls.speculated])
 
     @classmethod
-    def daemon(cls, name, *arguments):
-        log = open(cls.path(name), "w+b")
+    def peaks_left(cls, ids):
+        """Peaks of these tasks in the tables that executors leave: that of one that was killed, as the
+        worker does at the end, is written by whoever reads next. The tables are gone afterwards."""
+        peaks = {}
+        deadline = time.monotonic() + 120
+        while not set(ids) <= set(peaks):
+            if time.monotonic() > deadline:
+                raise AssertionError("%s are in none of the tables: %s" % (ids, peaks))
+            subprocess.run([cls.path("taskmem"), "ps"], capture_output=True, check=True, timeout=60,
+                           env={"TASKMEM_STATS_DIR": cls.path("stats")})
+            for path in glob.glob(cls.path("left/*.json")):
+                try:
+                    with open(path, encoding="utf-8") as file:
+                        stats = json.load(file)
+                except ValueError:
+                    continue  # it is being written
+                os.unlink(path)
+                if (stats["process"]["label"] or "").startswith("executor "):
+                    for task in stats["tasks"]:
+                        peaks[str(task["task_id"])] = task["peak_charged_bytes"]
+            time.sleep(0.1)
+        return peaks
+
+    @classmethod
+    def daemon(cls, name, address, *arguments):
+        log = open(cls.path(name + " " + address), "w+b")
         cls.addClassCleanup(log.close)
         started = subprocess.Popen(
             [os.path.join(SPARK, "bin", "spark-class"), "org.apache.spark.deploy.%s.%s" %
-             (name.lower(), name), *arguments], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, cwd=cls.folder,
-            env={**os.environ, "SPARK_HOME": cls.path("spark"), "SPARK_LOCAL_IP": "127.0.0.1"})
+             (name.lower(), name), "--host", address, "--port", "0", "--webui-port", "0", *arguments],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cls.folder,
+            env={**os.environ, "SPARK_HOME": cls.path("spark"), "SPARK_LOCAL_IP": address})
         cls.addClassCleanup(started.wait)
         cls.addClassCleanup(started.kill)
         return log.name
@@ -166,22 +220,49 @@ class StandaloneTest(SparkTest):
             time.sleep(0.1)
         raise AssertionError("%s says nothing of %s" % (path, pattern))
 
+    def of(self, kind):
+        return [each for each in self.attempts if each.kind == kind]
+
+    def assert_near(self, bytes_seen, expected):
+        self.assertAlmostEqual(int(bytes_seen), expected, delta=expected * 0.05)
+
     def test_peaks_are_those_of_the_attempts(self):
-        for kind, count in [("unsafe", 4), ("retry", 5)]:
-            attempts = [each for each in self.attempts if each.kind == kind]
-            self.assertEqual(len(attempts), count)
-            for attempt in attempts:
-                self.assertAlmostEqual(int(attempt.peak), attempt.expected(),
-                                       delta=attempt.expected() * 0.05)
+        for kind, count in [("unsafe", 4), ("retry", 5), ("lz4", 4), ("snappy", 4)]:
+            self.assertEqual(len(self.of(kind)), count)
+            for attempt in self.of(kind):
+                with self.subTest(kind=kind, partition=attempt.partition):
+                    self.assert_near(attempt.peak, attempt.expected())
+
+    def test_contexts_of_zstd_are_as_large_as_zstd_says(self):
+        context = zstd_context_bytes(level=3)
+        self.assertEqual(len(self.of("zstd")), 4)
+        for attempt in self.of("zstd"):
+            self.assert_near(attempt.peak, 3 * (attempt.partition + 1) * context)
 
     def test_a_thousand_attempts_have_a_task_each(self):
-        attempts = [each for each in self.attempts if each.kind == "many"]
+        attempts = self.of("many")
         self.assertEqual(len(attempts), 1000)
         # Beside what the JVM loads in them.
         for attempt in attempts:
             self.assertGreaterEqual(int(attempt.peak), 2 * MIB)
             self.assertLess(int(attempt.peak), 4 * MIB)
         self.assertNotIn("cannot be begun", self.executor_logs())
+
+    def test_an_executor_that_is_killed_leaves_its_table(self):
+        self.assertEqual([(each.end, each.peak) for each in self.killed], [("failed", "-")])
+        self.assert_near(self.peaks_left_of_killed[self.killed[0].id], self.killed[0].expected())
+        done = [each for each in self.of("killed") if each.end == "ok"]
+        self.assertEqual(sorted(each.partition for each in done), [0, 1, 2, 3])
+
+    def test_an_attempt_that_is_run_twice_is_two_tasks(self):
+        of_last = [each for each in self.speculated if each.partition == 3]
+        self.assertEqual(sorted((each.number, each.end) for each in of_last),
+                         [("0", "failed"), ("1", "ok")])
+        for attempt in of_last:
+            self.assert_near(self.peaks_left_of_speculated[attempt.id], attempt.expected())
+        for attempt in self.speculated:
+            if attempt.end == "ok":
+                self.assert_near(attempt.peak, attempt.expected())
 
 
 if __name__ == "__main__":
