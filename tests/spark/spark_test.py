@@ -7,6 +7,7 @@ names make the tasks."""
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -23,8 +24,9 @@ class PluginTest(SparkTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.log, cls.lines = cls.submit(
-            ["warm", "unsafe", "small", "direct", "retry", "leak", "refused"], "local-cluster[2,2,512]",
+            ["warm", "unsafe", "small", "direct", "retry", "leak", "refused", "ui"], "local-cluster[2,2,512]",
             cls.with_plugin(
+                "spark.ui.enabled=true", "spark.ui.port=0",
                 "spark.taskmem.task.quota=64m", "spark.executor.killOnFatalError.depth=0",
                 "spark.taskmem.report.interval=1s",
                 "spark.executorEnv.TASKMEM_STATS=" + cls.path("left/%l-%p.json")))
@@ -73,6 +75,17 @@ class PluginTest(SparkTest):
     def test_the_driver_adds_up(self):
         self.assertRegex(self.log, r"taskmem: \d+ attempts in 2 executors, largest native peak "
                                    r"\d+\.\d MiB by task \d+ \(")
+
+    def test_the_drivers_ui_has_a_page(self):
+        page = "\n".join(line[3:] for line in self.lines if line.startswith("ui "))
+        # In Spark's own frame, with its other pages.
+        for tab in ["executors", "taskmem"]:
+            self.assertIn('href="/%s/"' % tab, page)
+        self.assertRegex(page, r"Executors</h4>.*<tr><td>0</td>.*<tr><td>1</td>")
+        # Of the largest partition, or of what was refused memory.
+        self.assertRegex(page, r"Largest attempts that have ended</h4>.*?<tr><td>task \d+ \(\d+\.\d "
+                               r"attempt \d\)</td><td>[01]</td><td sorttable_customkey=\"\d+\">4\d\.\d "
+                               r"MiB</td>")
 
     def test_executors_leave_tables_with_their_names(self):
         for number in range(2):
@@ -184,6 +197,24 @@ class RowBatchTest(SparkTest):
                  "TASKMEM_SPILL_TIMEOUT": "60s"})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines(), ["option1 0 true 0", "option2 0 true 0"])
+
+
+class UiPageTest(SparkTest):
+
+    def test_names_are_text(self):
+        done = subprocess.run(
+            ["java", "-Xmx64m", "-cp", ":".join([JAR, JOBS, os.path.join(SPARK, "jars", "*")]),
+             "io.taskmem.spark.UiPageCheck"],
+            capture_output=True, check=True, timeout=SECONDS, encoding="utf-8")
+        page = done.stdout
+        self.assertNotIn("<script>", page)
+        self.assertNotIn("<b>", page)
+        self.assertIn("<td>&#60;b&#62;0&#60;/b&#62;</td><td sorttable_customkey=\"3145728\">3.0 MiB</td>",
+                      page)
+        self.assertIn("<td>2 s ago</td>", page)
+        # The largest ten of fifteen.
+        self.assertEqual(re.findall(r"alert\(&#39;(\d+)&#39;\)", page),
+                         [str(number) for number in range(15, 5, -1)])
 
 
 class SettingsTest(SparkTest):

@@ -49,6 +49,7 @@ final class DriverSide implements DriverPlugin {
         own.put(PYTHON_ACCUMULATOR, register(context, python, "native memory peak of Python"));
       }
     }
+    UiTab.attach(context, () -> UiPage.html(reports.values(), System.currentTimeMillis()));
     return own;
   }
 
@@ -92,19 +93,15 @@ final class DriverSide implements DriverPlugin {
   @Override
   public void shutdown() {
     if (reports.isEmpty()) return;
-    ExecutorReport largest = null;
-    long attempts = 0;
+    LargestAttempts.Entry largest = new LargestAttempts.Entry("none", 0, 0);
     for (ExecutorReport report : reports.values()) {
-      attempts += report.figures[ExecutorReport.ATTEMPTS];
-      if (largest == null || report.figures[ExecutorReport.LARGEST_PEAK]
-          > largest.figures[ExecutorReport.LARGEST_PEAK]) {
-        largest = report;
-      }
+      if (report.largest.isEmpty() || report.largest.get(0).peak <= largest.peak) continue;
+      largest = report.largest.get(0);
     }
     LOG.info("taskmem: {} attempts in {} executors, largest native peak {} MiB by {}; refused {} "
             + "times; at the last report {} MiB were retained by ended attempts and {} MiB of none",
-        attempts, reports.size(), mib(largest.figures[ExecutorReport.LARGEST_PEAK]),
-        largest.largest, sum(ExecutorReport.REFUSALS), mib(sum(ExecutorReport.RETAINED_BYTES)),
+        sum(ExecutorReport.ATTEMPTS), reports.size(), mib(largest.peak), largest.name,
+        sum(ExecutorReport.REFUSALS), mib(sum(ExecutorReport.RETAINED_BYTES)),
         mib(sum(ExecutorReport.UNTRACKED_BYTES)));
   }
 

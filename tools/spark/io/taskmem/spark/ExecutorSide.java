@@ -14,6 +14,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskFailedReason;
 import org.apache.spark.api.plugin.ExecutorPlugin;
@@ -59,9 +60,8 @@ final class ExecutorSide implements ExecutorPlugin {
   private boolean keepsRefusals;
   private boolean isOn;
 
-  private long attempts;
-  private long largestPeak;
-  private String largest = "none";
+  private final AtomicLong attempts = new AtomicLong();
+  private final LargestAttempts largest = new LargestAttempts();
 
   @Override
   public void init(PluginContext plugin, Map<String, String> sent) {
@@ -216,14 +216,8 @@ final class ExecutorSide implements ExecutorPlugin {
       LOG.warn("taskmem: task {} ({}) has ended and still holds {} MiB of native memory, peak {} MiB",
           attempt.id, attempt.name, DriverSide.mib(left), DriverSide.mib(figures[Native.PEAK]));
     }
-    note(attempt, figures[Native.PEAK]);
-  }
-
-  private synchronized void note(Attempt attempt, long peak) {
-    ++attempts;
-    if (peak <= largestPeak) return;
-    largestPeak = peak;
-    largest = "task " + attempt.id + " (" + attempt.name + ")";
+    attempts.incrementAndGet();
+    largest.add("task " + attempt.id + " (" + attempt.name + ")", figures[Native.PEAK], left);
   }
 
   private void report() {
@@ -234,12 +228,9 @@ final class ExecutorSide implements ExecutorPlugin {
     figures[ExecutorReport.RETAINED_BYTES] = now[Native.RETAINED_BYTES];
     figures[ExecutorReport.UNTRACKED_BYTES] = now[Native.UNTRACKED_BYTES];
     figures[ExecutorReport.REFUSALS] = now[Native.ALL_REFUSALS];
-    ExecutorReport report;
-    synchronized (this) {
-      figures[ExecutorReport.ATTEMPTS] = attempts;
-      figures[ExecutorReport.LARGEST_PEAK] = largestPeak;
-      report = new ExecutorReport(context.executorID(), largest, figures);
-    }
+    figures[ExecutorReport.OVERFLOW_BYTES] = now[Native.OVERFLOW_BYTES];
+    figures[ExecutorReport.ATTEMPTS] = attempts.get();
+    ExecutorReport report = new ExecutorReport(context.executorID(), largest.list(), figures);
     try {
       context.send(report.message());
     } catch (Exception e) {
