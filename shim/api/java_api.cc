@@ -10,6 +10,7 @@
 #include "accounting/base/format_text.h"
 #include "shim/api/java_spilling.h"
 #include "shim/api/jni_table.h"
+#include "shim/api/sites_text.h"
 #include "shim/books/slack.h"
 #include "shim/taskmem.h"
 
@@ -171,6 +172,16 @@ jni::Object TakeRefusal(Environment* environment, Class, int64_t id) {
   return jni::NewString(environment, text);
 }
 
+// The code that holds most of the newest task of this id, live or ended; null: nothing is known.
+jni::Object LargestSites(Environment* environment, Class, int64_t id) {
+  SitesText* const made = MakeSitesTextOfTask(static_cast<uint64_t>(id));
+  if (made == nullptr) return nullptr;
+  char text[sizeof(made->text)];
+  memcpy(text, made->text, sizeof(text));
+  FreeSitesText(made);
+  return jni::NewString(environment, text);
+}
+
 // Of this library: a class of another version may declare others.
 jni::MethodNames g_method_names;
 
@@ -200,6 +211,7 @@ extern "C" __attribute__((visibility("default"))) int JNI_OnLoad_taskmem(void* m
       jni::MethodOf("giveBackSlack", "()V", GiveBackSlack),
       jni::MethodOf("keepRefusals", "()I", KeepRefusals),
       jni::MethodOf("takeRefusal", "(J)Ljava/lang/String;", TakeRefusal),
+      jni::MethodOf("largestSites", "(J)Ljava/lang/String;", LargestSites),
       jni::MethodOf("version", "()Ljava/lang/String;", Version),
       jni::MethodOf("methods", "()Ljava/lang/String;", Methods),
   };

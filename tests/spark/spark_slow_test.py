@@ -60,6 +60,18 @@ class QuotaTest(SparkTest):
             self.sort("false")
 
 
+class OverflowTest(SparkTest):
+
+    def test_what_is_beyond_the_quota_goes_into_the_file(self):
+        _, lines = self.submit(
+            ["warm", "refused"], "local-cluster[1,1,512]",
+            self.with_plugin("spark.taskmem.task.quota=64m", "spark.executorEnv.TASKMEM_OVERFLOW=1",
+                             "spark.executorEnv.TASKMEM_SPILL_DIR=" + self.folder))
+        attempts = [Attempt(line) for line in lines if line.startswith("attempt refused ")]
+        self.assertEqual([attempt.end for attempt in attempts], ["ok"])
+        self.assertLess(int(attempts[0].peak), 65 * MIB)
+
+
 class SparksOwnPeakTest(SparkTest):
     """What Spark says its operators had of its off-heap pool at most."""
 

@@ -58,7 +58,8 @@ class PluginTest(SparkTest):
         for attempt in attempts:
             self.assertAlmostEqual(int(attempt.held), attempt.expected(),
                                    delta=attempt.expected() * 0.05)
-            self.assertIn("taskmem: task %s (" % attempt.id, logs)
+            self.assertRegex(logs, r"taskmem: task %s \(.* has ended and still holds \d+\.\d MiB of native "
+                                   r"memory, peak .* MiB: \d+\.\d MiB by .*libjvm\.so" % attempt.id)
         for attempt in self.of("unsafe"):
             self.assertLess(int(attempt.held), MIB)
 

@@ -118,6 +118,12 @@ public final class Native {
   /** Why the task was refused memory the last time, once; null: it was not. */
   public static native String takeRefusal(long id);
 
+  /**
+   * The code that holds most of the newest task of this id, by samples, as the text of a refusal has
+   * it; null: nothing is known. Some milliseconds.
+   */
+  public static native String largestSites(long id);
+
   public static native String version();
 
   /** Names of the native methods that the library has, with blanks between. */

@@ -213,8 +213,10 @@ final class ExecutorSide implements ExecutorPlugin {
     if (Native.taskInfo(attempt.id, figures) != 0) return;
     long left = figures[Native.CHARGED];
     if (left > 0 && left >= settings.retainedMinBytes) {
-      LOG.warn("taskmem: task {} ({}) has ended and still holds {} MiB of native memory, peak {} MiB",
-          attempt.id, attempt.name, DriverSide.mib(left), DriverSide.mib(figures[Native.PEAK]));
+      String sites = Native.has("largestSites") ? Native.largestSites(attempt.id) : null;
+      LOG.warn("taskmem: task {} ({}) has ended and still holds {} MiB of native memory, peak {} MiB{}",
+          attempt.id, attempt.name, DriverSide.mib(left), DriverSide.mib(figures[Native.PEAK]),
+          sites == null ? "" : ": " + sites);
     }
     attempts.incrementAndGet();
     largest.add("task " + attempt.id + " (" + attempt.name + ")", figures[Native.PEAK], left);
