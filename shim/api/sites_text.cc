@@ -55,8 +55,8 @@ SitesText* MakeSitesText(uint32_t slot, const char* before, const char* between)
   if (made == nullptr) return nullptr;
   made->sites.AddBlocks(slot);
   AddMappings(slot, made);
-  const auto used = static_cast<size_t>(
-      FormatText(made->text, sizeof(made->text), "%s%s", before, between));
+  const auto used =
+      static_cast<size_t>(FormatText(made->text, sizeof(made->text), "%s%s", before, between));
   if (used < sizeof(made->text) &&
       made->sites.Describe(made->text + used, sizeof(made->text) - used) != 0) {
     return made;

@@ -17,7 +17,8 @@ struct SitesText {
 };
 
 // Of the task in `slot`, behind the two texts. nullptr: nothing is known of sites, or there is no
-// memory for it. Some milliseconds, where there are many samples. To be called with no lock held; may be amid an allocation.
+// memory for it. Some milliseconds, where there are many samples. To be called with no lock held;
+// may be amid an allocation.
 SitesText* MakeSitesText(uint32_t slot, const char* before, const char* between);
 // Of the newest task of this id, live or ended.
 SitesText* MakeSitesTextOfTask(uint64_t id);
