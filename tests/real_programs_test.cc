@@ -74,6 +74,18 @@ TEST(RealPrograms, Sqlite) {
   ExpectSame("sqlite3 :memory: < \"$1\"", Runfile("tests/real/joins.sql"));
 }
 
+// It maps more than 50 MiB before it needs any.
+TEST(RealPrograms, RubyFitsAQuotaAboveWhatItTouches) {
+  SKIP_WITHOUT("ruby");
+  const TemporaryFolder folder;
+  const Result result =
+      RunShell({"with a quota", Preload::kOn, {{"TASKMEM_QUOTA", "48M"}}}, folder.path(),
+               "ruby -e 'a = (1..100_000).map(&:to_s); Thread.new { puts a.map(&:to_i).sum }.join;"
+               "Fiber.new { puts a.size }.resume'");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_EQ(result.out, "5000050000\n100000\n");
+}
+
 TEST(RealPrograms, Git) {
   SKIP_WITHOUT("git");
   ExpectSame(

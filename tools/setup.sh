@@ -11,7 +11,7 @@ readonly BUILD_PACKAGES=(
 readonly TEST_PACKAGES=(
   chromium clang-format cmake gcc git groff-base libbenchmark-dev libgmock-dev libgtest-dev libjemalloc2
   liblz4-1 libmimalloc2.0 libtcmalloc-minimal4 libunwind-dev libvterm-dev openjdk-17-jdk-headless pkg-config
-  prometheus python3 python3-jsonschema redis-server redis-tools sqlite3 zsh
+  prometheus python3 python3-jsonschema redis-server redis-tools ruby sqlite3 zsh
 )
 readonly SPARK_PACKAGES=(openjdk-17-jdk-headless python3-venv)
 

@@ -40,8 +40,9 @@ enum class Allocator : uint8_t {
   kJvm,
   kV8,
   kOpenBlas,  // work space of its threads, which it maps as a whole and keeps
+  kRuby,      // room for short-lived objects and for stacks of fibers, which it maps as a whole
 };
-inline constexpr int kAllocators = 9;
+inline constexpr int kAllocators = 10;
 
 // A runtime that dies of a refused mapping, and whose heap has a limit of its own.
 constexpr bool IsRuntime(Allocator allocator) {

@@ -48,6 +48,7 @@ constexpr KnownSymbol kKnownSymbols[] = {
     {"runtime.mallocgc", Allocator::kGo},
     {"MallocExtension_Internal_GetNumericProperty", Allocator::kTcmalloc},
     {"blas_memory_alloc", Allocator::kOpenBlas},
+    {"ruby_xmalloc2", Allocator::kRuby},
 };
 
 bool EndsWith(const char* text, size_t length, const char* suffix) {
@@ -166,6 +167,9 @@ void ListKept(Allocator allocator, const char* name, const char* base, const cha
   } else if (allocator == Allocator::kOpenBlas) {
     how = "work space, charged by what is in memory";
     state = AdoptionState::kApart;
+  } else if (allocator == Allocator::kRuby) {
+    how = "room for objects and fibers, charged by what is in memory";
+    state = AdoptionState::kApart;
   } else if (of_names != nullptr) {
     how = of_names;
   } else if (allocator == Allocator::kJemalloc) {
@@ -202,6 +206,7 @@ Library Examine(const char* path) {
     case Allocator::kJvm: name = "JVM"; break;
     case Allocator::kV8: name = "V8"; break;
     case Allocator::kOpenBlas: name = "OpenBLAS"; break;
+    case Allocator::kRuby: name = "Ruby"; break;
   }
   library.is_sparse =
       library.allocator != Allocator::kNone && library.allocator != Allocator::kPython;
@@ -312,6 +317,8 @@ bool IsAllocatorsOwn(const Library& library, uint64_t bytes) {
   // CPython's arenas have one length (256 KiB, from 3.10 on 1 MiB); its mmap module maps
   // whatever it is asked for.
   if (library.allocator == Allocator::kPython) return bytes == 256 * 1024 || bytes == 1024 * 1024;
+  // Ruby's pages of objects are 64 KiB, which it fills; what it maps ahead is 20 MiB and more.
+  if (library.allocator == Allocator::kRuby) return bytes >= 1024 * 1024;
   return library.allocator != Allocator::kNone;
 }
 

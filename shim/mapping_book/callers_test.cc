@@ -82,7 +82,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Installed{"libmimalloc.so.2.0", "mi_malloc", Allocator::kMimalloc,
                                 "mimalloc in libmimalloc.so.2.0"},
                       Installed{"libtcmalloc_minimal.so.4", "tc_malloc", Allocator::kTcmalloc,
-                                "tcmalloc in libtcmalloc_minimal.so.4"}),
+                                "tcmalloc in libtcmalloc_minimal.so.4"},
+                      Installed{"libruby-3.1.so.3.1", "ruby_xmalloc2", Allocator::kRuby,
+                                "Ruby in libruby-3.1.so.3.1"}),
     [](const auto& info) { return info.param.function; });
 
 TEST(Callers, CPythonsOwnAreThoseOfItsArenasLengths) {
@@ -92,6 +94,13 @@ TEST(Callers, CPythonsOwnAreThoseOfItsArenasLengths) {
   EXPECT_TRUE(IsAllocatorsOwn(python, 1024 * 1024));
   EXPECT_FALSE(IsAllocatorsOwn(python, 512 * 1024));
   EXPECT_FALSE(IsAllocatorsOwn(Library{}, 256 * 1024));
+}
+
+TEST(Callers, RubysOwnAreNotItsPages) {
+  Library ruby = {};
+  ruby.allocator = Allocator::kRuby;
+  EXPECT_TRUE(IsAllocatorsOwn(ruby, 32 << 20));
+  EXPECT_FALSE(IsAllocatorsOwn(ruby, 64 * 1024));
 }
 
 TEST(Callers, MayBeAskedForByManyThreadsAtOnce) {
