@@ -33,10 +33,14 @@ inline bool InOverflow(const void* address) {
          bytes;
 }
 
+// Before it is known whether the file has so much.
 inline void CountInOverflow(uint32_t slot, uint64_t bytes) {
+  g_reclaim_books[slot].overflow_bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+// It has.
+inline void NoteOverflowPeak(uint32_t slot) {
   ReclaimBook& book = g_reclaim_books[slot];
-  const uint64_t held = book.overflow_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  ReclaimBook::Raise(book.peak_overflow_bytes, held);
+  ReclaimBook::Raise(book.peak_overflow_bytes, book.overflow_bytes.load(std::memory_order_relaxed));
 }
 inline void CreditInOverflow(uint32_t slot, uint64_t bytes) {
   g_reclaim_books[slot].overflow_bytes.fetch_sub(bytes, std::memory_order_relaxed);

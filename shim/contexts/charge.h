@@ -83,7 +83,9 @@ inline void Credit(uint32_t slot, uint64_t bytes) {
 // What lies at `address` is charged to `slot`, whatever its quota is, or credited: in the book
 // that the address says.
 inline void ChargeAt(const void* address, uint32_t slot, uint64_t bytes) {
-  Charge(slot, bytes, InOverflow(address) ? ChargeMode::kOverflow : ChargeMode::kOverQuota);
+  const bool in_overflow = InOverflow(address);
+  Charge(slot, bytes, in_overflow ? ChargeMode::kOverflow : ChargeMode::kOverQuota);
+  if (__builtin_expect(in_overflow, 0)) NoteOverflowPeak(slot);
 }
 inline void CreditAt(const void* address, uint32_t slot, uint64_t bytes) {
   if (__builtin_expect(InOverflow(address), 0)) {

@@ -181,7 +181,7 @@ bool ExtendOverflowSegment(void* start, size_t old_bytes, size_t bytes);
 void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes);
 
 // A block, or a page of blocks, has been taken in it.
-void NoteTakenInOverflow(uint64_t bytes);
+void NoteTakenInOverflow(uint32_t slot, uint64_t bytes);
 
 // Around fork(), with the allocator's locks held in the first two. The parent's fork() ends
 // when the child has copied what it inherits.

@@ -162,7 +162,7 @@ Outcome GrowInPlace(uint32_t slot, const Growth& growth, ChargeMode mode, void**
   }
   at.SetBytes(page, bytes);
   ResizeSample(page, start, growth.size);
-  if (mode == ChargeMode::kOverflow) NoteTakenInOverflow(bytes - old_bytes);
+  if (mode == ChargeMode::kOverflow) NoteTakenInOverflow(slot, bytes - old_bytes);
   *result = start + at.offset();
   return Outcome::kDone;
 }

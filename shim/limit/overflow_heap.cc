@@ -95,6 +95,7 @@ void* TakeSampledInOverflow(Context* context, const Pair& pair, uint8_t bin, siz
   }
   if (page == nullptr) return nullptr;
   Charge(pair.slot, page->xblock_size, ChargeMode::kOverflow);
+  NoteOverflowPeak(pair.slot);
   MarkOwner(OwnersOf(page), page->free, pair.slot);
   page->retire_expire = 0;
   return PopBlock(&pages->heap, page, size, zero);
@@ -109,7 +110,7 @@ __attribute__((noinline)) Outcome TakeSmallInOverflow(Context* context, Pair* pa
   Found own = FindFree(context, &heap->pages[bin]);
   if (own.page == nullptr && OverflowUsable(pair->slot, heap->pages[bin].block_size)) {
     TakeIntoUse(heap, pair->slot, ChargeMode::kOverflow, &heap->pages[bin], &own);
-    if (own.page != nullptr) NoteTakenInOverflow(kStepBytes);
+    if (own.page != nullptr) NoteTakenInOverflow(pair->slot, kStepBytes);
   }
   if (own.page == nullptr) own = SearchQueue(context, &heap->pages[bin], INT_MAX);
   if (own.page != nullptr && IsSample(context, own.page, size)) {
@@ -136,7 +137,7 @@ Outcome TakeInOverflow(Context* context, Pair* pair, size_t size, bool zero, siz
     TakeDelayedFrees(&context->overflow->shared.heap);
     const Outcome outcome =
         TakeLarge(context, pair->slot, size, zero, alignment, ChargeMode::kOverflow, result);
-    if (outcome == Outcome::kDone) NoteTakenInOverflow(size);
+    if (outcome == Outcome::kDone) NoteTakenInOverflow(pair->slot, size);
     return outcome;
   }
   if (!EnterOverflow(context, pair)) return Outcome::kNoMemory;

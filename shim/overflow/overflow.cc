@@ -198,7 +198,10 @@ void ShrinkOverflowSegment(void* start, size_t old_bytes, size_t bytes) {
   OverflowShrinks(static_cast<char*>(start) + bytes, old_bytes - bytes);
 }
 
-void NoteTakenInOverflow(uint64_t bytes) { OverflowTakes(bytes); }
+void NoteTakenInOverflow(uint32_t slot, uint64_t bytes) {
+  NoteOverflowPeak(slot);
+  OverflowTakes(bytes);
+}
 
 void AddOverflowLocks(ForkLocks* locks) {
   // Else it was not turned on as the program started, and nobody has the locks.

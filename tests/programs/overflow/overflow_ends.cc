@@ -32,11 +32,11 @@ size_t TakeUntilRefused(size_t first) {
   return kMost;
 }
 
-uint64_t InOverflow() {
+taskmem_task_status Info() {
   taskmem_task_status info = {};
   info.size = sizeof(info);
   REQUIRE(taskmem_task_info(kTask, &info) == 0);
-  return info.overflow_bytes;
+  return info;
 }
 
 // Blocks of `size` until nothing more goes to the file: what is there then. All are freed.
@@ -49,7 +49,7 @@ uint64_t MostInOverflow(size_t size) {
     taken[count] = {static_cast<uint64_t*>(malloc(size)), size, count};
     if (taken[count].words == nullptr) break;
     taken[count++].Fill();
-    const uint64_t now = InOverflow();
+    const uint64_t now = Info().overflow_bytes;
     since = now > most ? 0 : since + size;
     if (now > most) most = now;
   }
@@ -64,6 +64,8 @@ void UseAllOf(uint64_t file_bytes) {
     const uint64_t most = MostInOverflow(size);
     REQUIRE_COMPARE(most, <=, file_bytes);
     REQUIRE_COMPARE(most, >=, file_bytes / 3);
+    // What did not fit was never there.
+    REQUIRE_COMPARE(Info().peak_overflow_bytes, <=, file_bytes);
   }
   REQUIRE_COMPARE(Usage(kTask).refusals, >=, 1);
 }
