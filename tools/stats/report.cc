@@ -54,6 +54,12 @@ Row TaskRow(const TaskStats& task) {
           BytesOrDash(task.peak_overdraft_bytes)};
 }
 
+// What hooks and destructors take for themselves is some bytes, mostly. The sums have it.
+bool IsWorthARow(const TaskStats& task) {
+  constexpr uint64_t kLeastReserveBytes = uint64_t{64} << 10;
+  return !task.is_reserve || task.peak_charged_bytes >= kLeastReserveBytes;
+}
+
 // The tasks from `first` on in one row. Their peaks were not at one time: no sum.
 Row RestRow(const std::vector<TaskStats>& tasks, size_t first) {
   TaskStats sum;
@@ -107,7 +113,8 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
       {"refused", kRight, true},
       {"overdrawn", kRight, true}};
   std::vector<Row> rows;
-  const std::vector<TaskStats>& tasks = process.tasks;
+  std::vector<TaskStats> tasks;
+  std::copy_if(process.tasks.begin(), process.tasks.end(), std::back_inserter(tasks), IsWorthARow);
   // One task more takes no more room than the line that counts it.
   const size_t shown = tasks.size() <= kMaxTasks + 1 ? tasks.size() : kMaxTasks;
   std::transform(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(shown),

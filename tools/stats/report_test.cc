@@ -170,6 +170,18 @@ TEST(FormatTables, SumsUpWhatIsTooMuch) {
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 1 + 20 + 1 + 2);
 }
 
+TEST(FormatTables, TheReserveIsARowWhereItHeldMuch) {
+  ProcessStats process = Process();
+  process.tasks.push_back(Task(1, "t", 1 << 20));
+  process.tasks.push_back(Task(0, "spill reserve", 160));
+  process.tasks.back().id.reset();
+  process.tasks.back().is_reserve = true;
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), Not(HasSubstr("reserve")));
+  process.tasks.back().peak_charged_bytes = 64 << 10;
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80),
+              HasSubstr("-  spill reserve"));
+}
+
 ProcessStats Child(pid_t pid, uint64_t peak) {
   ProcessStats child = Process();
   child.pid = pid;

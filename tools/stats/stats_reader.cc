@@ -100,6 +100,7 @@ void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
     } else if (slot < kFirstTaskSlot) {
       if (task.peak_charged_bytes == 0) continue;
       task.name = identity.name;
+      task.is_reserve = slot == kSpillReserveSlot;
     } else {
       if (identity.state == TaskState::kFree) continue;
       task.id = identity.id;

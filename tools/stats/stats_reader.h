@@ -45,6 +45,7 @@ struct TaskStats {
   // Nothing: the ended tasks that were folded, the storage or the spill reserve.
   std::optional<uint64_t> id;
   std::string name;
+  bool is_reserve = false;
   std::optional<uint64_t> quota_bytes;
   uint64_t charged_bytes = 0;
   std::optional<uint64_t> granted_bytes;  // acquired from the pools; nothing: draws on none

@@ -100,6 +100,8 @@ TEST_F(StatsReaderTest, ReadsWhatWasDoneToMakeRoom) {
   // The reserve, the storage, the task: in order of size.
   EXPECT_EQ(process->tasks[1].name, "storage");
   EXPECT_FALSE(process->tasks[1].id);
+  EXPECT_TRUE(process->tasks[0].is_reserve);
+  EXPECT_FALSE(process->tasks[1].is_reserve);
   EXPECT_EQ(process->tasks[2].reclaim.spill_calls, 3u);
   EXPECT_EQ(process->tasks[2].reclaim.longest_stall_ns, 11u);
   EXPECT_EQ(process->tasks[2].reclaim.overflow_bytes, 4096u);
