@@ -126,6 +126,13 @@ TEST_F(BooksElsewhereTest, LimitsAreEnforcedWithoutAPlaceForThem) {
   }
 }
 
+TEST_F(BooksElsewhereTest, OfAProgramWithoutProcHaveItsName) {
+  const Result result = ShellInMountSpace(
+      "mount -t tmpfs none /proc && exec taskmem run --quota 32M --refuse-min 1M $FOLDER/asker");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.err.find("taskmem: asker, pid "), std::string::npos) << result.Describe();
+}
+
 TEST_F(BooksElsewhereTest, NothingIsEnforcedWithoutTheLibrary) {
   const Result result = ShellInMountSpace(
       "taskmem run env -u LD_PRELOAD $FOLDER/holder; "
