@@ -158,7 +158,12 @@ TEST_F(CommandLineTest, ItEndsWithWhoWasRefusedFirst) {
   for (size_t end; (end = hint.find("\n  ")) != std::string::npos;) hint.replace(end, 3, "");
   EXPECT_NE(hint.find("(python3) was the first to be refused memory: 90.0 MiB"), std::string::npos)
       << hint;
-  EXPECT_NE(hint.find(" of its quota of 300.0 MiB; "), std::string::npos) << hint;
+  EXPECT_NE(hint.find(" of its quota of 300.0 MiB, "), std::string::npos) << hint;
+  // Which code had it, and the library that it is in.
+  const size_t site = hint.find(" 270.0 MiB by ");
+  ASSERT_NE(site, std::string::npos) << hint;
+  EXPECT_NE(hint.find("python3", site), std::string::npos) << hint;
+  EXPECT_TRUE(hint.ends_with(" `taskmem run --audit -` shows all\n")) << hint;
   // The log names the task alike.
   const std::string task = hint.substr(9, hint.find(" was the") - 9);
   EXPECT_NE(Content("log").find(" warn " + task + " refused 90.0 MiB"), std::string::npos)

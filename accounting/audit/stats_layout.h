@@ -33,7 +33,7 @@
 namespace taskmem {
 
 inline constexpr uint64_t kStatsMagic = 0x314d454d4b534154;  // "TASKMEM1"
-inline constexpr uint32_t kStatsVersion = 10;
+inline constexpr uint32_t kStatsVersion = 11;
 
 inline constexpr uint32_t kMaxThreads = 65536;
 inline constexpr size_t kLabelBytes = 64;
@@ -56,7 +56,8 @@ struct PoolStats {
   std::atomic<uint64_t> slack_bytes;  // free in the allocator, in memory, and counted as unmanaged
 };
 
-// What a task was refused first in this process. Written once; read where `state` is kWritten.
+// What a task was refused first in this process. Written once; read where `state` is kWritten, and
+// the last field where `site_state` is.
 struct FirstRefusal {
   enum State : uint32_t { kNone, kBeingWritten, kWritten };
   std::atomic<State> state;
@@ -67,6 +68,8 @@ struct FirstRefusal {
   uint64_t held_bytes;   // by the task
   uint64_t limit_bytes;  // the quota, or --memory
   char name[TaskBook::kNameBytes];
+  std::atomic<State> site_state;
+  char site[188];  // "12.0 MiB by inflate < read_rows (libz.so.1)": the code that held most of it
 };
 
 struct StatsHeader {

@@ -47,18 +47,24 @@ void AddMappings(uint32_t slot, SitesText* scratch) {
   }
 }
 
-}  // namespace
-
-SitesText* MakeSitesText(uint32_t slot, const char* before, const char* between) {
+SitesText* SumSites(uint32_t slot) {
   if (!g_sites_on || IsInsideMappings()) return nullptr;
   auto* const made = static_cast<SitesText*>(OwnAllocate(sizeof(SitesText)));
   if (made == nullptr) return nullptr;
   made->sites.AddBlocks(slot);
   AddMappings(slot, made);
+  return made;
+}
+
+}  // namespace
+
+SitesText* MakeSitesText(uint32_t slot, const char* before, const char* between) {
+  SitesText* const made = SumSites(slot);
+  if (made == nullptr) return nullptr;
   const auto used =
       static_cast<size_t>(FormatText(made->text, sizeof(made->text), "%s%s", before, between));
   if (used < sizeof(made->text) &&
-      made->sites.Describe(made->text + used, sizeof(made->text) - used) != 0) {
+      made->sites.Describe(TaskSites::kShown, made->text + used, sizeof(made->text) - used) != 0) {
     return made;
   }
   FreeSitesText(made);
@@ -69,6 +75,14 @@ SitesText* MakeSitesTextOfTask(uint64_t id) {
   EnsureSettledBooks();
   const uint32_t slot = FindListedTask(id);
   return slot != kUntrackedSlot ? MakeSitesText(slot, "", "") : nullptr;
+}
+
+size_t DescribeLargestSite(uint32_t slot, char* text, size_t text_bytes) {
+  SitesText* const made = SumSites(slot);
+  if (made == nullptr) return 0;
+  const size_t length = made->sites.Describe(1, text, text_bytes);
+  FreeSitesText(made);
+  return length;
 }
 
 void FreeSitesText(SitesText* text) { OwnFree(text, sizeof(*text)); }

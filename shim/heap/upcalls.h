@@ -157,6 +157,10 @@ extern std::atomic<bool> g_tells_refusals;
 // Calls the program's function with the text, to which it adds the task's largest sites, as a spill
 // hook is called: with no lock held, amid an allocation.
 void TellRefusal(const RefusalNote& note);
+// "12.0 MiB by inflate < read_rows (libz.so.1)": the code that holds most of what the task in
+// `slot` has. Returns the length of what was written, 0 where nothing is known. No lock may be
+// held.
+size_t DescribeLargestSite(uint32_t slot, char* text, size_t text_bytes);
 
 // --- Page numbers of tasks (task_pages.cc).
 

@@ -28,14 +28,14 @@ bool PassesQuota(uint64_t charged, uint64_t quota, uint64_t more) {
   return charged > quota || more > quota - charged;
 }
 
-// Tells who reads the books at the end which refusal came first.
-void NoteFirstRefusal(const TaskBook& book, size_t size, uint64_t charged, uint64_t quota,
+// Tells who reads the books at the end which refusal came first. True: this one did.
+bool NoteFirstRefusal(const TaskBook& book, size_t size, uint64_t charged, uint64_t quota,
                       bool by_quota) {
   FirstRefusal& first = g_stats->first_refusal;
   FirstRefusal::State none = FirstRefusal::kNone;
   if (first.state.load(std::memory_order_relaxed) != none ||
       !first.state.compare_exchange_strong(none, FirstRefusal::kBeingWritten)) {
-    return;
+    return false;
   }
   first.by_quota = by_quota ? 1 : 0;
   first.time_ns = os::MonotonicNs();
@@ -45,6 +45,14 @@ void NoteFirstRefusal(const TaskBook& book, size_t size, uint64_t charged, uint6
   first.limit_bytes = by_quota ? quota : g_stats->pools.memory_bytes.load();
   memcpy(first.name, book.name, sizeof(first.name));
   first.state.store(FirstRefusal::kWritten, std::memory_order_release);
+  return true;
+}
+
+// And which code held most of that task: while it still does.
+void NoteFirstSite(uint32_t slot) {
+  FirstRefusal& first = g_stats->first_refusal;
+  if (DescribeLargestSite(slot, first.site, sizeof(first.site)) == 0) return;
+  first.site_state.store(FirstRefusal::kWritten, std::memory_order_release);
 }
 
 // Lines about refusals, of all tasks: programs may be refused something at every turn.
@@ -58,7 +66,10 @@ __attribute__((noinline)) void SayRefusal(uint32_t slot, size_t size, uint64_t n
   const uint64_t quota = book.quota_bytes.load();
   const uint64_t charged = book.charged_bytes.load();
   const bool by_quota = PassesQuota(charged, quota, needed);
-  NoteFirstRefusal(book, size, charged, quota, by_quota);
+  // Nobody reads that of a process that leaves no books.
+  if (NoteFirstRefusal(book, size, charged, quota, by_quota) && StatsOutliveProcess()) {
+    NoteFirstSite(slot);
+  }
   NoteEvent(EventKind::kRefusal, slot, needed, charged,
             by_quota ? quota : g_stats->pools.memory_bytes.load(), by_quota ? kEventByQuota : 0);
   const uint64_t refusals = t_thread.streak.Refusals(size);

@@ -17,6 +17,7 @@ void CountFromHere() {
   // Nobody is setting it here.
   g_stats->label_state.fetch_and(1);
   g_stats->first_refusal.state.store(FirstRefusal::kNone);
+  g_stats->first_refusal.site_state.store(FirstRefusal::kNone);
   g_stats->record_until_ns.store(0);
   g_stats->peak_resident_bytes.store(0);
   const uint32_t slots = g_stats->task_slots.load();

@@ -125,7 +125,7 @@ void TaskSites::Name(const SiteStack& stack, char* name, size_t name_bytes) {
   }
 }
 
-size_t TaskSites::Describe(char* text, size_t text_bytes) {
+size_t TaskSites::Describe(uint32_t sites, char* text, size_t text_bytes) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < kNamed; ++i) {
     const Sum sum = TakeLargest();
@@ -144,7 +144,7 @@ size_t TaskSites::Describe(char* text, size_t text_bytes) {
     if (next.bytes != 0) ++count;
   }
   size_t used = 0;
-  for (uint32_t shown = 0; shown < kShown && shown < count; ++shown) {
+  for (uint32_t shown = 0; shown < sites && shown < count; ++shown) {
     Named* largest = &named_[0];
     for (uint32_t i = 1; i < count; ++i) {
       if (named_[i].bytes > largest->bytes) largest = &named_[i];

@@ -21,15 +21,16 @@ class TaskSites {
   // Mappings that the stack of that number made (SiteStack::number); 0: none.
   void AddMapping(uint32_t site, uint64_t bytes);
 
-  // "12.0 MiB by inflate < read_rows (libz.so.1), 3.0 MiB by ...": at most three sites, each with
-  // the code that called malloc or mmap, and its caller. Returns the length of what was written, 0
+  static constexpr uint32_t kShown = 3;
+
+  // "12.0 MiB by inflate < read_rows (libz.so.1), 3.0 MiB by ...": at most `sites`, each with the
+  // code that called malloc or mmap, and its caller. Returns the length of what was written, 0
   // where nothing is known.
-  size_t Describe(char* text, size_t text_bytes);
+  size_t Describe(uint32_t sites, char* text, size_t text_bytes);
 
  private:
   static constexpr uint32_t kStacks = 1024;
   static constexpr uint32_t kNamed = 8;  // the largest stacks: some of them have the same names
-  static constexpr uint32_t kShown = 3;
   static constexpr size_t kNameBytes = 256;
 
   struct Sum {

@@ -51,8 +51,9 @@ std::string RefusalHint(const std::vector<ProcessStats>& processes, const KnownS
   const std::string site =
       known.pid == process->pid ? TopSite(known, refusal.task_id) : std::string();
   if (!site.empty()) return text + site;
+  if (!refusal.site.empty()) text += ", " + Printable(refusal.site);
   return text + (known.was_asked_for ? "; --log FILE says what was tried"
-                                     : "; `taskmem run --audit -` shows who holds it");
+                                     : "; `taskmem run --audit -` shows all");
 }
 
 }  // namespace taskmem

@@ -18,7 +18,8 @@ ProcessStats Process(pid_t pid, uint64_t time_ns, uint64_t task_id, const char* 
                                   .by_quota = true,
                                   .bytes = 90 * kMiB,
                                   .held_bytes = 276 * kMiB,
-                                  .limit_bytes = 300 * kMiB};
+                                  .limit_bytes = 300 * kMiB,
+                                  .site = {}};
   return process;
 }
 
@@ -27,7 +28,17 @@ TEST(RefusalHint, NamesWhoWasFirst) {
                                                Process(2, 100, TASKMEM_IMPLICIT_TASK + 2, "early")};
   EXPECT_EQ(RefusalHint(processes, {}),
             "tid 2 (early) of pid 2 was the first to be refused memory: 90.0 MiB, while it held "
-            "276.0 MiB of its quota of 300.0 MiB; `taskmem run --audit -` shows who holds it");
+            "276.0 MiB of its quota of 300.0 MiB; `taskmem run --audit -` shows all");
+}
+
+TEST(RefusalHint, SaysWhichCodeHeldMost) {
+  std::vector<ProcessStats> processes = {Process(1, 200, 7, "query")};
+  processes[0].first_refusal->site = "270.0 MiB by inflate < read_rows (libz.so.1)\n";
+  EXPECT_TRUE(
+      RefusalHint(processes, {})
+          .ends_with(" of its quota of 300.0 MiB, 270.0 MiB by inflate < read_rows (libz.so.1)?; "
+                     "`taskmem run --audit -` shows all"))
+      << RefusalHint(processes, {});
 }
 
 TEST(RefusalHint, NamesTheLimitThatRefused) {

@@ -178,8 +178,7 @@ TEST(FormatTables, TheReserveIsARowWhereItHeldMuch) {
   process.tasks.back().is_reserve = true;
   EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), Not(HasSubstr("reserve")));
   process.tasks.back().peak_charged_bytes = 64 << 10;
-  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80),
-              HasSubstr("-  spill reserve"));
+  EXPECT_THAT(FormatTables({process}, PoolLines::kWhereShort, 80), HasSubstr("-  spill reserve"));
 }
 
 ProcessStats Child(pid_t pid, uint64_t peak) {

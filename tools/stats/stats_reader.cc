@@ -151,7 +151,9 @@ std::optional<Refusal> ReadRefusal(const FirstRefusal& first) {
                  .by_quota = first.by_quota != 0,
                  .bytes = first.bytes,
                  .held_bytes = first.held_bytes,
-                 .limit_bytes = first.limit_bytes};
+                 .limit_bytes = first.limit_bytes,
+                 .site = first.site_state.load() == FirstRefusal::kWritten ? FieldText(first.site)
+                                                                           : std::string()};
 }
 
 }  // namespace

@@ -84,6 +84,7 @@ struct Refusal {
   uint64_t bytes = 0;
   uint64_t held_bytes = 0;   // by the task
   uint64_t limit_bytes = 0;  // the quota, or --memory
+  std::string site;          // the code that held most of it, and how much; empty: not known
 };
 
 // An allocator that the process has beside taskmem's (accounting/audit/allocators_table.h).
