@@ -53,7 +53,7 @@ bool OpenOnce() {
       g_process_id.store(static_cast<int>(g_stats->pid), std::memory_order_relaxed);
     }
     StartMimalloc();
-    LookAtProcessor();
+    OpenSlack();
     g_opened.store(true, std::memory_order_release);
   }
   return !g_open_failed;

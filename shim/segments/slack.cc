@@ -23,12 +23,13 @@ __attribute__((always_inline)) inline void CountSlackInline(Context* context,
   CountedOf(segment) = static_cast<size_t>(bytes);
 }
 
-// As long as memory is short nothing free is kept.
+// As long as memory is short nothing free is kept. Else pages are kept as long as segments: after
+// mimalloc's own 25 ms a program that takes turns with others on a busy machine has given back what
+// it takes again in its next step, and each page costs a fault.
 void SetDelays(bool is_short) {
-  constexpr long kPageDelayMs = 25;  // mimalloc's own
-  constexpr long kSegmentDelayMs = 500;
-  mi_option_set(mi_option_decommit_delay, is_short ? 0 : kPageDelayMs);
-  mi_option_set(mi_option_segment_decommit_delay, is_short ? 0 : kSegmentDelayMs);
+  constexpr long kKeptMs = 500;
+  mi_option_set(mi_option_decommit_delay, is_short ? 0 : kKeptMs);
+  mi_option_set(mi_option_segment_decommit_delay, is_short ? 0 : kKeptMs);
 }
 
 }  // namespace
@@ -41,9 +42,12 @@ __attribute__((noinline, target("popcnt"))) void CountSlackFast(Context* context
   CountSlackInline(context, segment);
 }
 
-// As the loader knows it: to ask the processor (__builtin_cpu_supports does so as the library is
-// loaded) takes tens of microseconds in a virtual machine.
-void LookAtProcessor() { g_counts_fast = CPU_FEATURE_ACTIVE(POPCNT); }
+void OpenSlack() {
+  // As the loader knows it: to ask the processor (__builtin_cpu_supports does so as the library is
+  // loaded) takes tens of microseconds in a virtual machine.
+  g_counts_fast = CPU_FEATURE_ACTIVE(POPCNT);
+  SetDelays(/*is_short=*/false);
+}
 
 void NotePurgeDue(Context* context) {
   if (context->purge_at_ns.load(std::memory_order_relaxed) == 0) {

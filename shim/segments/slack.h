@@ -21,14 +21,14 @@ extern std::atomic<int64_t> g_excused_slack_bytes;
 extern std::atomic<uint32_t> g_purge_epoch;
 // Until then what becomes free is given back at once; 0: it is not.
 extern std::atomic<uint64_t> g_short_until_ns;
-// The processor counts bits in one instruction (LookAtProcessor).
+// The processor counts bits in one instruction (OpenSlack).
 extern bool g_counts_fast;
 
 // How long memory is kept that became free.
 inline constexpr uint64_t kDecayNs = 1'000'000'000;
 
 // At the start, before any slack is counted.
-void LookAtProcessor();
+void OpenSlack();
 
 __attribute__((always_inline)) inline int64_t DirtyBytes(const mi_commit_mask_t& mask) {
   int64_t pieces = 0;
