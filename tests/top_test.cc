@@ -86,7 +86,15 @@ TEST_F(TopTest, AScreenAndItsKeys) {
   top.Type("a");
   EXPECT_TRUE(top.AwaitText("in memory      blocks ")) << top.Text();
   EXPECT_TRUE(top.AwaitText("SITES")) << top.Text();
-  top.Type("\033");
+  EXPECT_TRUE(top.AwaitText("CONSUMERS")) << top.Text();
+  EXPECT_TRUE(top.AwaitText("MiB  cache, on a thread of taskmem's")) << top.Text();
+  EXPECT_FALSE(Has(top.Lines(), "BLOCKS")) << top.Text();
+  top.Type("\033/storage\r");
+  EXPECT_TRUE(top.AwaitText("1 row of ")) << top.Text();
+  top.Type("\ra");
+  EXPECT_TRUE(top.AwaitText("BLOCKS in memory")) << top.Text();
+  EXPECT_TRUE(top.AwaitText("   2.0 MiB  a cached block")) << top.Text();
+  top.Type("\033/\r");
   EXPECT_TRUE(top.AwaitText("NAME")) << top.Text();
   top.Type("h");
   EXPECT_TRUE(top.AwaitText("another quota for the task")) << top.Text();

@@ -111,6 +111,9 @@ struct StatsHeader {
   // CLOCK_MONOTONIC; until then the process writes events into its ring. Written by recorders,
   // after they have given the ring space. 0: nobody records.
   std::atomic<uint64_t> record_until_ns;
+  // Of a ReclaimLayout (reclaim_layout.h) in the process's memory; 0: it has neither spill
+  // consumers nor cached blocks.
+  std::atomic<uint64_t> reclaim_layout;
 };
 
 struct alignas(64) ThreadEntry {

@@ -14,6 +14,7 @@
 #include "shim/options/log.h"
 #include "shim/options/spill_files.h"
 #include "shim/published/stats_segment.h"
+#include "shim/spilling/reclaim_tables.h"
 
 namespace taskmem {
 namespace {
@@ -142,6 +143,7 @@ BlockManager* OpenBlockStore() {
     blocks = new (g_blocks_place) BlockManager(*Pools(), options);
     AttachToPools(&blocks->memory());
     g_blocks.store(blocks, std::memory_order_release);
+    PublishBlocks(blocks->memory());
   }
   blocks->memory().LogStart();
   return blocks;

@@ -17,6 +17,7 @@
 #include "shim/published/events.h"
 #include "shim/published/stats_segment.h"
 #include "shim/spilling/hook_hang.h"
+#include "shim/spilling/reclaim_tables.h"
 #include "spill/hooks/spill_hooks.h"
 
 namespace taskmem {
@@ -159,6 +160,7 @@ SpillHooks* MakeHooks() {
   g_pid.store(os::ProcessId(), std::memory_order_relaxed);
   auto* const hooks = new (g_hooks_place) SpillHooks(*new (g_host_place) Host, memory);
   g_hooks.store(hooks, std::memory_order_release);
+  PublishConsumers(*hooks);
   return hooks;
 }
 

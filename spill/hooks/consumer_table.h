@@ -74,6 +74,9 @@ class ConsumerTable {
     }
   }
 
+  // Where they are, for who reads this process's memory from outside.
+  const void* arrays() const { return places_.segments(); }
+
  private:
   static constexpr uint32_t kBuckets = 4096;
 

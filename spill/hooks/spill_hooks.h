@@ -58,6 +58,8 @@ class SpillHooks final : private ReclaimerWork {
   // be called anywhere. 0 or ENOENT.
   int Report(uint64_t id, uint64_t bytes) { return table_.Report(id, bytes); }
   int ReadUsed(uint64_t id, uint64_t* bytes) const { return table_.ReadUsed(id, bytes); }
+  // ConsumerTable::arrays.
+  const void* consumer_arrays() const { return table_.arrays(); }
 
   // The task is over: its consumers are not asked again. A call that is in flight goes on to
   // its end; Unregister of that consumer waits for it.

@@ -59,6 +59,9 @@ class StableArray {
     return true;
   }
 
+  // An array of pointers to arrays, kSegments of them.
+  const void* segments() const { return segments_; }
+
  private:
   static_assert(kFirstSegment == 64);
 

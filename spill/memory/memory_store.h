@@ -163,6 +163,10 @@ class MemoryStore final : public BlockEvictor, private UnrollOwner {
     for (const MemoryEntry* entry = oldest_; entry != nullptr; entry = entry->newer) visit(*entry);
   }
 
+  // The address of a pointer to the block that was used last, for who reads this process's memory
+  // from outside.
+  const void* newest_at() const { return &newest_; }
+
  private:
   friend class BlockData;
 

@@ -19,6 +19,7 @@
 #include "tools/base/units.h"
 #include "tools/cli/environment_options.h"
 #include "tools/control/process_control.h"
+#include "tools/remote/reclaim_tables.h"
 #include "tools/stats/process_books.h"
 #include "tools/stats/stats_dirs.h"
 #include "tools/stats/stats_files.h"
@@ -81,6 +82,10 @@ class Actions final : public TopActions {
     if (books) return taskmem::TakeAudit(*books, error);
     *error = fmt::format("no process {} under taskmem", pid);
     return std::nullopt;
+  }
+  ReclaimTables ReadTables(pid_t pid) override {
+    const auto books = ReadProcessBooks(dirs_, pid);
+    return books ? ReadReclaimTables(RemoteMemory(pid), books->reclaim_layout) : ReclaimTables();
   }
 
  private:

@@ -26,6 +26,7 @@ ProcessBooks BooksOf(const StatsSnapshot& snapshot, const std::string& path) {
   books.program = FieldText(header.program);
   books.title = FieldText(header.title);
   books.layout = header.audit;
+  books.reclaim_layout = snapshot.Header().reclaim_layout.load();
   books.allocators = ReadAllocators(snapshot);
   for (uint32_t slot = 0; slot < snapshot.slots(); ++slot) {
     const SlotIdentity& identity = snapshot.Identity(slot);

@@ -28,7 +28,8 @@ struct ProcessBooks {
   std::string program;
   std::string title;  // as ProcessStats has it
   AuditLayout layout = {};
-  std::vector<Slot> slots;  // by task slot
+  uint64_t reclaim_layout = 0;  // as StatsHeader has it
+  std::vector<Slot> slots;      // by task slot
   std::vector<AllocatorStats> allocators;
 };
 

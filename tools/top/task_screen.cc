@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "accounting/tasks/task_book.h"
 #include "tools/base/cells.h"
 #include "tools/base/task_id.h"
 #include "tools/base/units.h"
@@ -54,6 +56,54 @@ std::string SizesText(const TaskAudit& audited, size_t columns) {
   return text.empty() ? "none" : text;
 }
 
+// The largest of a list, and what the others sum up to.
+constexpr size_t kMostListed = 2;  // sites need the room, on 24 lines
+template <typename T, typename Describe>
+void AddLargest(const char* heading, std::vector<const T*> list, uint64_t T::*bytes,
+                Describe describe, size_t columns, std::vector<ScreenLine>* lines) {
+  if (list.empty()) return;
+  lines->push_back({{heading, Style::kHeading}});
+  std::stable_sort(list.begin(), list.end(),
+                   [&](const T* a, const T* b) { return a->*bytes > b->*bytes; });
+  uint64_t rest = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (i >= kMostListed) {
+      rest += list[i]->*bytes;
+      continue;
+    }
+    lines->push_back({{CutToCells(
+        fmt::format("{:>10}  {}", HumanBytes(list[i]->*bytes), describe(*list[i])), columns)}});
+  }
+  if (list.size() <= kMostListed) return;
+  lines->push_back({{CutToCells(
+      fmt::format("{:>10}  of {} more", HumanBytes(rest), list.size() - kMostListed), columns)}});
+}
+
+std::string ConsumerText(const RemoteConsumer& consumer) {
+  const std::string name = Printable(consumer.name);
+  return fmt::format("{}, on {}{}", name.empty() ? "without a name" : name,
+                     consumer.has_own_thread ? "a thread of taskmem's" : "the task's thread",
+                     consumer.is_running  ? ", is being asked"
+                     : consumer.is_queued ? ", waits to be asked"
+                                          : "");
+}
+
+void AddReclaimable(const ReclaimTables& tables, const TaskAudit& audited, size_t columns,
+                    std::vector<ScreenLine>* lines) {
+  std::vector<const RemoteConsumer*> consumers;
+  for (const RemoteConsumer& consumer : tables.consumers) {
+    if (consumer.slot == audited.slot) consumers.push_back(&consumer);
+  }
+  AddLargest("CONSUMERS, by what they say that they hold", std::move(consumers),
+             &RemoteConsumer::used_bytes, ConsumerText, columns, lines);
+  if (audited.slot != kStorageSlot) return;
+  std::vector<const RemoteBlock*> blocks;
+  for (const RemoteBlock& block : tables.blocks) blocks.push_back(&block);
+  AddLargest(
+      "BLOCKS in memory", std::move(blocks), &RemoteBlock::bytes,
+      [](const RemoteBlock& block) { return Printable(block.name); }, columns, lines);
+}
+
 void AddSites(const TopView& view, const TopTask& task, size_t columns,
               std::vector<ScreenLine>* lines) {
   const TaskAudit* const audited = FindAudited(*view.audit, task.stats);
@@ -63,6 +113,7 @@ void AddSites(const TopView& view, const TopTask& task, size_t columns,
                       HumanBytes(audited->mapping_bytes))}});
     const size_t room = columns - std::min<size_t>(columns, 15);
     lines->push_back({{"sizes          " + CutToCells(SizesText(*audited, room), room)}});
+    AddReclaimable(view.tables, *audited, columns, lines);
   }
   lines->push_back({{"SITES that hold it, by samples", Style::kHeading}});
   bool has_any = false;
@@ -105,9 +156,11 @@ std::vector<ScreenLine> DrawTask(const TopModel& model, const TopView& view, siz
   add("consumers",
       fmt::format("hooks called {} times, freed {} of {} asked for", reclaim.spill_calls,
                   HumanBytes(reclaim.spill_freed_bytes), HumanBytes(reclaim.spill_asked_bytes)));
-  add("", fmt::format("at the soft limit {} times, freed {} of {}", reclaim.soft_spill_calls,
-                      HumanBytes(reclaim.soft_spill_freed_bytes),
-                      HumanBytes(reclaim.soft_spill_asked_bytes)));
+  if (reclaim.soft_spill_calls != 0) {
+    add("", fmt::format("at the soft limit {} times, freed {} of {}", reclaim.soft_spill_calls,
+                        HumanBytes(reclaim.soft_spill_freed_bytes),
+                        HumanBytes(reclaim.soft_spill_asked_bytes)));
+  }
   add("blocks", fmt::format("evicted for it {}, {}; written {}, read back {}",
                             reclaim.evicted_blocks, HumanBytes(reclaim.evicted_bytes),
                             HumanBytes(reclaim.written_bytes), HumanBytes(reclaim.read_bytes)));

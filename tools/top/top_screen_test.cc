@@ -48,7 +48,9 @@ class NoActions : public TopActions {
     if (!audit) *error = "no audit here";
     return audit;
   }
+  ReclaimTables ReadTables(pid_t) override { return tables; }
   std::optional<Audit> audit;
+  ReclaimTables tables;
   std::vector<Change> asked;
 };
 
@@ -219,6 +221,23 @@ TEST_F(TopTest, OneTaskAloneAndBack) {
   EXPECT_NE(Text().find("60.0 MiB in blocks of 48 B, 20.0 MiB in blocks of 1.0 KiB"),
             std::string::npos)
       << Text();
+  EXPECT_EQ(Text().find("CONSUMERS"), std::string::npos) << Text();
+  actions_.tables.consumers = {{4, "sorter", 3 << 20, true, false, true},
+                               {4, "", 1 << 20, false, true, false},
+                               {5, "of another task", 9 << 20, false, false, false}};
+  for (uint64_t i = 0; i < 6; ++i) {
+    actions_.tables.consumers.push_back({4, "bad\033\nname", i << 10, false, false, false});
+  }
+  Type("a");
+  EXPECT_NE(Text().find("   3.0 MiB  sorter, on a thread of taskmem's, is being asked"),
+            std::string::npos)
+      << Text();
+  EXPECT_NE(Text().find("   1.0 MiB  without a name, on the task's thread, waits to be asked"),
+            std::string::npos)
+      << Text();
+  EXPECT_NE(Text().find("  15.0 KiB  of 6 more"), std::string::npos) << Text();
+  EXPECT_EQ(Text().find("another task"), std::string::npos) << Text();
+  EXPECT_EQ(Text().find('\033'), std::string::npos);
   Type("q");
   EXPECT_NE(Text().find("NAME"), std::string::npos) << Text();
   EXPECT_FALSE(viewer_.Press({Key::kCharacter, 'q'}, size_));

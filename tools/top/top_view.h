@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/audit/audit.h"
+#include "tools/remote/reclaim_tables.h"
 #include "tools/sites/named_sites.h"
 #include "tools/top/top_model.h"
 
@@ -50,6 +51,7 @@ struct TopView {
   bool shows_all_rows = false;   // however long that is
   std::optional<Audit> audit;    // of the selected task's process, where it was asked for
   std::vector<NamedSite> sites;  // of `audit`, which they refer to
+  ReclaimTables tables;          // of the same process
 };
 
 }  // namespace taskmem

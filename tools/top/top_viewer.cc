@@ -127,6 +127,7 @@ void TopViewer::PressInInput(const KeyPress& press) {
 void TopViewer::ForgetAudit() {
   view_.sites.clear();
   view_.audit.reset();
+  view_.tables = {};
 }
 
 void TopViewer::Audit() {
@@ -136,6 +137,7 @@ void TopViewer::Audit() {
   view_.audit = actions_.TakeAudit(view_.selected->pid, &error);
   if (view_.audit) {
     view_.sites = NameSites(*view_.audit, SIZE_MAX);
+    view_.tables = actions_.ReadTables(view_.selected->pid);
   } else {
     view_.message = error;
   }

@@ -40,6 +40,8 @@ class TopActions {
   virtual std::string Ask(pid_t pid, const Change& change) = 0;
   // Nothing, and why in a line, where that is not possible.
   virtual std::optional<Audit> TakeAudit(pid_t pid, std::string* error) = 0;
+  // Empty where that is not possible.
+  virtual ReclaimTables ReadTables(pid_t pid) = 0;
 };
 
 class TopViewer {

@@ -5,7 +5,8 @@
 //   maps        the same, on a thread that only maps
 //   begins      the same, on a thread that only begins and ends tasks
 //   sleeps      the same, on no thread
-//   spills      the same, on a thread that allocates, and a hook can free 10 MiB of it
+//   spills      the same, on a thread that allocates, and a hook can free 10 MiB of it; a block is
+//               cached
 //   forks       as "sleeps", and a child allocates; the line has the child's id, too
 #include <sys/mman.h>
 
@@ -41,6 +42,13 @@ int main(int, char** argv) {
   if (strcmp(how, "spills") == 0) {
     cache.Register(kAsked, "cache", TASKMEM_RECLAIMER_THREAD);
     for (int i = 0; i < 10; ++i) cache.Keep(malloc(kMiB));
+    static char bytes[2 * kMiB];
+    taskmem_block_options block = {};
+    block.size = sizeof(block);
+    block.level = TASKMEM_MEMORY_ONLY;
+    block.bytes = sizeof(bytes);
+    block.data = bytes;
+    REQUIRE_COMPARE(taskmem_block_put("a cached block", &block), ==, 0);
   }
   pid_t child = 0;
   if (strcmp(how, "forks") == 0) {
