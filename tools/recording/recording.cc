@@ -136,6 +136,7 @@ class Reader {
       if (us <= static_cast<uint64_t>(kMostUs)) now_ = std::max(now_, static_cast<int64_t>(us));
       ++recording_.executions;
       recording_.settings.clear();
+      recording_.modules.clear();
     } else {
       recording_.unix_ns = unix_ns;
       recording_.monotonic_ns = monotonic_ns;
@@ -291,6 +292,7 @@ class Reader {
     stack_index_[number] = recording_.stacks.size();
     Spend(kNodeBytes);
     RecordedStack& stack = Add(&recording_.stacks);
+    stack.program = recording_.executions;
     stack.flags = static_cast<uint32_t>(record->Number());
     const uint64_t count = std::min(record->Number(), kMostFrames);
     uint64_t last = 0;
@@ -353,7 +355,7 @@ class Reader {
     if (!record->ok()) chain.clear();
     Spend(kNodeBytes + symbol.module.capacity());
     Add(&chain) = std::move(symbol);
-    recording_.symbols.insert_or_assign(address, std::move(chain));
+    recording_.symbols.insert_or_assign({recording_.executions, address}, std::move(chain));
   }
 
   static constexpr size_t kNodeBytes = 64;  // of a map, and what the heap adds

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "accounting/audit/event_ring.h"
@@ -98,6 +99,7 @@ struct RecordedLook {
 
 struct RecordedStack {
   uint32_t flags = 0;            // SiteFlags
+  uint64_t program = 0;          // of those that the process executed: the first is 0
   std::vector<uint64_t> frames;  // the innermost first
 };
 
@@ -119,10 +121,10 @@ struct Recording {
   std::vector<int64_t> times;         // of all looks, also those that found no change
   uint64_t sites_interval_bytes = 0;  // one of so many bytes was sampled; 0: none
   std::vector<RecordedStack> stacks;
-  std::vector<Module> modules;
-  // By return address, those of the recorder: what was inlined there, the innermost first, and the
-  // function that has the code.
-  std::map<uint64_t, std::vector<Symbol>> symbols;
+  std::vector<Module> modules;  // of the last program
+  // By RecordedStack::program and return address, those of the recorder: what was inlined there,
+  // the innermost first, and the function that has the code.
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<Symbol>> symbols;
   uint64_t dropped_events = 0;
   uint64_t executions = 0;  // of other programs, by the process
   int64_t end_us = 0;

@@ -218,8 +218,8 @@ TEST_F(RecordingTest, SymbolsHaveWhatWasInlined) {
   std::string error;
   const auto recording = ReadRecording(path_, &error);
   ASSERT_TRUE(recording) << error;
-  ASSERT_EQ(recording->symbols.at(64).size(), 1u);
-  const std::vector<Symbol>& chain = recording->symbols.at('A');
+  ASSERT_EQ(recording->symbols.at({0, 64}).size(), 1u);
+  const std::vector<Symbol>& chain = recording->symbols.at({0, 'A'});
   ASSERT_EQ(chain.size(), 2u);
   EXPECT_EQ(chain[0].function, "inner");
   EXPECT_EQ(chain[0].file, "m.h");
@@ -227,6 +227,29 @@ TEST_F(RecordingTest, SymbolsHaveWhatWasInlined) {
   EXPECT_TRUE(chain[0].is_inlined);
   EXPECT_EQ(chain[0].module, "m.so");
   EXPECT_EQ(chain[1].function, "outer");
+}
+
+// Programs that are not moved have their code at the same addresses.
+TEST_F(RecordingTest, EachProgramHasItsOwnSymbols) {
+  const std::string names[] = {"first", "second", "third"};
+  {
+    FrameWriter file(path_);
+    for (uint64_t i = 0; i < std::size(names); ++i) {
+      WriteStart(&file);
+      file.Add(RecordType::kStack, PackedWriter().Number(i).Number(0).Number(1).Signed(4096));
+      PackedWriter symbol;
+      symbol.Number(4096).Text(names[i]).Text("/bin/p").Text("p.cc").Number(7).Number(16);
+      file.Add(RecordType::kSymbol, symbol.Number(0));
+    }
+  }
+  std::string error;
+  const auto recording = ReadRecording(path_, &error);
+  ASSERT_TRUE(recording) << error;
+  ASSERT_EQ(recording->stacks.size(), std::size(names));
+  for (size_t i = 0; i < std::size(names); ++i) {
+    const RecordedStack& stack = recording->stacks[i];
+    EXPECT_EQ(recording->symbols.at({stack.program, stack.frames[0]})[0].function, names[i]);
+  }
 }
 
 // What `zstd -dc FILE` does.

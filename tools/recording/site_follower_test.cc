@@ -84,7 +84,7 @@ TEST_F(SiteFollowerTest, ChangesOfSitesAndMappingsAreTheTasks) {
   EXPECT_EQ(recording.looks[0].sites[1].bytes, 100u);
   ASSERT_EQ(recording.looks[1].sites.size(), 1u);
   EXPECT_EQ(recording.looks[1].sites[0].bytes, 0u);
-  EXPECT_EQ(recording.symbols.at(0x1000).at(0).function, "Interpreter");
+  EXPECT_EQ(recording.symbols.at({0, 0x1000}).at(0).function, "Interpreter");
 }
 
 }  // namespace

@@ -374,7 +374,7 @@ class PageStacks {
   Json FramesOf(const RecordedStack& stack) {
     Json numbers = Json::array();
     for (auto frame = stack.frames.rbegin(); frame != stack.frames.rend(); ++frame) {
-      const std::vector<Symbol>* const chain = symbols_.Find(*frame);
+      const std::vector<Symbol>* const chain = symbols_.Find(stack, *frame);
       if (chain == nullptr) continue;
       for (auto symbol = chain->rbegin(); symbol != chain->rend(); ++symbol) {
         if (IsPreloadLibrary(symbol->module)) continue;

@@ -74,8 +74,10 @@ RecordedSymbols::RecordedSymbols(const Recording& recording) : recording_(record
   constexpr size_t kMostOthers = 100'000;  // a program has far fewer places that allocate
   std::set<uint64_t> missing;
   for (const RecordedStack& stack : recording.stacks) {
+    if (stack.program != recording.executions) continue;
     for (const uint64_t frame : stack.frames) {
-      if (missing.size() < kMostOthers && !recording.symbols.contains(frame)) missing.insert(frame);
+      if (missing.size() == kMostOthers) break;
+      if (!recording.symbols.contains({stack.program, frame})) missing.insert(frame);
     }
   }
   if (missing.empty()) return;
@@ -85,10 +87,11 @@ RecordedSymbols::RecordedSymbols(const Recording& recording) : recording_(record
   }
 }
 
-const std::vector<Symbol>* RecordedSymbols::Find(uint64_t address) const {
-  auto found = recording_.symbols.find(address);
-  if (found != recording_.symbols.end()) return &found->second;
-  found = others_.find(address);
+const std::vector<Symbol>* RecordedSymbols::Find(const RecordedStack& stack, uint64_t frame) const {
+  const auto recorded = recording_.symbols.find({stack.program, frame});
+  if (recorded != recording_.symbols.end()) return &recorded->second;
+  if (stack.program != recording_.executions) return nullptr;
+  const auto found = others_.find(frame);
   return found != others_.end() ? &found->second : nullptr;
 }
 
@@ -125,7 +128,7 @@ SitesAsAudit AsAudit(const Recording& recording, const RecordedSymbols& symbols,
     const RecordedStack& stack = recording.stacks[recorded.stack];
     site.is_cut = stack.flags == kSiteCut;
     for (const uint64_t frame : stack.frames) {
-      const std::vector<Symbol>* const chain = symbols.Find(frame);
+      const std::vector<Symbol>* const chain = symbols.Find(stack, frame);
       if (chain == nullptr) continue;
       for (const Symbol& symbol : *chain) {
         // Between the program's function and libc's, where a thread begins.

@@ -29,12 +29,12 @@ class RecordedSymbols {
  public:
   // `recording` outlives it.
   explicit RecordedSymbols(const Recording& recording);
-  // By return address, as Recording has them; nullptr: nothing is known.
-  const std::vector<Symbol>* Find(uint64_t address) const;
+  // Of a frame of the stack, as Recording has them; nullptr: nothing is known.
+  const std::vector<Symbol>* Find(const RecordedStack& stack, uint64_t frame) const;
 
  private:
   const Recording& recording_;
-  std::map<uint64_t, std::vector<Symbol>> others_;
+  std::map<uint64_t, std::vector<Symbol>> others_;  // of the last program
 };
 
 // Sites of a recording as those of an audit, in the same order. What the sites point to is in
