@@ -60,11 +60,15 @@ std::optional<std::string> WhyNotLoaded(std::ifstream& file, const Elf64_Ehdr& h
   for (uint64_t i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment;
     file.seekg(static_cast<std::streamoff>(header.e_phoff + i * sizeof(segment)));
-    if (!file.read(reinterpret_cast<char*>(&segment), sizeof(segment))) break;
+    if (!file.read(reinterpret_cast<char*>(&segment), sizeof(segment))) {
+      return "its file is cut or damaged";
+    }
     if (segment.p_type != PT_INTERP || segment.p_filesz > 4096) continue;
     std::string loader(segment.p_filesz, '\0');
     file.seekg(static_cast<std::streamoff>(segment.p_offset));
-    file.read(loader.data(), static_cast<std::streamsize>(loader.size()));
+    if (!file.read(loader.data(), static_cast<std::streamsize>(loader.size()))) {
+      return "its file is cut or damaged";
+    }
     loader = loader.c_str();
     if (access(loader.c_str(), X_OK) == 0) return std::nullopt;
     return "its interpreter " + loader + " is missing";

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 namespace taskmem {
@@ -54,6 +55,15 @@ TEST(WhyNotInterposable, NamesAMissingInterpreter) {
 // The dynamic loader is itself loaded by nobody.
 TEST(WhyNotInterposable, SeesStaticPrograms) {
   EXPECT_EQ(WhyNotInterposable("/lib64/ld-linux-x86-64.so.2"), "it is statically linked");
+}
+
+TEST(WhyNotInterposable, SeesFilesThatAreCut) {
+  std::ifstream file("/bin/true", std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(file)), {});
+  for (const size_t bytes : {70, 100, 200}) {
+    const std::string cut = MakeScript("cut", whole.substr(0, bytes), 0700);
+    EXPECT_EQ(WhyNotInterposable(cut), "its file is cut or damaged") << bytes;
+  }
 }
 
 TEST(WhyNotLoadable, KnowsALibraryFromWhatIsNone) {
