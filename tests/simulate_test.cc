@@ -27,13 +27,16 @@ class SimulateTest : public CommandFolder {
   struct Run {
     int first = 0;
     int refused = 0;
+    std::vector<uint64_t> times_ns;  // of its steps
   };
   Run RunIt(const std::string& options, const std::string& arguments) {
     const Result result =
         Try("taskmem run --quiet --task-by none " + options + " -- $PROGRAM " + arguments);
     EXPECT_TRUE(result.Succeeded()) << result.Describe();
     Run run;
-    std::istringstream(result.out) >> run.first >> run.refused;
+    std::istringstream out(result.out);
+    out >> run.first >> run.refused;
+    for (uint64_t time_ns = 0; out >> time_ns;) run.times_ns.push_back(time_ns);
     return run;
   }
 
@@ -119,6 +122,37 @@ TEST_F(SimulateTest, FindsTheFirstRefusalOfRunsWithOtherQuotas) {
   }
 }
 
+// What is held grows and shrinks: it is not refused where it has come to the quota, but where it
+// comes to it first.
+TEST_F(SimulateTest, FindsTheFirstRefusalOfWhatGrowsAndShrinks) {
+  const unsigned seed = std::random_device()() % 1'000'000;
+  std::cout << "seed " << seed << '\n';
+  std::mt19937 random(seed);
+  constexpr int kSteps = 440;  // waves of 8, 16, ... 80 MiB
+  const Run recorded = RunIt("--record r", "440 1 waves");
+  ASSERT_EQ(recorded.times_ns.size(), size_t{kSteps});
+  const Recording recording = Recorded();
+  const auto steps_until = [&](int64_t us) {
+    const uint64_t ns = recording.monotonic_ns + static_cast<uint64_t>(us) * 1000;
+    return std::upper_bound(recorded.times_ns.begin(), recorded.times_ns.end(), ns) -
+           recorded.times_ns.begin();
+  };
+  for (int i = 0; i < 10; ++i) {
+    const std::string quota = std::to_string(4 + random() % 84) + "M";
+    const Run run = RunIt("--quota " + quota, "440 1 waves");
+    const nlohmann::json one = Simulated("--quota " + quota)[1];
+    ASSERT_EQ(one["first"].is_null(), run.first < 0) << one;
+    if (run.first < 0) continue;
+    // It is between two looks, for all that the recording knows.
+    const int64_t us = one["first"]["time_us"];
+    const auto after = std::upper_bound(recording.times.begin(), recording.times.end(), us);
+    const int64_t until = after != recording.times.end() ? *after : recording.end_us;
+    const int64_t since = after != recording.times.begin() ? *std::prev(after) : 0;
+    EXPECT_GE(run.first, steps_until(since) - kSteps / 20) << one;
+    EXPECT_LE(run.first, steps_until(until) + kSteps / 20) << one;
+  }
+}
+
 // Several tasks that share memory.
 TEST_F(SimulateTest, FindsTheFirstRefusalOfRunsWithLessMemory) {
   constexpr int kSteps = 200;
@@ -196,6 +230,8 @@ TEST_F(SimulateTest, BadInputIsOneLine) {
       {"r --find=1", 2, "find"},
       {"r --plot nowhere/x.svg", 2, "cannot write nowhere/x.svg"},
       {"r -o nowhere/x", 2, "cannot write nowhere/x"},
+      {"r -o ./r", 2, "cannot write ./r: it is the file that is read"},
+      {"r --plot r", 2, "cannot write r: it is the file that is read"},
       {"r --speed 3", 2, "--speed"},
   };
   for (const auto& [arguments, status, text] : kBad) {
