@@ -210,6 +210,28 @@ class MetricsTest(unittest.TestCase):
         writer.send_signal(signal.SIGTERM)
         self.assertEqual(writer.wait(timeout=PATIENCE), 0)
 
+    def test_who_dawdles_keeps_nobody_out(self):
+        _, url = self.serve()
+        port = urllib.parse.urlsplit(url).port
+        dawdlers = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(100)]
+        for dawdler in dawdlers:
+            self.addCleanup(dawdler.close)
+            dawdler.send(b"GET /metrics HTTP/1.1\r\nX: ")
+
+        def is_served():
+            for dawdler in dawdlers:
+                try:
+                    dawdler.send(b"x", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                except OSError:
+                    pass  # it has been closed
+            try:
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    return answer.read()
+            except OSError:
+                return None
+
+        self.assertIn(b"taskmem", await_true(is_served, "an answer for who asks"))
+
     def test_bad_input_is_one_line(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

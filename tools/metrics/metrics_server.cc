@@ -10,8 +10,12 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <map>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace taskmem {
@@ -20,6 +24,8 @@ namespace {
 constexpr char kLibrary[] = "libmicrohttpd.so.12";
 constexpr unsigned kMostConnections = 32;
 constexpr unsigned kSeconds = 10;  // for a request that does not come
+// For a connection: who sends a byte now and then keeps it from others no longer.
+constexpr std::chrono::seconds kMostSeconds{20};
 
 // Those of its functions that are used.
 struct Microhttpd {
@@ -30,6 +36,7 @@ struct Microhttpd {
   decltype(&MHD_add_response_header) add_header;
   decltype(&MHD_queue_response) queue_response;
   decltype(&MHD_lookup_connection_value) lookup;
+  decltype(&MHD_get_connection_info) get_info;
 
   bool Load() {
     void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
@@ -45,7 +52,8 @@ struct Microhttpd {
            find(&destroy_response, "MHD_destroy_response") &&
            find(&add_header, "MHD_add_response_header") &&
            find(&queue_response, "MHD_queue_response") &&
-           find(&lookup, "MHD_lookup_connection_value");
+           find(&lookup, "MHD_lookup_connection_value") &&
+           find(&get_info, "MHD_get_connection_info");
   }
 };
 
@@ -95,21 +103,59 @@ class Server final : public MetricsServer {
   Server(Microhttpd library, Source source) : library_(library), source_(std::move(source)) {}
   ~Server() override {
     if (daemon_ != nullptr) library_.stop_daemon(daemon_);
+    if (!watch_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      ends_ = true;
+    }
+    ending_.notify_all();
+    watch_.join();
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   bool Begin(int fd, uint16_t port) {
     port_ = port;
-    daemon_ = library_.start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, port, nullptr, nullptr,
-                                    &Server::Answer, this, MHD_OPTION_LISTEN_SOCKET, fd,
-                                    MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
-                                    MHD_OPTION_CONNECTION_TIMEOUT, kSeconds, MHD_OPTION_END);
+    daemon_ = library_.start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD, port, nullptr, nullptr, &Server::Answer, this,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
+        MHD_OPTION_CONNECTION_TIMEOUT, kSeconds, MHD_OPTION_NOTIFY_CONNECTION, &Server::Note, this,
+        MHD_OPTION_END);
+    if (daemon_ != nullptr) watch_ = std::thread([this] { Watch(); });
     return daemon_ != nullptr;
   }
   uint16_t port() const override { return port_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  static void Note(void* self, MHD_Connection* connection, void**,
+                   MHD_ConnectionNotificationCode what) {
+    static_cast<Server*>(self)->NoteConnection(connection, what == MHD_CONNECTION_NOTIFY_STARTED);
+  }
+
+  // The library closes a connection after it has said so: until then its socket is that.
+  void NoteConnection(MHD_Connection* connection, bool has_begun) {
+    const std::lock_guard lock(mutex_);
+    if (!has_begun) {
+      connections_.erase(connection);
+      return;
+    }
+    const MHD_ConnectionInfo* const info =
+        library_.get_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != nullptr) connections_[connection] = {info->connect_fd, Clock::now()};
+  }
+
+  // Nothing more is read of who takes too long; what is being answered is sent.
+  void Watch() {
+    std::unique_lock lock(mutex_);
+    while (!ending_.wait_for(lock, std::chrono::seconds(1), [this] { return ends_; })) {
+      for (auto& [connection, known] : connections_) {
+        if (Clock::now() - known.since > kMostSeconds) shutdown(known.fd, SHUT_RD);
+      }
+    }
+  }
+
   static MHD_Result Answer(void* self, MHD_Connection* connection, const char* url,
                            const char* method, const char*, const char*, size_t* upload_bytes,
                            void** state) {
@@ -163,6 +209,15 @@ class Server final : public MetricsServer {
   const Microhttpd library_;
   const Source source_;
   MHD_Daemon* daemon_ = nullptr;
+  struct Known {
+    int fd = -1;
+    Clock::time_point since;
+  };
+  std::mutex mutex_;
+  std::map<MHD_Connection*, Known> connections_;
+  bool ends_ = false;
+  std::condition_variable ending_;
+  std::thread watch_;
   uint16_t port_ = 0;
 };
 
