@@ -94,6 +94,20 @@ TEST_F(SetTest, WhoDoesNothingDoesNotAnswer) {
       << result.Describe();
 }
 
+// Nor does it do later what it was asked for then.
+TEST_F(SetTest, WhatWasNotAnsweredIsTakenBack) {
+  const Result result =
+      With("allocates",
+           "kill -STOP $P; until grep -q '^State:.T' /proc/$P/status; do sleep 0.01; "
+           "done; ! taskmem set $P --wait 50ms --task 7 --quota 5M; "
+           "kill -CONT $P; $set $P --memory 1G && $set $P --task 7 --quota 99M");
+  ASSERT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.err.find("did not answer in time, nothing was changed"), std::string::npos)
+      << result.Describe();
+  EXPECT_NE(result.out.find("task 7: quota 99.0 MiB, was 64.0 MiB"), std::string::npos)
+      << result.Describe();
+}
+
 TEST_F(SetTest, AChildDoesNotAnswerForItsParent) {
   const Result result = With("forks",
                              "until taskmem stats $C > $FOLDER/listed 2>&1; do sleep 0.01; done; "
