@@ -1,4 +1,6 @@
 // `taskmem run --record` and `taskmem record`: what is recorded is what the books said.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -212,6 +214,7 @@ TEST_F(RecordTest, ReportsShowDamageInOneLine) {
 
 TEST_F(RecordTest, BadInputIsOneLineAndStartsNothing) {
   folder_.Write("text", "no recording");
+  ASSERT_EQ(mkfifo(At("fifo").c_str(), 0600), 0);
   const struct {
     const char* script;
     int status;
@@ -219,7 +222,10 @@ TEST_F(RecordTest, BadInputIsOneLineAndStartsNothing) {
   } kBad[] = {
       {"taskmem run --record nowhere/r -- echo started", 2, "cannot record into nowhere/r"},
       {"taskmem run --record / -- echo started", 2, "cannot record into /"},
-      {"taskmem run --record /dev/full -- echo started", 2, "cannot record into /dev/full"},
+      {"taskmem run --record /dev/full -- echo started", 2,
+       "cannot record into /dev/full: it is no regular file"},
+      {"taskmem run --record fifo -- echo started", 2,
+       "cannot record into fifo: it is no regular file"},
       {"taskmem run --record= -- echo started", 2, "no value"},
       {"taskmem record", 2, "PID"},
       {"taskmem record me", 2, "PID"},
@@ -239,6 +245,8 @@ TEST_F(RecordTest, BadInputIsOneLineAndStartsNothing) {
       {"taskmem report text --at soon", 2, "bad value 'soon' for --at"},
       {"taskmem report text --json -o nowhere/x", 2, "cannot write nowhere/x"},
       {"taskmem report text --pprof nowhere/x", 2, "cannot write nowhere/x"},
+      {"taskmem report text -o ./text", 2, "cannot write ./text: it is the file that is read"},
+      {"taskmem report text --pprof text", 2, "cannot write text: it is the file that is read"},
       {"taskmem report text --frames", 2, "--frames"},
       {"taskmem report text --text --json", 2, "--text and --json exclude each other"},
   };

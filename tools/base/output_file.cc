@@ -120,6 +120,15 @@ void CheckOutputFileOrFail(const std::string& path) {
   if (error != 0) Fatal(kExitUsage, "cannot write {}: {}", path, strerror(error));
 }
 
+void CheckOutputFileOrFail(const std::string& path, const std::string& input) {
+  CheckOutputFileOrFail(path);
+  struct stat output;
+  struct stat read;
+  if (path.empty() || stat(path.c_str(), &output) != 0 || stat(input.c_str(), &read) != 0) return;
+  if (output.st_dev != read.st_dev || output.st_ino != read.st_ino) return;
+  Fatal(kExitUsage, "cannot write {}: it is the file that is read", path);
+}
+
 void WriteOutputFileOrFail(const std::string& path, const std::string& text) {
   const int error = WriteOutputFile(path, text);
   if (error != 0) FailToWrite(path, error);

@@ -21,6 +21,8 @@ int WriteOutputFile(const std::string& path, const std::string& text);
 
 // The same; what is not possible ends the command with a line. Nothing is checked for no path.
 void CheckOutputFileOrFail(const std::string& path);
+// The same, of what is made of `input`: it is not written over it.
+void CheckOutputFileOrFail(const std::string& path, const std::string& input);
 void WriteOutputFileOrFail(const std::string& path, const std::string& text);
 
 // Takes a text piece by piece.

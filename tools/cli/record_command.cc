@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 
 #include "shim/options/options.h"
 #include "shim/options/value_text.h"
@@ -94,9 +93,8 @@ int RecordCommand(const RecordRequest& request) {
   const std::vector<std::string> stats_dirs = ReadableStatsDirs(options);
   const auto books = ReadProcessBooks(stats_dirs, request.pid);
   if (!books) Fatal(EXIT_FAILURE, "no process {} under taskmem", request.pid);
-  if (const int error = CheckRecordingFile(file)) {
-    Fatal(kExitUsage, "cannot record into {}: {}", file, strerror(error));
-  }
+  const std::string why_not = WhyNotRecorded(file);
+  if (!why_not.empty()) Fatal(kExitUsage, "cannot record into {}: {}", file, why_not);
   IgnoreOutputSignals();
   Recorder recorder(file);
   if (recorder.error().empty() && !recorder.Attach(request.pid, books->path)) {

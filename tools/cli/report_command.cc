@@ -74,7 +74,7 @@ int ReportCommand(const ReportRequest& request) {
   if (request.as_text && request.as_json) Fatal(kExitUsage, "--text and --json exclude each other");
   for (const std::string* file : {&request.output_file, &request.collapsed_file,
                                   &request.pprof_file, &request.speedscope_file}) {
-    CheckOutputFileOrFail(*file);
+    CheckOutputFileOrFail(*file, request.file);
   }
   const int64_t moment = MomentUs(request.at);
   const Recording recording = ReadRecordingOrFail(request.file);

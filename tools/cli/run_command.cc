@@ -318,8 +318,9 @@ Preparation Prepare(const RunRequest& request) {
   if (!request.audit_file.empty() && request.audit_file != "-")
     CheckOutputFileOrFail(request.audit_file);
   if (!request.record_file.empty()) {
-    if (const int error = CheckRecordingFile(request.record_file)) {
-      Fatal(kExitUsage, "cannot record into {}: {}", request.record_file, strerror(error));
+    const std::string why_not = WhyNotRecorded(request.record_file);
+    if (!why_not.empty()) {
+      Fatal(kExitUsage, "cannot record into {}: {}", request.record_file, why_not);
     }
   }
   run.program = FindProgramOrFail(request.program.front());

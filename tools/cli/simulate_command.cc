@@ -109,8 +109,8 @@ int SimulateCommand(const SimulateRequest& request) {
     Fatal(kExitUsage, "--find looks for a quota: leave out --quota");
   }
   std::vector<SimulatedCase> cases = CasesOf(request);
-  CheckOutputFileOrFail(request.output_file);
-  CheckOutputFileOrFail(request.plot_file);
+  CheckOutputFileOrFail(request.output_file, request.file);
+  CheckOutputFileOrFail(request.plot_file, request.file);
   const Recording recording = ReadRecordingOrFail(request.file);
   const Simulator simulator(recording);
   if (request.finds) {

@@ -39,21 +39,25 @@ int OpenRecording(const std::string& path, bool truncates) {
   return -error;
 }
 
+std::string ErrorText(int error) {
+  return error == EINVAL ? "it is no regular file" : strerror(error);
+}
+
 }  // namespace
 
-int CheckRecordingFile(const std::string& path) {
+std::string WhyNotRecorded(const std::string& path) {
   struct stat before;
   const bool is_new = stat(path.c_str(), &before) != 0;
   const int fd = OpenRecording(path, false);
-  if (fd < 0) return -fd;
+  if (fd < 0) return ErrorText(-fd);
   close(fd);
   if (is_new) unlink(path.c_str());
-  return 0;
+  return "";
 }
 
 FrameWriter::FrameWriter(const std::string& path) : fd_(OpenRecording(path, true)) {
   if (fd_ < 0) {
-    error_ = strerror(-fd_);
+    error_ = ErrorText(-fd_);
     return;
   }
   Write(FileHead());

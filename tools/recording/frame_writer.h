@@ -44,8 +44,8 @@ class FrameWriter {
   uint64_t record_bytes_ = 0;
 };
 
-// 0, or the errno that a FrameWriter would meet now.
-int CheckRecordingFile(const std::string& path);
+// What error() of a FrameWriter would be now.
+std::string WhyNotRecorded(const std::string& path);
 
 }  // namespace taskmem
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -313,18 +314,18 @@ TEST_F(RecordingTest, TwoWritersDoNotShareAFile) {
     WriteSmall(&file);
     file.Flush();
     const std::string written = Content();
-    EXPECT_EQ(CheckRecordingFile(path_), EBUSY);
+    EXPECT_EQ(WhyNotRecorded(path_), strerror(EBUSY));
     EXPECT_NE(FrameWriter(path_).error(), "");
     EXPECT_EQ(Content(), written);
   }
-  EXPECT_EQ(CheckRecordingFile(path_), 0);
+  EXPECT_EQ(WhyNotRecorded(path_), "");
 }
 
 TEST_F(RecordingTest, AFullFileSystemStopsTheWriterAndNothingElse) {
-  EXPECT_NE(CheckRecordingFile("/dev/full"), 0);
-  EXPECT_NE(CheckRecordingFile("/"), 0);
-  EXPECT_NE(CheckRecordingFile("/no/such/folder/file"), 0);
-  EXPECT_EQ(CheckRecordingFile(path_), 0);
+  EXPECT_NE(WhyNotRecorded("/dev/full"), "");
+  EXPECT_NE(WhyNotRecorded("/"), "");
+  EXPECT_NE(WhyNotRecorded("/no/such/folder/file"), "");
+  EXPECT_EQ(WhyNotRecorded(path_), "");
   EXPECT_NE(access(path_.c_str(), F_OK), 0) << "the check left a file";
   const FrameWriter file("/dev/full");
   EXPECT_NE(file.error(), "");
