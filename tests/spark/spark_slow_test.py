@@ -110,7 +110,8 @@ class PythonTest(SparkTest):
     def test_workers_are_shown_with_their_attempts(self):
         os.mkdir(self.path("events"))
         _, lines = self.work(self.with_plugin(
-            *self.DAEMON, "spark.eventLog.enabled=true", "spark.eventLog.dir=" + self.path("events"),
+            *self.DAEMON, "spark.eventLog.enabled=true", "spark.eventLog.rolling.enabled=false",
+            "spark.eventLog.compress=false", "spark.eventLog.dir=" + self.path("events"),
             "spark.executorEnv.TASKMEM_STATS=" + self.path("left/%p.json")))
         peaks = {}
         with open(glob.glob(self.path("events/*"))[0], encoding="utf-8") as file:
