@@ -223,6 +223,7 @@ TEST_F(BadInputTest, CommandLines) {
            Bad{"taskmem run --spill-dir /proc -- echo", 2, "for --spill-dir"},
            Bad{"taskmem run --spill-dir /dev/shm -- echo", 2, "for --spill-dir"},
            Bad{"TASKMEM_SPILL_DIR=/proc taskmem run -- echo", 2, "for --spill-dir"},
+           Bad{"taskmem run --stats-dir /proc -- echo", 2, "for --stats-dir"},
            Bad{"TASKMEM_STATS_DIR=text taskmem ps", 2, "TASKMEM_STATS_DIR"},
            Bad{"TASKMEM_STATS_DIR=text taskmem top --once", 2, "TASKMEM_STATS_DIR"},
            Bad{"taskmem help nothing", 2, "no command nothing"},

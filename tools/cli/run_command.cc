@@ -134,7 +134,13 @@ void CheckFiles(const Options& options) {
 std::vector<std::string> PrepareStatsDirs(const Options& options) {
   std::string error;
   std::vector<std::string> dirs = MakeStatsDirs(options, &error);
-  if (!dirs.empty()) return dirs;
+  // In one that was named a file can be made. What becomes of it later is no reason to stop.
+  if (!dirs.empty() && options.stats_dir[0] != '\0') {
+    const std::string file = fmt::format("{}/.check-{}", dirs.front(), getpid());
+    const int why = CheckAppendedFile(file);
+    if (why != 0) error = strerror(why);
+  }
+  if (!dirs.empty() && error.empty()) return dirs;
   if (options.stats_dir[0] != '\0') {
     Fatal(kExitUsage, "cannot use {} for --stats-dir: {}", options.stats_dir, error);
   }
