@@ -7,12 +7,8 @@ namespace taskmem {
 void WriteEvent(EventKind kind, uint32_t slot, uint64_t task_id, uint64_t bytes, uint64_t held,
                 uint64_t limit_or_ns, uint32_t flags) {
   const uint64_t now = os::MonotonicNs();
-  uint64_t until = g_stats->record_until_ns.load(std::memory_order_relaxed);
-  if (now >= until) {
-    // A recorder may be renewing it: that stays.
-    g_stats->record_until_ns.compare_exchange_strong(until, 0, std::memory_order_relaxed);
-    return;
-  }
+  const uint64_t until = g_stats->record_until_ns.load(std::memory_order_relaxed);
+  if (now >= until) return TurnEventsOff(until);
   Event event = {};
   event.time_ns = now;
   event.kind = kind;

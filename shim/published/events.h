@@ -12,6 +12,12 @@ inline bool IsRecorded() {
   return __builtin_expect(g_stats->record_until_ns.load(std::memory_order_relaxed) != 0, 0);
 }
 
+// It goes off, as whoever has read `seen` found that passed; what a recorder has written since
+// stays.
+inline void TurnEventsOff(uint64_t seen) {
+  g_stats->record_until_ns.compare_exchange_strong(seen, 0, std::memory_order_relaxed);
+}
+
 // `limit_or_ns`: as the kind has it.
 void WriteEvent(EventKind kind, uint32_t slot, uint64_t task_id, uint64_t bytes, uint64_t held,
                 uint64_t limit_or_ns, uint32_t flags);
