@@ -11,7 +11,7 @@
 
 namespace taskmem {
 
-inline constexpr uint64_t kAuditVersion = 5;
+inline constexpr uint64_t kAuditVersion = 6;
 
 // A range of memory mapped for the library itself. Ranges are appended, and only grow.
 struct OwnRange {
@@ -79,6 +79,9 @@ struct AuditLayout {
   uint64_t library_bytes;  // of an array element; it begins with the name ...
   uint64_t library_name_bytes;
   uint64_t library_allocator_at;  // uint8_t: Allocator (accounting/mappings/mapping_tag.h)
+
+  uint64_t residency;              // ResidencyTable (accounting/audit/residency_table.h)
+  uint64_t residency_range_bytes;  // address of a uint64_t: of the ranges that are charged by it
 
   uint64_t sites;     // SiteTableHead (accounting/audit/site_table.h); 0: --sites=off
   uint64_t unloaded;  // UnloadedHead (accounting/audit/unloaded_code.h), where there are sites

@@ -59,6 +59,7 @@ void DescribeMappings(AuditLayout* layout) {
   LockedBook book;
   book->Describe(&layout->mappings);
   DescribeLibraries(layout);
+  DescribeResidency(layout);
 }
 
 }  // namespace taskmem

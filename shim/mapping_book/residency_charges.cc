@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "accounting/audit/residency_table.h"
 #include "accounting/tasks/task_book.h"
 #include "shim/limit/mapping_limit.h"
 #include "shim/mapping_book/locked_book.h"
@@ -11,9 +12,10 @@
 namespace taskmem {
 namespace {
 
-// By slot: what is charged by residency, as of the last look, and what this look has found.
-// The first changes under the mappings' lock.
-constinit std::atomic<uint64_t> g_charged[kMaxTaskSlots] = {};
+// What is charged by residency, as of the last look; it changes under the mappings' lock.
+constinit ResidencyTable g_table = {};
+constinit auto& g_charged = g_table.charged_bytes;
+// By slot: what this look has found.
 constinit uint64_t g_found[kMaxTaskSlots] = {};
 // Added since the last look.
 constinit std::atomic<uint64_t> g_unseen[kMaxTaskSlots] = {};
@@ -26,6 +28,30 @@ std::atomic<bool> g_has_charged{false};
 std::atomic<uint64_t> g_last_total{0};  // charged by residency, of all tasks
 std::atomic<uint64_t> g_looks{0};
 std::atomic<uint64_t> g_left{0};  // counted as leaving memory since the last look
+
+// While the table changes, and the books with it. The mappings' lock is held.
+class TableChange {
+ public:
+  TableChange() {
+    Count();
+    std::atomic_thread_fence(std::memory_order_release);
+  }
+  ~TableChange() { Count(); }
+  TableChange(const TableChange&) = delete;
+  TableChange& operator=(const TableChange&) = delete;
+
+ private:
+  static void Count() {
+    g_table.changes.store(g_table.changes.load(std::memory_order_relaxed) + 1,
+                          std::memory_order_release);
+  }
+};
+
+void Add(uint32_t slot, uint64_t bytes) {
+  g_charged[slot].fetch_add(bytes, std::memory_order_relaxed);
+  g_has_charged.store(true, std::memory_order_relaxed);
+  ChargeMappedOverQuota(slot, bytes);
+}
 
 }  // namespace
 
@@ -70,12 +96,12 @@ bool ResidencyMeetsQuota() {
 
 void AddResidency(uint32_t slot, uint64_t bytes) {
   if (bytes == 0) return;
-  g_charged[slot].fetch_add(bytes, std::memory_order_relaxed);
-  g_has_charged.store(true, std::memory_order_relaxed);
-  ChargeMappedOverQuota(slot, bytes);
+  const TableChange change;
+  Add(slot, bytes);
 }
 
 void TakeResidency(uint32_t slot, uint64_t bytes) {
+  const TableChange change;
   const uint64_t before = g_charged[slot].load(std::memory_order_relaxed);
   if (bytes > before) bytes = before;
   g_charged[slot].store(before - bytes, std::memory_order_relaxed);
@@ -83,12 +109,14 @@ void TakeResidency(uint32_t slot, uint64_t bytes) {
 }
 
 void FoldResidency(const SlotSet& from, uint32_t to) {
+  // Also where nothing is charged: the ranges have changed hands.
+  const TableChange change;
   const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
   for (uint32_t slot = 0; slot < slots; ++slot) {
     if (!from.Contains(slot)) continue;
     const uint64_t bytes = g_charged[slot].exchange(0, std::memory_order_relaxed);
     if (bytes == 0) continue;
-    AddResidency(to, bytes);
+    Add(to, bytes);
     CreditMapped(slot, bytes);
   }
 }
@@ -109,6 +137,7 @@ void SettleFound() {
   const uint32_t slots = g_stats->task_slots.load(std::memory_order_acquire);
   bool has_charged = false;
   uint64_t total = 0;
+  const TableChange change;
   for (uint32_t slot = 0; slot < slots; ++slot) {
     const uint64_t found = g_found[slot];
     total += found;
@@ -145,6 +174,11 @@ void ForgetFound() {
   const uint32_t slots = g_stats->task_slots.load();
   memset(g_found, 0, slots * sizeof(g_found[0]));
   memset(g_ranges_found, 0, slots * sizeof(g_ranges_found[0]));
+}
+
+void DescribeResidency(AuditLayout* layout) {
+  layout->residency = reinterpret_cast<uint64_t>(&g_table);
+  layout->residency_range_bytes = reinterpret_cast<uint64_t>(&g_book_place.residency_bytes);
 }
 
 }  // namespace taskmem

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "accounting/audit/audit_layout.h"
 #include "shim/books/fold.h"
 
 namespace taskmem {
@@ -61,6 +62,9 @@ uint64_t CountLeaving(uint64_t bytes);
 
 // In a forked child: another thread may have been amid a look.
 void ForgetFound();
+
+// Tells who looks from outside where the charges are.
+void DescribeResidency(AuditLayout* layout);
 
 }  // namespace taskmem
 

@@ -25,6 +25,7 @@
 #include "tools/stats/exit_stats.h"
 #include "tools/stats/left_overs.h"
 #include "tools/stats/report.h"
+#include "tools/stats/residency_looks.h"
 #include "tools/stats/stats_dirs.h"
 #include "tools/stats/stats_files.h"
 #include "tools/stats/stats_reader.h"
@@ -38,9 +39,10 @@ struct Found {
   std::vector<StatsFile> left_over;  // by processes that were killed
 };
 
-Found FindProcesses() {
+// `looks`, if any: live processes are looked at.
+Found FindProcesses(ResidencyLooks* looks) {
   const Options options = OptionsOfReaderOrFail();
-  std::vector<StatsFile> files = ReadStatsDirs(ReadableStatsDirs(options));
+  std::vector<StatsFile> files = ReadStatsDirs(ReadableStatsDirs(options), looks);
   Found found;
   for (StatsFile& file : files) {
     if (!IsLeftOver(file)) continue;
@@ -96,7 +98,8 @@ int Execute(const ReportRequest& request) { return ReportCommand(request); }
 int Execute(const SimulateRequest& request) { return SimulateCommand(request); }
 
 int Execute(const PsRequest& request) {
-  Found found = FindProcesses();
+  ResidencyLooks looks(kTimeOfOneLook);
+  Found found = FindProcesses(request.of_dead ? nullptr : &looks);
   if (!request.of_dead) {
     Print(found.live, request.as_json);
     if (const size_t count = found.left_over.size(); count != 0 && !request.as_json) {
@@ -115,13 +118,15 @@ int Execute(const PsRequest& request) {
 }
 
 int Execute(const StatsRequest& request) {
-  Found found = FindProcesses();
+  ResidencyLooks looks(kTimeOfOneLook,
+                       [&](const ProcessStats& process) { return process.pid == request.pid; });
+  Found found = FindProcesses(&looks);
   for (const ProcessStats& process : found.live) {
     if (process.pid != request.pid) continue;
     Give(process, request);
     return EXIT_SUCCESS;
   }
-  if (const auto process = ReadStatsElsewhere(request.pid)) {
+  if (const auto process = ReadStatsElsewhere(request.pid, &looks)) {
     Give(*process, request);
     return EXIT_SUCCESS;
   }

@@ -41,6 +41,7 @@
 #include "tools/recording/record_thread.h"
 #include "tools/sites/named_sites.h"
 #include "tools/stats/report.h"
+#include "tools/stats/residency_looks.h"
 #include "tools/stats/run_session.h"
 #include "tools/stats/stats_dirs.h"
 #include "tools/stats/stats_files.h"
@@ -224,7 +225,9 @@ Collected Collect(const Preparation& run, const ChildResult& child) {
   Collected collected;
   collected.program.pid = child.pid;
   const auto told = ReadToldBooks(run.listener->stats_file(), child);
-  for (const StatsFile& file : ReadStatsDirs(run.stats_dirs)) {
+  ResidencyLooks looks(kTimeOfOneLook,
+                       [&](const ProcessStats& process) { return process.session == run.session; });
+  for (const StatsFile& file : ReadStatsDirs(run.stats_dirs, &looks)) {
     if (file.process.session != run.session || file.process.has_left) continue;
     if (file.process.pid == child.pid && file.process.start_time == child.start_time) {
       collected.program = file.process;

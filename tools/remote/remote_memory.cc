@@ -10,8 +10,6 @@
 namespace taskmem {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(20);
-
 // Of an entry of pagemap.
 constexpr uint64_t kPresent = uint64_t{1} << 63;
 constexpr uint64_t kOfFile = uint64_t{1} << 61;     // or of shared memory
@@ -19,10 +17,10 @@ constexpr uint64_t kExclusive = uint64_t{1} << 56;  // no other process has it
 
 }  // namespace
 
-RemoteMemory::RemoteMemory(pid_t pid)
+RemoteMemory::RemoteMemory(pid_t pid, std::chrono::nanoseconds patience)
     : pid_(pid),
       pagemap_(open(fmt::format("/proc/{}/pagemap", pid).c_str(), O_RDONLY | O_CLOEXEC)),
-      time_is_up_(std::chrono::steady_clock::now() + kPatience) {}
+      time_is_up_(std::chrono::steady_clock::now() + patience) {}
 
 RemoteMemory::RemoteMemory() : time_is_up_(std::chrono::steady_clock::now() + kPatience) {}
 
@@ -97,6 +95,14 @@ uint64_t RemoteMemory::ResidentBytes(uint64_t start, uint64_t end) const {
   uint64_t bytes = 0;
   VisitPages(start, end,
              [&](size_t, uint64_t entry) { bytes += (entry & kPresent) != 0 ? kPageBytes : 0; });
+  return bytes;
+}
+
+uint64_t RemoteMemory::WrittenBytes(uint64_t start, uint64_t end) const {
+  uint64_t bytes = 0;
+  VisitPages(start, end, [&](size_t, uint64_t entry) {
+    bytes += (entry & (kPresent | kOfFile)) == kPresent ? kPageBytes : 0;
+  });
   return bytes;
 }
 

@@ -20,12 +20,14 @@ class RemoteMemory {
   static constexpr uint64_t kAddressEnd = uint64_t{1} << 47;  // of programs
   static constexpr size_t kMostArrayBytes = size_t{64} << 20;
 
-  explicit RemoteMemory(pid_t pid);
+  static constexpr auto kPatience = std::chrono::seconds(20);
+
+  explicit RemoteMemory(pid_t pid, std::chrono::nanoseconds patience = kPatience);
   virtual ~RemoteMemory();
   RemoteMemory(const RemoteMemory&) = delete;
   RemoteMemory& operator=(const RemoteMemory&) = delete;
 
-  // Whether the time is up (20 s): what was not read by then is missing.
+  // Whether the time is up: what was not read by then is missing.
   bool IsTimeUp() const;
 
   // All or nothing. False where any of it is not mapped, or may not be read (errno).
@@ -58,6 +60,9 @@ class RemoteMemory {
   // be known: none.
   std::vector<bool> ResidentPages(uint64_t start, uint64_t end) const;
   uint64_t ResidentBytes(uint64_t start, uint64_t end) const;
+  // The same of a private mapping of a file: those that have been written to, and are not the
+  // file's.
+  uint64_t WrittenBytes(uint64_t start, uint64_t end) const;
 
   // The kernel shows the one page of zeroes, where memory was read and never written, like any
   // other, but does not count it as resident. A page that several processes share after a fork

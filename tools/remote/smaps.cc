@@ -91,8 +91,10 @@ std::vector<MemoryRange> ParseSmaps(std::string_view text) {
   return ranges;
 }
 
-std::optional<std::vector<MemoryRange>> ReadSmaps(pid_t pid) {
-  const int fd = open(fmt::format("/proc/{}/smaps", pid).c_str(), O_RDONLY | O_CLOEXEC);
+namespace {
+
+std::optional<std::vector<MemoryRange>> ReadRanges(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
   std::string text;
   constexpr size_t kStep = 1 << 20;
@@ -109,6 +111,16 @@ std::optional<std::vector<MemoryRange>> ReadSmaps(pid_t pid) {
   errno = error;
   if (got < 0) return std::nullopt;
   return ParseSmaps(text);
+}
+
+}  // namespace
+
+std::optional<std::vector<MemoryRange>> ReadSmaps(pid_t pid) {
+  return ReadRanges(fmt::format("/proc/{}/smaps", pid));
+}
+
+std::optional<std::vector<MemoryRange>> ReadMaps(pid_t pid) {
+  return ReadRanges(fmt::format("/proc/{}/maps", pid));
 }
 
 }  // namespace taskmem

@@ -35,6 +35,8 @@ std::vector<MemoryRange> ParseSmaps(std::string_view text);
 
 // The ranges of a live process. Nothing where it cannot be read; errno says why.
 std::optional<std::vector<MemoryRange>> ReadSmaps(pid_t pid);
+// The same by /proc/PID/maps, which says nothing of what is resident, and costs little.
+std::optional<std::vector<MemoryRange>> ReadMaps(pid_t pid);
 
 }  // namespace taskmem
 

@@ -23,24 +23,35 @@ namespace fs = std::filesystem;
 
 // What the live process has mapped instead of the file that it has a name from. Nothing where it
 // cannot be read.
-std::optional<ProcessStats> ReadOtherBooks(pid_t pid, const FoundBooks& found) {
+std::optional<ProcessStats> ReadOtherBooks(pid_t pid, const FoundBooks& found,
+                                           ResidencyLooks* looks) {
   if (found.fd < 0) return std::nullopt;
-  const auto snapshot = StatsSnapshot::Read(found.fd, StatsParts::kAll);
-  close(found.fd);
+  const auto read = [&](StatsParts parts) { return StatsSnapshot::Read(found.fd, parts); };
+  std::optional<ProcessStats> process;
+  const auto snapshot = read(StatsParts::kAll);
   // In a pid name space of its own the process has another number for itself.
-  if (!snapshot || snapshot->Header().pid != static_cast<uint32_t>(pid)) return std::nullopt;
-  return ReadProcessStats(*snapshot);
+  if (snapshot && snapshot->Header().pid == static_cast<uint32_t>(pid)) {
+    process = ReadProcessStats(*snapshot);
+    if (looks != nullptr) looks->Refresh(read, &*process);
+  }
+  close(found.fd);
+  return process;
+}
+
+void Refresh(const std::string& path, ProcessStats* process, ResidencyLooks* looks) {
+  if (looks == nullptr) return;
+  looks->Refresh([&](StatsParts parts) { return StatsSnapshot::Read(path, parts); }, process);
 }
 
 // In place of what was read from `path`: what the process has now. True: that is the same.
-bool FollowExec(const std::string& path, ProcessStats* process) {
+bool FollowExec(const std::string& path, ProcessStats* process, ResidencyLooks* looks) {
   if (!process->is_alive) return true;
   struct stat status;
   if (stat(path.c_str(), &status) != 0) return true;
   const FoundBooks found = FindMappedBooks(process->pid, &status, path);
   if (found.which == MappedBooks::kNone) process->has_left = true;
   if (found.which != MappedBooks::kOthers) return !process->has_left;
-  auto others = ReadOtherBooks(process->pid, found);
+  auto others = ReadOtherBooks(process->pid, found, looks);
   if (others) {
     *process = *std::move(others);
   } else {
@@ -51,9 +62,9 @@ bool FollowExec(const std::string& path, ProcessStats* process) {
 
 }  // namespace
 
-std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid) {
+std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid, ResidencyLooks* looks) {
   const FoundBooks found = FindMappedBooks(pid, nullptr, "");
-  return found.which == MappedBooks::kOthers ? ReadOtherBooks(pid, found) : std::nullopt;
+  return found.which == MappedBooks::kOthers ? ReadOtherBooks(pid, found, looks) : std::nullopt;
 }
 
 namespace {
@@ -95,10 +106,10 @@ void ForEachStatsFile(const std::string& dir, const std::string& prefix, Act act
 
 }  // namespace
 
-std::vector<StatsFile> ReadStatsDir(const std::string& dir) {
+std::vector<StatsFile> ReadStatsDir(const std::string& dir, ResidencyLooks* looks) {
   std::vector<StatsFile> files;
   ForEachStatsFile(dir, "", [&](const fs::path& path, ProcessStats process, bool is_of_another) {
-    FollowExec(path, &process);
+    if (FollowExec(path, &process, looks)) Refresh(path, &process, looks);
     if (!is_of_another || process.is_alive) files.push_back({path, std::move(process)});
   });
   std::stable_sort(files.begin(), files.end(), [](const StatsFile& a, const StatsFile& b) {
@@ -134,6 +145,7 @@ std::vector<ProcessStats> LiveBooks::Read() {
   constexpr time_t kSecondsBetweenLooks = 10;
   const std::string prefix = only_ ? fmt::format("{}-", *only_) : "";
   FindDirs();
+  residency_.BeginRound();
   std::vector<ProcessStats> live;
   std::map<std::string, Look> looks;
   for (const std::string& dir : dirs_) {
@@ -143,10 +155,11 @@ std::vector<ProcessStats> LiveBooks::Read() {
       Look look = looks_[name];
       const time_t now = time(nullptr);
       if (!look.is_its_own || now - look.time >= kSecondsBetweenLooks || now < look.time) {
-        look = {now, FollowExec(path, &process)};
+        look = {now, FollowExec(path, &process, &residency_)};
       }
       looks[name] = look;
       if (process.has_left || !process.is_alive) return;
+      if (look.is_its_own) Refresh(path, &process, &residency_);
       // A user may have copies of a file in folders of his own.
       const bool is_known = std::any_of(live.begin(), live.end(), [&](const ProcessStats& other) {
         return other.pid == process.pid;
@@ -157,7 +170,7 @@ std::vector<ProcessStats> LiveBooks::Read() {
   looks_ = std::move(looks);
   if (live.empty() && only_) {
     // In another root or mount name space, perhaps.
-    if (auto process = ReadStatsElsewhere(*only_)) live.push_back(*std::move(process));
+    if (auto process = ReadStatsElsewhere(*only_, &residency_)) live.push_back(*std::move(process));
   }
   std::stable_sort(live.begin(), live.end(), [](const ProcessStats& a, const ProcessStats& b) {
     return a.peak_charged_bytes > b.peak_charged_bytes;
@@ -165,10 +178,10 @@ std::vector<ProcessStats> LiveBooks::Read() {
   return live;
 }
 
-std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs) {
+std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs, ResidencyLooks* looks) {
   std::vector<StatsFile> files;
   for (const std::string& dir : dirs) {
-    std::vector<StatsFile> more = ReadStatsDir(dir);
+    std::vector<StatsFile> more = ReadStatsDir(dir, looks);
     std::move(more.begin(), more.end(), std::back_inserter(files));
   }
   std::stable_sort(files.begin(), files.end(), [](const StatsFile& a, const StatsFile& b) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <ctime>
 #include <map>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "shim/options/options.h"
+#include "tools/stats/residency_looks.h"
 #include "tools/stats/stats_reader.h"
 
 namespace taskmem {
@@ -26,23 +28,27 @@ struct StatsFile {
 inline constexpr size_t kMostFilesOfOthers = 1024;
 
 // Every stats file of a folder, in order of peak_charged_bytes, the largest
-// first. Empty where there is no folder.
-std::vector<StatsFile> ReadStatsDir(const std::string& dir);
+// first. Empty where there is no folder. `looks`, if any: live processes are looked at.
+std::vector<StatsFile> ReadStatsDir(const std::string& dir, ResidencyLooks* looks = nullptr);
 // Of several folders.
-std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs);
+std::vector<StatsFile> ReadStatsDirs(const std::vector<std::string>& dirs,
+                                     ResidencyLooks* looks = nullptr);
+
+// What a command may take that looks once.
+inline constexpr auto kTimeOfOneLook = std::chrono::seconds(2);
 
 // The books of a live process that are in none of the folders, as it is in another root or mount
 // name space. Nothing where it has none, or they cannot be read.
-std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid);
+std::optional<ProcessStats> ReadStatsElsewhere(pid_t pid, ResidencyLooks* looks = nullptr);
 
-// The books of live processes, read again and again. Whether a process has executed something else
-// since is looked up in /proc/PID/maps, for which the kernel keeps the process from mapping: at the
-// first look, and then once in ten seconds.
+// The books of live processes, read again and again, with what is in memory now. Whether a process
+// has executed something else since is looked up in /proc/PID/maps, for which the kernel keeps the
+// process from mapping: at the first look, and then once in ten seconds.
 class LiveBooks {
  public:
   // In ReadableStatsDirs(options). `only`: no other process is looked at.
   explicit LiveBooks(const Options& options, std::optional<pid_t> only = std::nullopt)
-      : options_(options), only_(only) {}
+      : options_(options), only_(only), residency_(kTimeOfRound) {}
   ~LiveBooks() { CloseDirs(); }
   LiveBooks(const LiveBooks&) = delete;
   LiveBooks& operator=(const LiveBooks&) = delete;
@@ -51,6 +57,9 @@ class LiveBooks {
   std::vector<ProcessStats> Read();
 
  private:
+  // Of which, by the rest that follows, one part in fifty is used in the long run.
+  static constexpr auto kTimeOfRound = std::chrono::milliseconds(200);
+
   struct Look {
     time_t time = 0;
     bool is_its_own = false;
@@ -65,6 +74,7 @@ class LiveBooks {
   std::vector<std::string> dirs_;
   time_t dirs_found_ = 0;
   std::map<std::string, Look> looks_;  // by the file's name
+  ResidencyLooks residency_;
 };
 
 }  // namespace taskmem

@@ -10,13 +10,17 @@
 namespace taskmem {
 namespace {
 
-TaskStats ReadBook(const TaskBook& book, uint64_t threads) {
+// `more_bytes`: charged beside what the book says.
+TaskStats ReadBook(const TaskBook& book, uint64_t threads, int64_t more_bytes) {
   TaskStats task;
   const uint64_t quota = book.quota_bytes.load();
   if (quota != kNoQuota) task.quota_bytes = quota;
   const uint64_t granted = book.granted_bytes.load();
   if (granted != kNoPool) task.granted_bytes = granted;
   task.charged_bytes = book.charged_bytes.load();
+  const auto fewer = static_cast<uint64_t>(more_bytes < 0 ? -more_bytes : 0);
+  task.charged_bytes +=
+      more_bytes > 0 ? static_cast<uint64_t>(more_bytes) : -std::min(fewer, task.charged_bytes);
   // A charge raises the peak a moment after it counts.
   task.peak_charged_bytes = std::max(book.peak_charged_bytes.load(), task.charged_bytes);
   task.refusals = book.refusals.load();
@@ -75,11 +79,37 @@ PoolUsage ReadPools(const PoolStats& stats) {
   return pools;
 }
 
-void ReadBooks(const StatsSnapshot& snapshot, ProcessStats* process) {
+// As the pools will have it once the task's memory is granted to it. What they lack by then is
+// overdrawn.
+void Grant(TaskStats* task, PoolUsage* pools) {
+  if (!task->granted_bytes || *task->granted_bytes >= task->charged_bytes) return;
+  uint64_t bytes = task->charged_bytes - *task->granted_bytes;
+  *task->granted_bytes += bytes;
+  if (pools->memory_bytes) {
+    const uint64_t taken =
+        pools->execution_used_bytes + pools->storage_used_bytes + pools->unmanaged_bytes;
+    const uint64_t memory = *pools->memory_bytes + pools->untouched_bytes;
+    const uint64_t free = memory - std::min(taken, memory);
+    if (bytes > free) {
+      pools->overdrawn_bytes += bytes - free;
+      bytes = free;
+    }
+  }
+  pools->execution_used_bytes += bytes;
+  if (pools->execution_used_bytes <= pools->execution_size_bytes) return;
+  const uint64_t more = pools->execution_used_bytes - pools->execution_size_bytes;
+  pools->execution_size_bytes += more;
+  pools->storage_size_bytes -= std::min(more, pools->storage_size_bytes);
+}
+
+void ReadBooks(const StatsSnapshot& snapshot, const std::vector<int64_t>& more_bytes,
+               ProcessStats* process) {
   const std::vector<uint64_t> threads = CountThreads(snapshot);
   for (uint32_t slot = 0; slot < snapshot.slots(); ++slot) {
     const SlotIdentity& identity = snapshot.Identity(slot);
-    TaskStats task = ReadBook(snapshot.Book(slot), threads[slot]);
+    const int64_t more = slot < more_bytes.size() ? more_bytes[slot] : 0;
+    TaskStats task = ReadBook(snapshot.Book(slot), threads[slot], more);
+    if (more > 0) Grant(&task, &process->pools);
     task.reclaim = ReadReclaim(snapshot.Reclaim(slot));
     process->charged_bytes += task.charged_bytes;
     // The header's peak is exact only to some KiB for each thread.
@@ -164,7 +194,8 @@ std::optional<ProcessStats> ReadStatsFile(const std::string& path) {
   return ReadProcessStats(*snapshot);
 }
 
-ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
+ProcessStats ReadProcessStats(const StatsSnapshot& snapshot,
+                              const std::vector<int64_t>& more_bytes) {
   const StatsHeader& header = snapshot.Header();
   ProcessStats process;
   process.pid = static_cast<pid_t>(header.pid);
@@ -178,7 +209,7 @@ ProcessStats ReadProcessStats(const StatsSnapshot& snapshot) {
   process.first_refusal = ReadRefusal(header.first_refusal);
   process.is_alive = IsAlive(process.pid, header.start_time);
   process.pools = ReadPools(header.pools);
-  ReadBooks(snapshot, &process);
+  ReadBooks(snapshot, more_bytes, &process);
   process.allocators = ReadAllocators(snapshot);
   process.peak_charged_bytes = std::max(
       {process.peak_charged_bytes, process.charged_bytes, header.peak_charged_bytes.load()});

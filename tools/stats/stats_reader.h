@@ -127,7 +127,10 @@ struct ProcessStats {
 // Nothing where the file is none of ours, of another version, or only half made.
 std::optional<ProcessStats> ReadStatsFile(const std::string& path);
 
-ProcessStats ReadProcessStats(const StatsSnapshot& snapshot);  // of StatsParts::kAll
+// `snapshot`: of StatsParts::kAll. `more_bytes`, by slot, as ResidentNow has it: what is charged
+// beside what stands in the books.
+ProcessStats ReadProcessStats(const StatsSnapshot& snapshot,
+                              const std::vector<int64_t>& more_bytes = {});
 std::vector<AllocatorStats> ReadAllocators(const StatsSnapshot& snapshot);
 
 }  // namespace taskmem
