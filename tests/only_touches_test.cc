@@ -63,9 +63,10 @@ TEST_F(OnlyTouches, IsShownByPsAndTop) {
   const Result ps = With("taskmem ps --json");
   ASSERT_TRUE(ps.Succeeded()) << ps.Describe();
   EXPECT_GE(Number(Json::parse(ps.out)["processes"][0], "charged_bytes"), 340 * kMiB) << ps.out;
-  const Result top = With("taskmem top --once $P");
-  ASSERT_TRUE(top.Succeeded()) << top.Describe();
-  EXPECT_NE(top.out.find("Execution 30"), std::string::npos) << top.out;
+  // It takes its time where the machine has other work.
+  const Result top =
+      With("until taskmem top --once $P | grep -q 'Execution 30'; do sleep 0.01; done");
+  EXPECT_TRUE(top.Succeeded()) << top.Describe();
 }
 
 }  // namespace

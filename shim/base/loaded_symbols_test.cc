@@ -4,6 +4,8 @@
 #include <gnu/libc-version.h>
 #include <gtest/gtest.h>
 
+#include "shim/base/old_hash_testing.h"
+
 namespace taskmem {
 namespace {
 
@@ -31,6 +33,15 @@ TEST_F(LoadedSymbolsTest, FindsNothingElse) {
   EXPECT_EQ(libc_.Find("environ").code, nullptr);  // no function
   int local = 0;
   EXPECT_EQ(LoadedSymbols::Around(&local).Find("malloc").code, nullptr);
+}
+
+TEST(OldHashTest, FindsTheSame) {
+  const auto symbols = LoadedSymbols::Around(reinterpret_cast<void*>(&OldHashOne));
+  EXPECT_EQ(symbols.Find("OldHashOne").code, reinterpret_cast<void*>(&OldHashOne));
+  EXPECT_EQ(symbols.Find("OldHashTwo").code, reinterpret_cast<void*>(&OldHashTwo));
+  EXPECT_EQ(symbols.Find("old_hash_data", STT_OBJECT).bytes, sizeof(old_hash_data));
+  EXPECT_EQ(symbols.Find("OldHashThree").code, nullptr);
+  EXPECT_EQ(symbols.Find("").code, nullptr);
 }
 
 }  // namespace
