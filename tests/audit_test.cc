@@ -272,6 +272,14 @@ TEST_F(AuditOfLibraries, KnowsOneThatComesBack) {
   EXPECT_EQ(first_bytes, 4 << 20) << audit["sites"].dump(1);
 }
 
+TEST_F(AuditOfLibraries, ReadsNothingOfOneThatHidesItsHead) {
+  double bytes = 0;
+  const Json audit = Run(
+      {ProgramPath("library_unloaded"), "hidden", ProgramPath("hidden_library.so")}, {})["at_exit"];
+  for (const Json& site : audit["sites"]) bytes += site["bytes"].get<double>();
+  EXPECT_GE(bytes, 3 << 20) << audit["sites"].dump(1);
+}
+
 TEST_F(AuditOfLibraries, CountsThoseThatComeAndGo) {
   const Json audit = RunWith("churn", true, {{"TASKMEM_SITES_INTERVAL", "1K"}});
   std::map<std::string, double> bytes;

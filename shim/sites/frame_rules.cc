@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include "accounting/base/round_up.h"
+#include "shim/base/readable.h"
 
 namespace taskmem {
 namespace {
@@ -45,6 +46,8 @@ void Translate(const TaskmemSaved& saved, SavedRegister* result) {
 
 FrameTables TablesOfModule(uint64_t header, uint64_t start, uint64_t end) {
   const FrameTables whole = {header, start, RoundUp(end, kPage)};
+  // Of a module that begins with what cannot be read, the tables alone are known to be readable.
+  if (!IsReadable(start)) return {header, header / kPage * kPage, RoundUp(end, kPage)};
   const auto* const elf = reinterpret_cast<const Elf64_Ehdr*>(start);
   if (end - start < kPage || __builtin_memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
       elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phoff % kWord != 0 ||

@@ -460,6 +460,20 @@ TEST(LoadedFrameRules, AreFoundForEveryFunction) {
   }
 }
 
+// A module may begin with what cannot be read.
+TEST(HiddenFrameRules, AreLookedForFromTheTablesOn) {
+  constexpr uint64_t kBytes = 3 * kPage;
+  void* const place = mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(place, MAP_FAILED);
+  const auto start = reinterpret_cast<uint64_t>(place);
+  const uint64_t header = start + kPage + 64;
+  const FrameTables tables = TablesOfModule(header, start, start + kBytes);
+  EXPECT_EQ(tables.header, header);
+  EXPECT_EQ(tables.readable_start, start + kPage);
+  EXPECT_EQ(tables.readable_end, start + kBytes);
+  munmap(place, kBytes);
+}
+
 // What allocates is often called from here, and generated code calls it.
 TEST_F(FrameRulesTest, AreLibunwindsInLibgcc) { Compare(Library("libgcc_s.so.1"), 500); }
 

@@ -10,6 +10,7 @@
 #include "accounting/base/round_up.h"
 #include "shim/base/next_symbol.h"
 #include "shim/base/os.h"
+#include "shim/base/readable.h"
 #include "shim/books/own_memory.h"
 
 namespace taskmem {
@@ -76,6 +77,8 @@ void CopyPath(const char* name, char (&path)[UnloadedLibrary::kPathBytes]) {
 
 // False: it cannot be told from others.
 bool Describe(const dl_phdr_info& info, UnloadedLibrary* library) {
+  // They lie in the library's first page, most often, and it may have hidden that.
+  if (!IsReadable(reinterpret_cast<uint64_t>(info.dlpi_phdr))) return false;
   uint64_t low = UINT64_MAX;
   uint64_t high = 0;
   for (int i = 0; i < info.dlpi_phnum; ++i) {
@@ -92,6 +95,7 @@ bool Describe(const dl_phdr_info& info, UnloadedLibrary* library) {
   constexpr uint64_t kPage = 4096;
   library->start = info.dlpi_addr + low / kPage * kPage;
   library->end = info.dlpi_addr + RoundUp(high, kPage);
+  if (high - low < kFingerprintBytes || !IsReadable(library->start)) return false;
   library->fingerprint = Fingerprint(reinterpret_cast<const void*>(library->start));
   CopyPath(info.dlpi_name != nullptr ? info.dlpi_name : "", library->path);
   return true;

@@ -5,9 +5,11 @@
 //   library_unloaded churn A B       A and B come and go 200 times; each keeps 20 KiB of each time,
 //                                    while threads do the same with A
 //   library_unloaded stays A         A takes 3 MiB
+//   library_unloaded hidden A        A's first page cannot be read; it takes 3 MiB and goes
 //   library_unloaded deleted A [B]   the same; then its file is deleted, or replaced by B
 // Ends holding that.
 #include <dlfcn.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstdio>
@@ -80,6 +82,15 @@ void Stays(const char* a) {
   for (int i = 0; i < 3; ++i) Keep(library, kMiB);
 }
 
+void Hidden(const char* a) {
+  const Library library = Open(a);
+  Dl_info info;
+  REQUIRE(dladdr(reinterpret_cast<void*>(library.take), &info) != 0);
+  REQUIRE(mprotect(info.dli_fbase, 4096, PROT_NONE) == 0);
+  for (int i = 0; i < 3; ++i) Keep(library, kMiB);
+  Close(library);
+}
+
 void Deleted(const char* a, const char* b) {
   Stays(a);
   std::filesystem::remove(a);
@@ -95,6 +106,7 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "swap") == 0) Swap(argv[2], second, false);
   if (strcmp(argv[1], "back") == 0) Swap(argv[2], second, true);
   if (strcmp(argv[1], "churn") == 0) Churn(argv[2], second);
+  if (strcmp(argv[1], "hidden") == 0) Hidden(argv[2]);
   if (strcmp(argv[1], "deleted") == 0) Deleted(argv[2], second);
   return 0;
 }
