@@ -26,12 +26,19 @@ std::map<std::string, uint64_t> ExportedSymbols(const Module& module, const Remo
   constexpr size_t kMostNameBytes = 64;
   uint64_t dynamic = 0;
   size_t dynamic_count = 0;
+  // What it is moved by: it begins with the first of its parts, wherever that was linked for.
+  std::optional<uint64_t> moved_by;
   for (const Elf64_Phdr& part :
        memory.ReadArray<Elf64_Phdr>(module.start + header->e_phoff, header->e_phnum)) {
+    if (part.p_type == PT_LOAD && !moved_by) {
+      moved_by = module.start - part.p_vaddr / kPageBytes * kPageBytes;
+    }
     if (part.p_type != PT_DYNAMIC) continue;
-    dynamic = module.start + part.p_vaddr;
+    dynamic = part.p_vaddr;
     dynamic_count = part.p_memsz / sizeof(Elf64_Dyn);
   }
+  if (!moved_by) return symbols;
+  dynamic += *moved_by;
   uint64_t table = 0;
   uint64_t texts = 0;
   uint64_t text_bytes = 0;
@@ -55,7 +62,7 @@ std::map<std::string, uint64_t> ExportedSymbols(const Module& module, const Remo
     const char* const name = &names[symbol.st_name];
     const size_t most = std::min(kMostNameBytes, names.size() - symbol.st_name);
     const std::string_view text(name, strnlen(name, most));
-    if (text.starts_with(prefix)) symbols[std::string(text)] = module.start + symbol.st_value;
+    if (text.starts_with(prefix)) symbols[std::string(text)] = *moved_by + symbol.st_value;
   }
   return symbols;
 }
