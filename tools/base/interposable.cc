@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include "tools/base/message.h"
 #include "tools/base/units.h"
@@ -51,6 +53,12 @@ bool IsProgram(std::ifstream& file, const Elf64_Phdr& dynamic) {
     if (entry.d_tag == DT_FLAGS_1) return (entry.d_un.d_val & DF_1_PIE) != 0;
   }
   return false;
+}
+
+// The dynamic loader, called as a program: it preloads for the program that it is given.
+bool IsLoader(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::equivalent(path, "/lib64/ld-linux-x86-64.so.2", error) && !error;
 }
 
 std::optional<std::string> WhyNotLoaded(std::ifstream& file, const Elf64_Ehdr& header) {
@@ -122,7 +130,7 @@ std::optional<std::string> WhyNotInterposable(const std::string& path) {
     file.clear();
     if (memcmp(header.e_ident, ELFMAG, SELFMAG) == 0) {
       if (GivesRights(current)) return "it runs with rights of its own (setuid or setgid)";
-      return WhyNotLoaded(file, header);
+      return IsLoader(current) ? std::nullopt : WhyNotLoaded(file, header);
     }
     // A text without a first line for the kernel is the shell's.
     if (memcmp(header.e_ident, "#!", 2) != 0) return std::nullopt;

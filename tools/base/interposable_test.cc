@@ -1,10 +1,12 @@
 #include "tools/base/interposable.h"
 
+#include <elf.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -52,9 +54,22 @@ TEST(WhyNotInterposable, NamesAMissingInterpreter) {
   EXPECT_EQ(WhyNotInterposable(script), "its interpreter /no/such/interpreter is missing");
 }
 
-// The dynamic loader is itself loaded by nobody.
+// Whether it lies where it was linked for or not.
 TEST(WhyNotInterposable, SeesStaticPrograms) {
-  EXPECT_EQ(WhyNotInterposable("/lib64/ld-linux-x86-64.so.2"), "it is statically linked");
+  for (const Elf64_Half type : {ET_EXEC, ET_DYN}) {
+    Elf64_Ehdr header = {};
+    memcpy(header.e_ident, ELFMAG, SELFMAG);
+    header.e_ident[EI_CLASS] = ELFCLASS64;
+    header.e_machine = EM_X86_64;
+    header.e_type = type;
+    const std::string text(reinterpret_cast<const char*>(&header), sizeof(header));
+    EXPECT_EQ(WhyNotInterposable(MakeScript("static", text, 0700)), "it is statically linked");
+  }
+}
+
+// It is itself loaded by nobody, and preloads for the program behind it.
+TEST(WhyNotInterposable, AcceptsTheLoader) {
+  EXPECT_EQ(WhyNotInterposable("/lib64/ld-linux-x86-64.so.2"), std::nullopt);
 }
 
 TEST(WhyNotInterposable, SeesFilesThatAreCut) {
