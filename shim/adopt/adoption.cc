@@ -3,17 +3,20 @@
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 
 #include "accounting/base/base_name.h"
 #include "accounting/base/format_text.h"
+#include "accounting/base/round_up.h"
 #include "shim/adopt/adopted_bytes.h"
 #include "shim/adopt/allocator_symbols.h"
 #include "shim/adopt/allocators.h"
 #include "shim/adopt/at_start.h"
 #include "shim/adopt/jemalloc_calls.h"
 #include "shim/adopt/loader_watch.h"
+#include "shim/base/maps_file.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
 #include "shim/code/code_patch.h"
@@ -61,6 +64,30 @@ bool IsAsInFile(const MappedFile& file, const EntryPoints& found, uintptr_t move
   return true;
 }
 
+// The heads of the functions lie in one mapping of code, where the file says: whatever the file's
+// segments are, the loader's calls decided. Else some of it might not be there, or be data.
+bool LiesInMappedCode(const EntryPoints& found, uintptr_t moved_by) {
+  constexpr uint64_t kPage = 4096;
+  uint64_t low = UINT64_MAX;
+  uint64_t high = 0;
+  for (size_t i = 0; i < found.count; ++i) {
+    const uint64_t code = moved_by + found.entries[i].address;
+    if (code / kPage * kPage < low) low = code / kPage * kPage;
+    if (RoundUp(code + kNearJumpBytes, kPage) > high) high = RoundUp(code + kNearJumpBytes, kPage);
+  }
+  bool lies = false;
+  ForEachMapsLine([&](const MapsLine& line) {
+    if (line.end <= low) return true;
+    lies = line.start <= low && line.end >= high && line.protection == (PROT_READ | PROT_EXEC);
+    for (size_t i = 0; i < found.count; ++i) {
+      const EntryPoints::Entry& entry = found.entries[i];
+      if (line.offset + (moved_by + entry.address - line.start) != entry.file_offset) lies = false;
+    }
+    return false;
+  });
+  return lies;
+}
+
 // Why it was not adopted, or nullptr. `targets`: by function.
 const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t moved_by,
                   const void* const* targets) {
@@ -73,6 +100,7 @@ const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t mo
       return "its file is damaged";
     }
   }
+  if (!LiesInMappedCode(found, moved_by)) return "its code is not where its file says";
   if (!IsAsInFile(file, found, moved_by)) return "its code is not what its file has";
   CodePatch patches[EntryPoints::kMost];
   for (size_t i = 0; i < found.count; ++i) {

@@ -13,12 +13,24 @@ struct SymbolTable {
   uint64_t count = 0;
   const char* names = nullptr;
   uint64_t name_bytes = 0;
+  const Elf64_Shdr* sections = nullptr;
+  uint32_t section_count = 0;
 
   // nullptr where it is not terminated.
   const char* NameOf(const Elf64_Sym& symbol) const {
     if (symbol.st_name >= name_bytes) return nullptr;
     const char* const name = names + symbol.st_name;
     return memchr(name, 0, name_bytes - symbol.st_name) != nullptr ? name : nullptr;
+  }
+
+  // All of the function lies in the section that the symbol names, which is code.
+  bool LiesInCode(const Elf64_Sym& symbol) const {
+    if (symbol.st_shndx >= section_count) return false;
+    const Elf64_Shdr& section = sections[symbol.st_shndx];
+    constexpr uint64_t kCode = SHF_ALLOC | SHF_EXECINSTR;
+    return (section.sh_flags & kCode) == kCode && symbol.st_value >= section.sh_addr &&
+           symbol.st_value - section.sh_addr <= section.sh_size &&
+           symbol.st_size <= section.sh_size - (symbol.st_value - section.sh_addr);
   }
 };
 
@@ -48,7 +60,9 @@ SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header, bool* is_w
     const uint64_t count = section.sh_size / sizeof(Elf64_Sym);
     const auto* symbols = file.At<Elf64_Sym>(section.sh_offset, count);
     const char* texts = file.At<char>(names.sh_offset, names.sh_size);
-    if (symbols != nullptr && texts != nullptr) table = {symbols, count, texts, names.sh_size};
+    if (symbols != nullptr && texts != nullptr) {
+      table = {symbols, count, texts, names.sh_size, sections, header.e_shnum};
+    }
   }
   return table;
 }
@@ -81,10 +95,13 @@ bool IsVariant(const char* name, const char* entry) {
   return strncmp(kind, ".cold", 5) != 0 && strncmp(kind, ".part", 5) != 0;
 }
 
-void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const Elf64_Sym& symbol,
-              size_t function, EntryPoints* found) {
+void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const SymbolTable& table,
+              const Elf64_Sym& symbol, size_t function, EntryPoints* found) {
   for (size_t i = 0; i < found->count; ++i) {
-    if (found->entries[i].address != symbol.st_value) continue;
+    if (found->entries[i].address != symbol.st_value) {
+      if (found->entries[i].function == function) found->why_not = "a function is there twice";
+      continue;
+    }
     // Two names of one function.
     if (JemallocTargets(0)[found->entries[i].function] != JemallocTargets(0)[function]) {
       found->why_not = "two of its functions are one";
@@ -92,13 +109,115 @@ void AddEntry(const MappedFile& file, const Elf64_Ehdr& header, const Elf64_Sym&
     return;
   }
   const uint64_t offset = OffsetOf(file, header, symbol.st_value);
-  if (offset == 0 || symbol.st_size < kNearJumpBytes) {
+  if (!table.LiesInCode(symbol)) {
+    found->why_not = "its symbols are damaged";
+  } else if (offset == 0 || symbol.st_size < kNearJumpBytes) {
     found->why_not = "a function is too short";
   } else if (found->count == EntryPoints::kMost) {
     found->why_not = "it has too many functions";
   } else {
-    found->entries[found->count++] = {symbol.st_value, offset, function};
+    found->entries[found->count++] = {symbol.st_value, offset, symbol.st_size, function};
   }
+}
+
+// Of the name of a function, whether the allocator has it.
+template <size_t kCount>
+bool IsOfAllocator(const char* name, const char* prefix,
+                   const Replacement (&replacements)[kCount]) {
+  const size_t prefix_bytes = strlen(prefix);
+  if (strncmp(name, prefix, prefix_bytes) != 0) return false;
+  for (const Replacement& replacement : replacements) {
+    if (strcmp(name + prefix_bytes, replacement.name) == 0) return true;
+  }
+  return false;
+}
+
+// Whether one of its functions has bytes that another symbol says are another function's.
+template <size_t kCount>
+bool OverlapsOthers(const SymbolTable& table, const EntryPoints& found,
+                    const Replacement (&replacements)[kCount]) {
+  uint64_t first = UINT64_MAX;
+  uint64_t last = 0;
+  for (size_t n = 0; n < found.count; ++n) {
+    const EntryPoints::Entry& entry = found.entries[n];
+    if (entry.address < first) first = entry.address;
+    if (entry.address + entry.bytes > last) last = entry.address + entry.bytes;
+  }
+  for (uint64_t i = 0; i < table.count; ++i) {
+    const Elf64_Sym& symbol = table.symbols[i];
+    if (!IsFunction(symbol) || symbol.st_value >= last || !table.LiesInCode(symbol)) continue;
+    const uint64_t end = symbol.st_value + symbol.st_size;
+    if (end <= first) continue;
+    for (size_t n = 0; n < found.count; ++n) {
+      const EntryPoints::Entry& entry = found.entries[n];
+      if (symbol.st_value >= entry.address + entry.bytes || end <= entry.address) continue;
+      const char* const name = table.NameOf(symbol);
+      const bool is_it = symbol.st_value == entry.address && name != nullptr &&
+                         IsOfAllocator(name, found.prefix, replacements);
+      if (!is_it) return true;
+    }
+  }
+  return false;
+}
+
+// Where functions begin, by the table for unwinders: .eh_frame_hdr, of the usual encoding.
+class FunctionStarts {
+ public:
+  FunctionStarts(const MappedFile& file, const Elf64_Ehdr& header) {
+    const auto* const segments = file.At<Elf64_Phdr>(header.e_phoff, header.e_phnum);
+    if (segments == nullptr) return;
+    for (uint32_t i = 0; i < header.e_phnum; ++i) {
+      if (segments[i].p_type != PT_GNU_EH_FRAME) continue;
+      const auto* const head = file.At<Head>(segments[i].p_offset, 1);
+      // Version 1; the count as 4 bytes, the table as pairs of distances of 4 bytes each.
+      constexpr unsigned char kUsual[] = {0x03, 0x3b};
+      if (head == nullptr || head->version != 1 || memcmp(head->encodings, kUsual, 2) != 0) return;
+      rows_ = file.At<Row>(segments[i].p_offset + sizeof(Head), head->count);
+      if (rows_ != nullptr) count_ = head->count;
+      address_ = segments[i].p_vaddr;
+      return;
+    }
+  }
+
+  bool Has(uint64_t address) const {
+    uint32_t first = 0;
+    uint32_t end = count_;
+    while (first < end) {
+      const uint32_t middle = first + (end - first) / 2;
+      const uint64_t start = address_ + static_cast<uint64_t>(int64_t{rows_[middle].start});
+      if (start == address) return true;
+      if (start < address) {
+        first = middle + 1;
+      } else {
+        end = middle;
+      }
+    }
+    return false;
+  }
+
+ private:
+  struct Head {
+    unsigned char version;
+    unsigned char frames_encoding;
+    unsigned char encodings[2];
+    int32_t frames;
+    uint32_t count;
+  };
+  struct Row {
+    int32_t start;
+    int32_t frame;
+  };
+
+  const Row* rows_ = nullptr;
+  uint32_t count_ = 0;
+  uint64_t address_ = 0;
+};
+
+// Of a library without unwind tables for it, none of its functions begins there.
+bool BeginWhereUnwindersSay(const FunctionStarts& starts, const EntryPoints& found) {
+  size_t count = 0;
+  for (size_t n = 0; n < found.count; ++n) count += starts.Has(found.entries[n].address);
+  return count == 0 || count == found.count;
 }
 
 // Fills in the functions of the allocator that `found` names by its prefix.
@@ -115,7 +234,7 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
     for (size_t n = 0; n < kCount; ++n) {
       if (strcmp(name + prefix_bytes, replacements[n].name) == 0) {
         has[n] = true;
-        AddEntry(file, header, symbol, n, found);
+        AddEntry(file, header, table, symbol, n, found);
       } else if (IsVariant(name + prefix_bytes, replacements[n].name)) {
         found->why_not = "the compiler made variants of its functions";
       }
@@ -136,7 +255,12 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
   for (size_t n = 0; n < kCount && needs_core; ++n) {
     if (replacements[n].is_core && !has[n]) is_complete = false;
   }
-  if (!is_complete) found->why_not = "not all of its functions have names";
+  if (!is_complete) {
+    found->why_not = "not all of its functions have names";
+  } else if (OverlapsOthers(table, *found, replacements) ||
+             !BeginWhereUnwindersSay(FunctionStarts(file, header), *found)) {
+    found->why_not = "its symbols are damaged";
+  }
 }
 
 }  // namespace
@@ -190,6 +314,10 @@ bool ImageRange(const MappedFile& file, uint64_t* start, uint64_t* end) {
   for (uint32_t i = 0; i < header->e_phnum; ++i) {
     const Elf64_Phdr& segment = segments[i];
     if (segment.p_type != PT_LOAD) continue;
+    constexpr uint64_t kMostAddress = uint64_t{1} << 47;
+    if (segment.p_vaddr > kMostAddress || segment.p_memsz > kMostAddress - segment.p_vaddr) {
+      return false;
+    }
     if (segment.p_vaddr < *start) *start = segment.p_vaddr;
     if (segment.p_vaddr + segment.p_memsz > *end) *end = segment.p_vaddr + segment.p_memsz;
   }

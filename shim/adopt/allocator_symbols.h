@@ -27,6 +27,7 @@ struct EntryPoints {
   struct Entry {
     uint64_t address;      // as the file has it: what the library is moved by is to be added
     uint64_t file_offset;  // of the same code
+    uint64_t bytes;        // of the function
     size_t function;       // which of the allocator's (jemalloc_calls.h)
   };
 
@@ -39,10 +40,12 @@ struct EntryPoints {
 };
 
 // Looks for allocators in an ELF file of x86-64. Returns how many it found, at most `most`; of a
-// file that is none, or damaged, 0.
+// file that is none, or damaged, 0. Nothing that the file says is believed by itself: where its
+// sections, its other symbols and its unwind tables do not say the same of a function, the
+// allocator is not to be adopted.
 size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most);
 
-// What addresses the file is mapped to. False: it is no such file.
+// What addresses the file is mapped to. False: it is no such file, or it says what cannot be.
 bool ImageRange(const MappedFile& file, uint64_t* start, uint64_t* end);
 
 }  // namespace taskmem::adopt

@@ -40,10 +40,11 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // `count` objects at `offset`, or nullptr where the file ends before.
+  // `count` objects at `offset`, or nullptr where the file ends before, or they are not aligned.
   template <typename T>
   const T* At(uint64_t offset, uint64_t count) const {
-    if (offset > bytes_ || count > (bytes_ - offset) / sizeof(T)) return nullptr;
+    if (offset > bytes_ || offset % alignof(T) != 0 || count > (bytes_ - offset) / sizeof(T))
+      return nullptr;
     return reinterpret_cast<const T*>(start_ + offset);
   }
 
