@@ -71,6 +71,28 @@ uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   return index;
 }
 
+void NotePoolOf(const char* library, const char* for_whom) {
+  constexpr char kPool[] = "; its pool's threads work for ";
+  if (g_stats == nullptr) return;
+  EnsureOwnBooks();
+  const uint32_t rows = g_allocators_table->rows.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < rows && i < AllocatorsTable::kMaxRows; ++i) {
+    AllocatorRow& row = g_allocators_table->row[i];
+    const AdoptionState state = row.state.load(std::memory_order_acquire);
+    if (state == AdoptionState::kNone || !IsSame(row.library, library)) continue;
+    char how[sizeof(row.how)];
+    memcpy(how, row.how, sizeof(how));
+    // What has been said before is true no more.
+    void* const before = memmem(how, sizeof(how), kPool, sizeof(kPool) - 1);
+    if (before != nullptr) *static_cast<char*>(before) = '\0';
+    FormatText(how + strlen(how), sizeof(how) - strlen(how), "%s%s", kPool, for_whom);
+    row.state.store(AdoptionState::kNone, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+    Copy(row.how, how);
+    row.state.store(state, std::memory_order_release);
+  }
+}
+
 bool HasAllocators(const char* library) {
   return FindRow([&](const AllocatorRow& row, AdoptionState) {
            return IsSame(row.library, library);

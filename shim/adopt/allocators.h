@@ -23,6 +23,10 @@ inline constexpr uint32_t kNoAllocatorRow = UINT32_MAX;
 // of one allocator by one thread at a time.
 uint32_t ListAllocator(const AllocatorText& text, AdoptionState state);
 
+// Adds to what the rows of the library say for whom the threads of its pool work: "the query's
+// task". As ListAllocator; of one library by one thread at a time.
+void NotePoolOf(const char* library, const char* for_whom);
+
 // Whether a library has a row.
 bool HasAllocators(const char* library);
 

@@ -6,6 +6,7 @@
 #include "accounting/base/debug.h"
 #include "accounting/base/fork_locks.h"
 #include "accounting/base/mutex.h"
+#include "shim/adopt/allocators.h"
 #include "shim/engines/adapter.h"
 #include "shim/options/log.h"
 #include "shim/tasks/pool_threads.h"
@@ -102,9 +103,11 @@ void AttachTo(const link_map& library) {
     const char* why_not;
     if (!TryOn(*adapter, library, &why_not)) return;
     if (why_not == nullptr) {
+      NotePoolOf(base, "the query's task");
       LogLine(Log(), LogLevel::kInfo, "%s: its pool's threads work for the query's task (%s)", base,
               adapter->engine);
     } else {
+      NotePoolOf(base, "the sole active task");
       LogLine(Log(), LogLevel::kWarn, "%s: its pool's threads work for the sole active task: %s",
               base, why_not);
     }

@@ -41,6 +41,13 @@ SUBSET_PART, SUBSET_MIB = 0.30, 16
 EXACT_AT_ONCE = ("duckdb", "arrow", "arrow-sort")
 # Stripped: what it has is the process's, and `run` says so.
 KEPT = ("datafusion",)
+# What `run` says was done for an engine.
+SAID = {
+    "duckdb": r"jemalloc of \S+ \(duckdb_je_\*\): adopted, .*threads work for the query's task",
+    "polars": r"jemalloc of \S+ \(_rjem_\*\): adopted, ",
+    "arrow": r"mimalloc of libarrow\S+ \(arrow_mi_\*\): adopted, .*threads work for the query's task",
+}
+SAID["arrow-sort"] = SAID["arrow"]
 # What ends by a signal where memory is refused: Rust has no error for it.
 ABORTS = ("polars",)
 
@@ -183,6 +190,9 @@ def measure_limits(runner, engine, bars, table):
     _, idle = runner.measured(engine, "idle")
     free, process = runner.measured(engine, "check")
     assert free.returncode == 0, free.stderr
+    if engine in SAID:
+        table.row(f"{engine:10} run says what was done for it",
+                  re.search(SAID[engine], " ".join(free.stderr.split())) is not None)
     quota = int(process["peak_charged_bytes"] * 0.6) >> 20
     # What is in memory and no task is charged with: code.
     others = max(idle["peak_resident_bytes"] - idle["peak_charged_bytes"], 0) >> 20

@@ -143,7 +143,8 @@ std::string FormatTable(const ProcessStats& process, PoolLines pool_lines, size_
   text += FormatTable(columns, rows, width);
   text += FormatReclaim(tasks, width);
   for (const AllocatorStats& allocator : process.allocators) {
-    const bool is_shown = pool_lines == PoolLines::kAll || allocator.state == AdoptionState::kKept;
+    // A managed heap is no news to whoever runs one.
+    const bool is_shown = pool_lines == PoolLines::kAll || allocator.state != AdoptionState::kApart;
     if (is_shown) text += ReportLine("  " + AllocatorText(allocator), width);
   }
   const bool is_short = process.refusals != 0 || process.pools.overdrawn_bytes != 0;
