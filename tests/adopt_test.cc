@@ -70,6 +70,26 @@ TEST(AdoptionAtTheStart, IsNotOfAnAuditorWhichHasRunBefore) {
   ExpectSuccess({"engine_needed_local", "engine_local.so", "adopted"}, environment);
 }
 
+// What malloc hands out may be given back by jemalloc's own calls, and the other way round.
+TEST(AdoptionAtTheStart, IsOfAJemallocWithoutAPrefix) {
+  const std::string file = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no " << file;
+  for (const Preload preload : {Preload::kOff, Preload::kOn}) {
+    Command command;
+    command.preload = preload;
+    command.arguments = {ProgramPath("without_prefix")};
+    command.environment = Adopt("auto");
+    if (preload == Preload::kOn) {
+      command.more_preloads = {file};
+    } else {
+      command.environment["LD_PRELOAD"] = file;
+    }
+    const Result result = RunCommand(command);
+    EXPECT_TRUE(result.Succeeded()) << result.Describe();
+    EXPECT_EQ(result.err, "");
+  }
+}
+
 TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
   TemporaryFolder folder;
   Environment environment = Adopt("auto");

@@ -84,7 +84,7 @@ TEST_F(AuditTest, FindsAnAllocatorOfTheProgramsOwn) {
 TEST_F(AuditTest, FindsASecondAllocator) {
   const char* file = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
   if (!std::filesystem::exists(file)) GTEST_SKIP() << "no " << file;
-  const Json audit = RunAudited({"jemalloc"}, {{"LD_PRELOAD", file}});
+  const Json audit = RunAudited({"jemalloc"}, {{"LD_PRELOAD", file}, {"TASKMEM_ADOPT", "off"}});
   EXPECT_NEAR(KindBytes(audit, "jemalloc in libjemalloc.so.2"), 64 * kMiB, 1.3 * kMiB);
   ExpectExplained(audit);
 }

@@ -138,7 +138,7 @@ struct Outcome {
   bool is_jemalloc;
   uint32_t adopter;
   char library[sizeof(AllocatorRow::library)];
-  char functions[EntryPoints::kPrefixBytes + 1];
+  char functions[EntryPoints::kPrefixBytes + 1];  // "duckdb_je_*"
   size_t function_count;
   const char* why_not;  // nullptr: it is adopted
 };
@@ -150,7 +150,8 @@ Outcome AdoptOne(const MappedFile& file, const EntryPoints& found, const char* b
   outcome.is_jemalloc = found.is_jemalloc;
   outcome.adopter = AdopterOf(base, found.prefix);
   FormatText(outcome.library, sizeof(outcome.library), "%s", base);
-  FormatText(outcome.functions, sizeof(outcome.functions), "%s*", found.prefix);
+  FormatText(outcome.functions, sizeof(outcome.functions),
+             found.prefix[0] != '\0' ? "%s*" : "without a prefix", found.prefix);
   outcome.function_count = found.count;
   outcome.why_not = Patch(file, found, moved_by,
                           found.is_jemalloc ? adopt::JemallocTargets(outcome.adopter)

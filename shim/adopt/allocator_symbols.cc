@@ -291,15 +291,17 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
       continue;
     }
     const size_t length = strlen(name);
-    // Without a prefix it is the program's malloc, which is ours already, or meant to be another.
-    if (length + 1 <= kMarkBytes || length + 1 - kMarkBytes >= EntryPoints::kPrefixBytes ||
+    if (length + 1 < kMarkBytes || length + 1 - kMarkBytes >= EntryPoints::kPrefixBytes ||
         strcmp(name + length + 1 - kMarkBytes, kMark) != 0) {
       continue;
     }
     EntryPoints& jemalloc = found[count++] = {};
     jemalloc.is_jemalloc = true;
     memcpy(jemalloc.prefix, name, length + 1 - kMarkBytes);
-    FindEntries(file, *header, table, kJemallocFunctions, /*needs_core=*/!is_whole, &jemalloc);
+    // Without a prefix its malloc and free are the program's, and so taskmem's already, or others'
+    // still: its own calls, mallocx and its kin, must go with them.
+    const bool needs_core = !is_whole || jemalloc.prefix[0] == '\0';
+    FindEntries(file, *header, table, kJemallocFunctions, needs_core, &jemalloc);
   }
   return count;
 }

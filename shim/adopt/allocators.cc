@@ -56,7 +56,7 @@ uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   EnsureOwnBooks();
   uint32_t index = FindRow([&](const AllocatorRow& row, AdoptionState) {
     return IsSame(row.allocator, text.allocator) && IsSame(row.library, text.library) &&
-           IsSame(row.functions, text.functions);
+           (IsSame(row.functions, text.functions) || row.functions[0] == '\0');
   });
   if (index == kNoAllocatorRow) index = NewRow();
   if (index == kNoAllocatorRow) return index;

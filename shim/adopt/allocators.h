@@ -18,7 +18,8 @@ struct AllocatorText {
 
 inline constexpr uint32_t kNoAllocatorRow = UINT32_MAX;
 
-// Adds a row, or changes the one with the same allocator, library and functions. Returns its
+// Adds a row, or changes the one with the same allocator, library and functions, or without
+// functions: what was said before its names had been looked at. Returns its
 // index; kNoAllocatorRow: there are too many, or there are no books. Thread-safe, without locks;
 // of one allocator by one thread at a time.
 uint32_t ListAllocator(const AllocatorText& text, AdoptionState state);

@@ -1,12 +1,14 @@
 #include "shim/adopt/jemalloc_calls.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <cstring>
 
 #include "accounting/base/errno_keeper.h"
 #include "shim/adopt/adopted_bytes.h"
 #include "shim/adopt/mallctl.h"
+#include "shim/base/os.h"
 #include "shim/heap/heap.h"
 
 namespace taskmem::adopt {
@@ -151,6 +153,14 @@ struct Calls {
     return ControlByMib(kAdopter, mib, length, {old_value, old_bytes, new_value, new_bytes});
   }
 
+  // The library's own would look for arenas, of which there are none.
+  TASKMEM_ENTRY static void StatsPrint(void (*write)(void*, const char*), void* opaque,
+                                       const char*) {
+    constexpr char kText[] = "This jemalloc is adopted by taskmem, whose stats have its figures.\n";
+    if (write != nullptr) return write(opaque, kText);
+    os::Call(SYS_write, STDERR_FILENO, reinterpret_cast<long>(kText), sizeof(kText) - 1);
+  }
+
   // mimalloc's, with the alignment last.
   TASKMEM_ENTRY static void* MallocAligned(size_t size, size_t alignment) {
     return Taken(AllocateAligned(alignment, size, false));
@@ -195,6 +205,7 @@ const void* const* JemallocOf() {
       Code(Calls<kAdopter>::Mallctl),
       Code(NameToMib),
       Code(Calls<kAdopter>::MallctlByMib),
+      Code(Calls<kAdopter>::StatsPrint),
   };
   return kTargets;
 }

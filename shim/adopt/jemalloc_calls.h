@@ -41,6 +41,7 @@ inline constexpr Replacement kJemallocFunctions[] = {
     {"mallctl", false},
     {"mallctlnametomib", false},
     {"mallctlbymib", false},
+    {"malloc_stats_print", false},
 };
 inline constexpr size_t kJemallocFunctionCount =
     sizeof(kJemallocFunctions) / sizeof(kJemallocFunctions[0]);
