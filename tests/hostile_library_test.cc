@@ -27,9 +27,18 @@ class Mutant {
   const std::string& what() const { return what_; }
 
  private:
-  static constexpr uint64_t kSome[] = {
-      0, 1, 7, 0x1000, 0xfff1, 0xffff, 0x7fffffff, 0xffffffff, UINT64_MAX, UINT64_MAX - 4095,
-      uint64_t{1} << 47, uint64_t{1} << 40};
+  static constexpr uint64_t kSome[] = {0,
+                                       1,
+                                       7,
+                                       0x1000,
+                                       0xfff1,
+                                       0xffff,
+                                       0x7fffffff,
+                                       0xffffffff,
+                                       UINT64_MAX,
+                                       UINT64_MAX - 4095,
+                                       uint64_t{1} << 47,
+                                       uint64_t{1} << 40};
 
   uint64_t Value() {
     return random_() % 2 == 0 ? kSome[random_() % std::size(kSome)] : random_() % bytes_.size();
@@ -105,9 +114,9 @@ class Mutant {
     static constexpr struct {
       size_t at;
       size_t bytes;
-    } kFields[] = {{offsetof(Elf64_Phdr, p_flags), 4},  {offsetof(Elf64_Phdr, p_offset), 8},
-                   {offsetof(Elf64_Phdr, p_vaddr), 8},  {offsetof(Elf64_Phdr, p_filesz), 8},
-                   {offsetof(Elf64_Phdr, p_memsz), 8},  {offsetof(Elf64_Phdr, p_type), 4}};
+    } kFields[] = {{offsetof(Elf64_Phdr, p_flags), 4}, {offsetof(Elf64_Phdr, p_offset), 8},
+                   {offsetof(Elf64_Phdr, p_vaddr), 8}, {offsetof(Elf64_Phdr, p_filesz), 8},
+                   {offsetof(Elf64_Phdr, p_memsz), 8}, {offsetof(Elf64_Phdr, p_type), 4}};
     const auto& field = kFields[random_() % std::size(kFields)];
     const uint64_t value = random_() % 2 == 0 ? random_() % 8 * 0x1000 : Value();
     Write(header_.e_phoff + random_() % header_.e_phnum * sizeof(Elf64_Phdr) + field.at, value,
@@ -161,9 +170,8 @@ class HostileLibrary : public ::testing::TestWithParam<std::string> {
     command.arguments = {ProgramPath("hostile"), library};
     command.timeout_seconds = 60;
     // Each block is a sample: so stacks are read that lead through the library.
-    command.environment = {{"TASKMEM_ADOPT", "auto"},
-                           {"TASKMEM_TASK_BY", "none"},
-                           {"TASKMEM_SITES_INTERVAL", "4K"}};
+    command.environment = {
+        {"TASKMEM_ADOPT", "auto"}, {"TASKMEM_TASK_BY", "none"}, {"TASKMEM_SITES_INTERVAL", "4K"}};
     return RunCommand(command);
   }
 };
@@ -185,8 +193,8 @@ TEST_P(HostileLibrary, DoesNoMoreHarmThanWithoutThePreload) {
     ++lived;
     const Result result = Load(path, Preload::kOn);
     EXPECT_TRUE(result.Succeeded() && result.out == alone.out)
-        << "TASKMEM_TEST_SEED=" << seed + static_cast<uint64_t>(i) << " TASKMEM_TEST_ROUNDS=1:"
-        << mutant.what().substr(0, 500) << "\n"
+        << "TASKMEM_TEST_SEED=" << seed + static_cast<uint64_t>(i)
+        << " TASKMEM_TEST_ROUNDS=1:" << mutant.what().substr(0, 500) << "\n"
         << result.Describe();
   }
   EXPECT_GE(lived, count / 4) << "most do not load at all: nothing is tried";

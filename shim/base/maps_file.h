@@ -3,7 +3,6 @@
 #define TASKMEM_SHIM_BASE_MAPS_FILE_H_
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
 #include "shim/base/os.h"
@@ -53,23 +52,44 @@ void ForEachMapsText(Visit visit) {
   os::Call(SYS_close, fd);
 }
 
-// The same for what a line says. Keeps errno but for an out of range address, of which there is
-// none.
+// The number at `*at`, behind spaces; leads to what is behind it. strtoull would need a locale,
+// which there is none of at the program's start.
+inline uint64_t TakeNumber(const char** at, uint64_t base) {
+  while (**at == ' ') ++*at;
+  uint64_t number = 0;
+  for (;; ++*at) {
+    const char digit = **at;
+    uint64_t value;
+    if (digit >= '0' && digit <= '9') {
+      value = static_cast<uint64_t>(digit - '0');
+    } else if (base == 16 && digit >= 'a' && digit <= 'f') {
+      value = static_cast<uint64_t>(digit - 'a') + 10;
+    } else {
+      return number;
+    }
+    number = number * base + value;
+  }
+}
+
+// The same for what a line says.
 template <typename Visit>
 void ForEachMapsLine(Visit visit) {
   ForEachMapsText([&visit](const char* text) {
-    char* at = nullptr;
+    const char* at = text;
     MapsLine parsed = {};
-    parsed.start = strtoull(text, &at, 16);
-    parsed.end = strtoull(at + 1, &at, 16);
+    parsed.start = TakeNumber(&at, 16);
+    ++at;
+    parsed.end = TakeNumber(&at, 16);
     parsed.protection = static_cast<uint8_t>((at[1] == 'r' ? 1 : 0) | (at[2] == 'w' ? 2 : 0) |
                                              (at[3] == 'x' ? 4 : 0));
     // " rw-s 00001000 fe:00 10248241    /a/file"
-    parsed.offset = strtoull(at + 5, &at, 16);
-    const uint64_t major = strtoull(at, &at, 16);
-    const uint64_t minor = strtoull(at + 1, &at, 16);
+    at += 5;
+    parsed.offset = TakeNumber(&at, 16);
+    const uint64_t major = TakeNumber(&at, 16);
+    ++at;
+    const uint64_t minor = TakeNumber(&at, 16);
     parsed.device = major << 32 | minor;
-    parsed.inode = strtoull(at, &at, 10);
+    parsed.inode = TakeNumber(&at, 10);
     while (*at == ' ') ++at;
     parsed.name = at;
     return visit(parsed);

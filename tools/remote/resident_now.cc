@@ -51,8 +51,7 @@ class SharedPages {
   void AddTo(std::vector<uint64_t>* found) const {
     for (const auto& [key, object] : objects_) {
       if (object.is_ambiguous) continue;
-      const auto pages =
-          std::count(object.is_resident.begin(), object.is_resident.end(), true);
+      const auto pages = std::count(object.is_resident.begin(), object.is_resident.end(), true);
       (*found)[object.slot] += static_cast<uint64_t>(pages) * kPageBytes;
     }
   }
@@ -102,8 +101,8 @@ std::optional<ResidentNow> LookAtResident(pid_t pid, const RemoteMemory& memory,
   }
   const auto changes = ResidencyChanges(memory, layout);
   if (!changes) return std::nullopt;
-  const auto charged = memory.ReadArray<uint64_t>(
-      layout.residency + offsetof(ResidencyTable, charged_bytes), slots);
+  const auto charged =
+      memory.ReadArray<uint64_t>(layout.residency + offsetof(ResidencyTable, charged_bytes), slots);
   const auto range_bytes = memory.Read<uint64_t>(layout.residency_range_bytes);
   if (charged.size() != slots || !range_bytes) return std::nullopt;
   const bool is_charged =

@@ -44,8 +44,8 @@ class ResidentNowTest : public ::testing::Test {
 
   // Maps memory that is charged by residency.
   char* Map(uint32_t slot, int flags = MAP_PRIVATE) {
-    void* const at = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
-                          flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const at =
+        mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     const auto start = reinterpret_cast<uint64_t>(at);
     Note(start, start + kBytes, slot,
          (flags & MAP_SHARED) != 0 ? MappingClass::kSharedAnonymous : MappingClass::kAnonymous);
@@ -104,8 +104,7 @@ TEST_F(ResidentNowTest, SharedMemoryIsOfWhoAloneHasIt) {
   EXPECT_EQ(MoreOf(kSlot), 0);
   table_->charged_bytes[kSlot] = 0;
   // The same pages once more, and then another task's.
-  const auto again = reinterpret_cast<uint64_t>(
-      mremap(shared, 0, kBytes, MREMAP_MAYMOVE));
+  const auto again = reinterpret_cast<uint64_t>(mremap(shared, 0, kBytes, MREMAP_MAYMOVE));
   ASSERT_NE(again, reinterpret_cast<uint64_t>(MAP_FAILED));
   mapped_.push_back(reinterpret_cast<char*>(again));
   Note(again, again + kBytes, kSlot, MappingClass::kSharedAnonymous);

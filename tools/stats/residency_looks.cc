@@ -56,9 +56,9 @@ void ResidencyLooks::Refresh(const Read& read, ProcessStats* process) {
     return;
   }
   // By a pid that has been given to another by now it was another that was looked at.
-  const bool holds = ResidencyChanges(RemoteMemory(process->pid), header.audit) ==
-                         known.now.changes &&
-                     IsAlive(process->pid, process->start_time);
+  const bool holds =
+      ResidencyChanges(RemoteMemory(process->pid), header.audit) == known.now.changes &&
+      IsAlive(process->pid, process->start_time);
   *process = ReadProcessStats(*books, holds ? known.now.more_bytes : std::vector<int64_t>());
 }
 

@@ -1,5 +1,5 @@
-// The books of live processes as they are once it has been looked, from outside, what is in memory of
-// that which is charged by residency (tools/remote/resident_now.h). A process looks itself only
+// The books of live processes as they are once it has been looked, from outside, what is in memory
+// of that which is charged by residency (tools/remote/resident_now.h). A process looks itself only
 // now and then, and one that merely touches its memory may not do so for long.
 #ifndef TASKMEM_TOOLS_STATS_RESIDENCY_LOOKS_H_
 #define TASKMEM_TOOLS_STATS_RESIDENCY_LOOKS_H_
@@ -20,9 +20,9 @@
 namespace taskmem {
 
 // What it costs is bounded: all looks of a round take no longer than its time, and a process is
-// looked at again once fifty times as long has passed as the round took by then. Until then what was
-// found counts, unless the process has looked itself. A process for which there is no time is shown
-// as of its own last look.
+// looked at again once fifty times as long has passed as the round took by then. Until then what
+// was found counts, unless the process has looked itself. A process for which there is no time is
+// shown as of its own last look.
 class ResidencyLooks {
  public:
   using Wanted = std::function<bool(const ProcessStats&)>;
@@ -34,8 +34,8 @@ class ResidencyLooks {
 
   void BeginRound();
 
-  // read(parts) reads the stats file that `process` was read from once more; `*process` becomes what
-  // it is now. Nothing of what the process says is trusted; it is looked at by its pid.
+  // read(parts) reads the stats file that `process` was read from once more; `*process` becomes
+  // what it is now. Nothing of what the process says is trusted; it is looked at by its pid.
   using Read = std::function<std::optional<StatsSnapshot>(StatsParts)>;
   void Refresh(const Read& read, ProcessStats* process);
 

@@ -1,5 +1,5 @@
-// hostile LIBRARY: what a program sees of a library, damaged or not, whose allocator may be adopted.
-// What it writes does not depend on whether it was.
+// hostile LIBRARY: what a program sees of a library, damaged or not, whose allocator may be
+// adopted. What it writes does not depend on whether it was.
 #include <dlfcn.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-// Uses jemalloc's own calls beside malloc and free, as its manual allows: what the one has handed out
-// the other takes back. jemalloc is preloaded behind taskmem.
+// Uses jemalloc's own calls beside malloc and free, as its manual allows: what the one has handed
+// out the other takes back. jemalloc is preloaded behind taskmem.
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
