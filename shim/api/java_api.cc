@@ -28,7 +28,7 @@ struct LastRefusal {
 
 // By the last digits of their ids. Who comes to a place that another thread is at leaves it.
 constexpr uint64_t kPlaces = 64;
-LastRefusal g_last_refusals[kPlaces];
+constinit LastRefusal g_last_refusals[kPlaces] = {};
 
 template <typename Act>
 void AtPlaceOf(uint64_t task, Act act) {
