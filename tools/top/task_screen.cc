@@ -57,7 +57,7 @@ std::string SizesText(const TaskAudit& audited, size_t columns) {
 }
 
 // The largest of a list, and what the others sum up to.
-constexpr size_t kMostListed = 2;  // sites need the room, on 24 lines
+constexpr size_t kMostListed = 5;
 template <typename T, typename Describe>
 void AddLargest(const char* heading, std::vector<const T*> list, uint64_t T::*bytes,
                 Describe describe, size_t columns, std::vector<ScreenLine>* lines) {

@@ -278,6 +278,21 @@ std::vector<ScreenLine> Foot(const TopModel& model, const TopView& view, ScreenS
   return lines;
 }
 
+// A table's heading is not there.
+size_t TaskRoom(ScreenSize size) { return RowsOnScreen(size) + 1; }
+
+// As many of the task's lines as there is room for. The last one says how many are below.
+void AddTask(std::vector<ScreenLine> task, size_t first, ScreenSize size,
+             std::vector<ScreenLine>* lines) {
+  const size_t room = TaskRoom(size);
+  first = std::min(first, task.size() - std::min(task.size(), room));
+  const size_t end = std::min(task.size(), first + room);
+  for (size_t i = first; i < end; ++i) lines->push_back(std::move(task[i]));
+  if (end == task.size()) return;
+  lines->back() = {
+      {fmt::format("... {} more lines: page down", task.size() - end + 1), Style::kDim}};
+}
+
 // On a screen that is smaller than it should be, and where there are no other characters.
 void Fit(const TopView& view, ScreenSize size, std::vector<ScreenLine>* lines) {
   for (ScreenLine& line : *lines) {
@@ -293,7 +308,7 @@ void Fit(const TopView& view, ScreenSize size, std::vector<ScreenLine>* lines) {
 std::vector<ScreenLine> Help() {
   constexpr const char* kLines[] = {
       "up down pgup pgdn home end   another task",
-      "enter                        all of the task; escape comes back",
+      "enter                        all of the task, by pages; escape comes back",
       "<  >  r                      sort by the next column; the other way round",
       "/                            only what has a text in its name, program or id",
       "p or space                   pause, and go on",
@@ -348,6 +363,11 @@ size_t RowsOnScreen(ScreenSize size) {
   return size.lines > kHeadLines + kFootLines ? size.lines - kHeadLines - kFootLines : 1;
 }
 
+size_t LastTaskPage(const TopModel& model, const TopView& view, ScreenSize size) {
+  const size_t count = DrawTask(model, view, size.columns).size();
+  return count - std::min(count, TaskRoom(size));
+}
+
 std::vector<ScreenLine> DrawTop(const TopModel& model, const TopView& view, ScreenSize size) {
   std::vector<ScreenLine> lines = Head(model, view, size);
   const size_t room = RowsOnScreen(size);
@@ -355,7 +375,7 @@ std::vector<ScreenLine> DrawTop(const TopModel& model, const TopView& view, Scre
     lines.push_back({{Left("KEYS", size.columns), Style::kHeading}});
     for (ScreenLine& line : Help()) lines.push_back(std::move(line));
   } else if (view.shows_task && view.selected) {
-    for (ScreenLine& line : DrawTask(model, view, size.columns)) lines.push_back(std::move(line));
+    AddTask(DrawTask(model, view, size.columns), view.first_task_line, size, &lines);
   } else {
     const Columns columns = ColumnsFor(model, size.columns);
     lines.push_back(HeadingLine(model, columns));

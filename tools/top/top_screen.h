@@ -15,6 +15,9 @@ namespace taskmem {
 // How many rows of tasks there are on a screen.
 size_t RowsOnScreen(ScreenSize size);
 
+// Of the selected task's lines, where it alone is looked at: the first of the last page.
+size_t LastTaskPage(const TopModel& model, const TopView& view, ScreenSize size);
+
 // At most size.lines lines, each of at most size.columns columns.
 std::vector<ScreenLine> DrawTop(const TopModel& model, const TopView& view, ScreenSize size);
 

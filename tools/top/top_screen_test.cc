@@ -235,12 +235,54 @@ TEST_F(TopTest, OneTaskAloneAndBack) {
   EXPECT_NE(Text().find("   1.0 MiB  without a name, on the task's thread, waits to be asked"),
             std::string::npos)
       << Text();
-  EXPECT_NE(Text().find("  15.0 KiB  of 6 more"), std::string::npos) << Text();
+  viewer_.Press({Key::kPageDown}, size_);
+  EXPECT_NE(Text().find("   3.0 KiB  of 3 more"), std::string::npos) << Text();
   EXPECT_EQ(Text().find("another task"), std::string::npos) << Text();
   EXPECT_EQ(Text().find('\033'), std::string::npos);
   Type("q");
   EXPECT_NE(Text().find("NAME"), std::string::npos) << Text();
   EXPECT_FALSE(viewer_.Press({Key::kCharacter, 'q'}, size_));
+}
+
+// Each of its lines is on one of the pages.
+TEST_F(TopTest, OneTaskOnSeveralPages) {
+  Audit audit;
+  audit.tasks.push_back({4, 7, "alone", false, 90 << 20, 80 << 20, 5 << 20, {}});
+  audit.sites.is_on = true;
+  actions_.audit = audit;
+  for (uint64_t i = 0; i < 5; ++i) {
+    actions_.tables.consumers.push_back(
+        {4, fmt::format("hook {}", i), (9 - i) << 20, false, false, false});
+  }
+  Look({Process(1, {Task(7, "alone", 30, 30), Task(8, "other", 20, 20)})});
+  for (const size_t lines : {24, 17, 14, 10}) {
+    size_ = {80, lines};
+    Type("\na");
+    std::string seen;
+    for (int page = 0; page < 30; ++page) {
+      EXPECT_EQ(Lines().size(), lines);
+      seen += Text();
+      viewer_.Press({Key::kPageDown}, size_);
+    }
+    for (const char* text :
+         {"task           7  alone", "holds  ", "works  ", "refused  ", "blocks  ", "overflow  ",
+          "stalled  ", "in memory  ", "CONSUMERS", "hook 0", "hook 1", "hook 2", "hook 3", "hook 4",
+          "SITES", "holds too little"}) {
+      EXPECT_NE(seen.find(text), std::string::npos) << lines << ": " << text;
+    }
+    // The last page is full, and has nothing below it.
+    EXPECT_NE(Text().find("holds too little"), std::string::npos) << Text();
+    EXPECT_EQ(Text().find("more lines"), std::string::npos) << Text();
+    for (int page = 0; page < 30; ++page) viewer_.Press({Key::kPageUp}, size_);
+    EXPECT_NE(Text().find("task           7  alone"), std::string::npos) << Text();
+    EXPECT_NE(Text().find(" more lines: page down"), std::string::npos) << Text();
+    // Another task begins at its first line.
+    viewer_.Press({Key::kPageDown}, size_);
+    viewer_.Press({Key::kDown}, size_);
+    EXPECT_NE(Text().find("task           8  other"), std::string::npos) << Text();
+    viewer_.Press({Key::kUp}, size_);
+    Type("q");
+  }
 }
 
 TEST_F(TopTest, NamesDoNotReachTheTerminal) {

@@ -44,6 +44,7 @@ struct TopView {
   bool is_paused = false;
   bool shows_help = false;
   bool shows_task = false;       // the selected one, alone
+  size_t first_task_line = 0;    // of those of that; beyond the last page: that page
   std::string prompt;            // what is being asked for, and what has been typed
   std::string message;           // what came of the last key
   std::string time;              // of day

@@ -44,7 +44,16 @@ void TopViewer::Move(long by) {
   const long last = static_cast<long>(rows.size()) - 1;
   row_ = static_cast<size_t>(std::clamp<long>(static_cast<long>(row_) + by, 0, last));
   view_.selected = rows[row_].key;
+  view_.first_task_line = 0;
   ForgetAudit();
+}
+
+void TopViewer::Page(long pages, ScreenSize size) {
+  const auto rows = static_cast<long>(RowsOnScreen(size));
+  if (!view_.shows_task) return Move(pages * rows);
+  const auto last = static_cast<long>(LastTaskPage(model_, view_, size));
+  const long first = std::min(static_cast<long>(view_.first_task_line), last) + pages * rows;
+  view_.first_task_line = static_cast<size_t>(std::clamp<long>(first, 0, last));
 }
 
 void TopViewer::SortByNeighbour(long by) {
@@ -171,7 +180,6 @@ bool TopViewer::PressCommand(char character) {
 bool TopViewer::Press(const KeyPress& press, ScreenSize size) {
   view_.message.clear();
   bool goes_on = true;
-  const auto page = static_cast<long>(RowsOnScreen(size));
   if (input_ != Input::kNone) {
     PressInInput(press);
   } else if (view_.shows_help) {
@@ -183,12 +191,13 @@ bool TopViewer::Press(const KeyPress& press, ScreenSize size) {
       case Key::kDown: Move(1); break;
       case Key::kLeft: SortByNeighbour(-1); break;
       case Key::kRight: SortByNeighbour(1); break;
-      case Key::kPageUp: Move(-page); break;
-      case Key::kPageDown: Move(page); break;
+      case Key::kPageUp: Page(-1, size); break;
+      case Key::kPageDown: Page(1, size); break;
       case Key::kHome: Move(-static_cast<long>(model_.rows().size())); break;
       case Key::kEnd: Move(static_cast<long>(model_.rows().size())); break;
       case Key::kEnter:
         view_.shows_task = view_.selected.has_value();
+        view_.first_task_line = 0;
         ForgetAudit();
         break;
       case Key::kEscape:

@@ -68,6 +68,8 @@ class TopViewer {
   void ShowInput();
   void EndInput();
   void Move(long by);
+  // Of the rows, or of the one task's lines.
+  void Page(long pages, ScreenSize size);
   void SortByNeighbour(long by);
   void Audit();
   void ForgetAudit();
