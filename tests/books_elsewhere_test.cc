@@ -133,6 +133,19 @@ TEST_F(BooksElsewhereTest, OfAProgramWithoutProcHaveItsName) {
   EXPECT_NE(result.err.find("taskmem: asker, pid "), std::string::npos) << result.Describe();
 }
 
+TEST_F(BooksElsewhereTest, OfALiveProcessAreNotForgottenWithoutProc) {
+  const Result result = ShellInMountSpace(
+      "mkfifo $FOLDER/holds; LD_PRELOAD=$FOLDER/libtaskmem.so $FOLDER/holder $FOLDER/holds & "
+      "read line < $FOLDER/holds; mount -t tmpfs none /proc; taskmem ps --dead --forget; "
+      "taskmem stats $!; status=$?; kill -9 $!; wait; "
+      "taskmem ps --dead; exit $status");
+  EXPECT_TRUE(result.Succeeded()) << result.Describe();
+  EXPECT_NE(result.out.find(kTable), std::string::npos) << result.Describe();
+  // Killed, it is there to be read.
+  EXPECT_NE(result.out.find("holder", result.out.find(kTable)), std::string::npos)
+      << result.Describe();
+}
+
 TEST_F(BooksElsewhereTest, NothingIsEnforcedWithoutTheLibrary) {
   const Result result = ShellInMountSpace(
       "taskmem run env -u LD_PRELOAD $FOLDER/holder; "

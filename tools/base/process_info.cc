@@ -1,6 +1,7 @@
 #include "tools/base/process_info.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -97,8 +98,11 @@ std::optional<uint64_t> StartTime(pid_t pid) {
 }
 
 bool IsAlive(pid_t pid, uint64_t start_time) {
-  const std::optional<ProcessStat> stat = ReadStat(pid);
-  return stat && stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
+  if (const std::optional<ProcessStat> stat = ReadStat(pid)) {
+    return stat->start_time == start_time && stat->state != 'Z' && stat->state != 'X';
+  }
+  const bool has_proc = ReadStat(getpid()).has_value();
+  return !has_proc && pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
 bool IsStopped(pid_t pid) {

@@ -18,7 +18,8 @@ namespace taskmem {
 std::optional<uint64_t> StartTime(pid_t pid);
 
 // Whether the process that started then still runs: one that only waits to be
-// reaped does not.
+// reaped does not. Where there is no /proc, whether any process has the number:
+// nobody's books shall be taken for a dead one's.
 bool IsAlive(pid_t pid, uint64_t start_time);
 
 // Whether it is stopped by a signal; also where that cannot be known.
