@@ -16,6 +16,7 @@
 #include "shim/mappings/mapping_charge.h"
 #include "shim/mappings/mapping_class.h"
 #include "shim/mappings/mapping_ranges.h"
+#include "shim/sites/frame_rules.h"
 
 namespace taskmem {
 namespace {
@@ -123,6 +124,9 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
   if (!IsRange(start, bytes)) return Answer(protect());
+  if ((protection & PROT_READ) == 0 || key != kNoProtectionKey) {
+    NoteUnreadable(start, start + bytes);
+  }
   const MappingCall call;
   if (!call) return Answer(protect());
   const MappingOwner owner = OwnerOfCall(nullptr, false, bytes);

@@ -1,5 +1,6 @@
 #include "shim/sites/frame_rules.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 
 #include "accounting/base/round_up.h"
@@ -44,10 +45,24 @@ void Translate(const TaskmemSaved& saved, SavedRegister* result) {
 
 }  // namespace
 
+std::atomic<bool> g_hides_modules{false};
+
+void NoteUnreadable(uint64_t start, uint64_t end) {
+  for (const uint64_t address : {start, end - 1}) {
+    dl_find_object found;
+    if (_dl_find_object(reinterpret_cast<void*>(address), &found) != 0) continue;
+    const auto begins = reinterpret_cast<uint64_t>(found.dlfo_map_start);
+    if (begins >= start && begins < end) g_hides_modules.store(true, std::memory_order_relaxed);
+  }
+}
+
 FrameTables TablesOfModule(uint64_t header, uint64_t start, uint64_t end) {
   const FrameTables whole = {header, start, RoundUp(end, kPage)};
   // Of a module that begins with what cannot be read, the tables alone are known to be readable.
-  if (!IsReadable(start)) return {header, header / kPage * kPage, RoundUp(end, kPage)};
+  // Whether it does costs a system call, which is made in such programs alone.
+  if (g_hides_modules.load(std::memory_order_relaxed) && !IsReadable(start)) {
+    return {header, header / kPage * kPage, RoundUp(end, kPage)};
+  }
   const auto* const elf = reinterpret_cast<const Elf64_Ehdr*>(start);
   if (end - start < kPage || __builtin_memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
       elf->e_phentsize != sizeof(Elf64_Phdr) || elf->e_phoff % kWord != 0 ||

@@ -4,6 +4,7 @@
 #ifndef TASKMEM_SHIM_SITES_FRAME_RULES_H_
 #define TASKMEM_SHIM_SITES_FRAME_RULES_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "shim/sites/libunwind_embed.h"
@@ -52,6 +53,13 @@ struct FrameTables {
   uint64_t readable_start = 0;
   uint64_t readable_end = 0;
 };
+
+// The program has taken away the right to read where some module begins (NoteUnreadable), for good.
+extern std::atomic<bool> g_hides_modules;
+
+// Before [start, end) cannot be read any more: where a module begins there, its beginning is not
+// read from now on. A thread that is unwinding just then may still do so. Takes no lock.
+void NoteUnreadable(uint64_t start, uint64_t end);
 
 // Of a module of which [start, end) is loaded, with unwind tables at `header` in it: its segment
 // that has the tables.

@@ -467,11 +467,30 @@ TEST(HiddenFrameRules, AreLookedForFromTheTablesOn) {
   ASSERT_NE(place, MAP_FAILED);
   const auto start = reinterpret_cast<uint64_t>(place);
   const uint64_t header = start + kPage + 64;
+  g_hides_modules.store(true);
   const FrameTables tables = TablesOfModule(header, start, start + kBytes);
   EXPECT_EQ(tables.header, header);
   EXPECT_EQ(tables.readable_start, start + kPage);
   EXPECT_EQ(tables.readable_end, start + kBytes);
   munmap(place, kBytes);
+}
+
+TEST(HiddenFrameRules, AreOfModulesWhoseBeginningIsHidden) {
+  dl_find_object found;
+  ASSERT_EQ(_dl_find_object(dlsym(RTLD_DEFAULT, "qsort"), &found), 0);
+  const auto begins = reinterpret_cast<uint64_t>(found.dlfo_map_start);
+  const auto hides = [](uint64_t start, uint64_t end) {
+    g_hides_modules.store(false);
+    NoteUnreadable(start, end);
+    return g_hides_modules.exchange(false);
+  };
+  EXPECT_TRUE(hides(begins, begins + kPage));
+  EXPECT_TRUE(hides(begins - kPage, begins + kPage));
+  EXPECT_TRUE(hides(begins, begins + (uint64_t{1} << 40)));
+  EXPECT_FALSE(hides(begins + kPage, begins + 2 * kPage));
+  int local = 0;
+  const auto stack = reinterpret_cast<uint64_t>(&local) / kPage * kPage;
+  EXPECT_FALSE(hides(stack, stack + kPage));
 }
 
 // What allocates is often called from here, and generated code calls it.
