@@ -21,8 +21,8 @@ struct Library {
   bool is_sparse;  // it maps more than it touches
 };
 
-// An index for LibraryAt. 0: not known. Safe in signal handlers. Threads that ask at once, and are the
-// first, may have several for one library.
+// An index for LibraryAt. 0: not known. Safe in signal handlers. Threads that ask at once, and are
+// the first, may have several for one library.
 uint32_t LibraryOf(const void* return_address);
 
 // Libraries 0 to LibraryCount() - 1; they never change.
