@@ -12,15 +12,13 @@ struct SymbolTable {
   const Elf64_Sym* symbols = nullptr;
   uint64_t count = 0;
   const char* names = nullptr;
-  uint64_t name_bytes = 0;
+  uint64_t name_bytes = 0;  // as far as they are terminated
   const Elf64_Shdr* sections = nullptr;
   uint32_t section_count = 0;
 
   // nullptr where it is not terminated.
   const char* NameOf(const Elf64_Sym& symbol) const {
-    if (symbol.st_name >= name_bytes) return nullptr;
-    const char* const name = names + symbol.st_name;
-    return memchr(name, 0, name_bytes - symbol.st_name) != nullptr ? name : nullptr;
+    return symbol.st_name < name_bytes ? names + symbol.st_name : nullptr;
   }
 
   // All of the function lies in the section that the symbol names, which is code.
@@ -60,8 +58,11 @@ SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header, bool* is_w
     const uint64_t count = section.sh_size / sizeof(Elf64_Sym);
     const auto* symbols = file.At<Elf64_Sym>(section.sh_offset, count);
     const char* texts = file.At<char>(names.sh_offset, names.sh_size);
-    if (symbols != nullptr && texts != nullptr) {
-      table = {symbols, count, texts, names.sh_size, sections, header.e_shnum};
+    const void* const last_end =
+        symbols != nullptr && texts != nullptr ? memrchr(texts, 0, names.sh_size) : nullptr;
+    if (last_end != nullptr) {
+      const auto name_bytes = static_cast<uint64_t>(static_cast<const char*>(last_end) - texts) + 1;
+      table = {symbols, count, texts, name_bytes, sections, header.e_shnum};
     }
   }
   return table;
@@ -263,41 +264,78 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
   }
 }
 
+// A name of the table that ends with a mark. Names may share their ends: of a symbol whose name
+// begins from `first` to `last` it is the end.
+struct MarkedName {
+  uint64_t first = 0;
+  uint64_t last = 0;
+};
+
+class MarkedNames {
+ public:
+  // `mark` with its NUL.
+  MarkedNames(const SymbolTable& table, const char* mark, size_t mark_bytes) {
+    const char* const end = table.names + table.name_bytes;
+    for (const char* at = table.names; at < end && count_ < kMost; ++at) {
+      at = static_cast<const char*>(memmem(at, static_cast<size_t>(end - at), mark, mark_bytes));
+      if (at == nullptr) break;
+      const auto last = static_cast<uint64_t>(at - table.names);
+      const void* const before = memrchr(table.names, 0, last);
+      const uint64_t first =
+          before == nullptr
+              ? 0
+              : static_cast<uint64_t>(static_cast<const char*>(before) - table.names) + 1;
+      names_[count_++] = {first, last};
+    }
+  }
+
+  bool IsEmpty() const { return count_ == 0; }
+  // Where in the name of the symbol the mark begins; -1: it does not end with it.
+  int64_t MarkIn(const Elf64_Sym& symbol) const {
+    for (size_t i = 0; i < count_; ++i) {
+      if (symbol.st_name >= names_[i].first && symbol.st_name <= names_[i].last) {
+        return static_cast<int64_t>(names_[i].last - symbol.st_name);
+      }
+    }
+    return -1;
+  }
+
+ private:
+  static constexpr size_t kMost = 8;
+  MarkedName names_[kMost];
+  size_t count_ = 0;
+};
+
 }  // namespace
 
+// A library has hundreds of thousands of symbols, and few of these names: the names are searched as
+// one text, and of the symbols numbers are compared.
 size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
   const Elf64_Ehdr* const header = HeaderOf(file);
   if (header == nullptr) return 0;
   bool is_whole = false;
   const SymbolTable table = TableOf(file, *header, &is_whole);
+  if (table.count == 0) return 0;
   constexpr char kMark[] = "mallctlnametomib";
-  constexpr size_t kMarkBytes = sizeof(kMark);  // with its end
   constexpr char kArrowMark[] = "arrow_mi_malloc_aligned";
-  if (table.count == 0 ||
-      (memmem(table.names, table.name_bytes, kMark, kMarkBytes) == nullptr &&
-       memmem(table.names, table.name_bytes, kArrowMark, sizeof(kArrowMark)) == nullptr)) {
-    return 0;
-  }
+  const MarkedNames jemallocs(table, kMark, sizeof(kMark));
+  const MarkedNames arrows(table, kArrowMark, sizeof(kArrowMark));
+  if (jemallocs.IsEmpty() && arrows.IsEmpty()) return 0;
   size_t count = 0;
   for (uint64_t i = 0; i < table.count && count < most; ++i) {
     const Elf64_Sym& symbol = table.symbols[i];
     if (!IsFunction(symbol)) continue;
-    const char* const name = table.NameOf(symbol);
-    if (name == nullptr) continue;
-    if (strcmp(name, kArrowMark) == 0) {
+    if (arrows.MarkIn(symbol) == 0) {
       EntryPoints& arrow = found[count++] = {};
       memcpy(arrow.prefix, kArrowPrefix, sizeof(kArrowPrefix));
       FindEntries(file, *header, table, kArrowMimallocFunctions, /*needs_core=*/true, &arrow);
       continue;
     }
-    const size_t length = strlen(name);
-    if (length + 1 < kMarkBytes || length + 1 - kMarkBytes >= EntryPoints::kPrefixBytes ||
-        strcmp(name + length + 1 - kMarkBytes, kMark) != 0) {
-      continue;
-    }
+    const int64_t prefix_bytes = jemallocs.MarkIn(symbol);
+    if (prefix_bytes < 0 || prefix_bytes >= int64_t{EntryPoints::kPrefixBytes}) continue;
     EntryPoints& jemalloc = found[count++] = {};
     jemalloc.is_jemalloc = true;
-    memcpy(jemalloc.prefix, name, length + 1 - kMarkBytes);
+    memcpy(jemalloc.prefix, table.NameOf(symbol), static_cast<size_t>(prefix_bytes));
     // Without a prefix its malloc and free are the program's, and so taskmem's already, or others'
     // still: its own calls, mallocx and its kin, must go with them.
     const bool needs_core = !is_whole || jemalloc.prefix[0] == '\0';

@@ -99,6 +99,12 @@ bool HasAllocators(const char* library) {
          }) != kNoAllocatorRow;
 }
 
+bool HasAllocator(const char* library, const char* allocator) {
+  return FindRow([&](const AllocatorRow& row, AdoptionState) {
+           return IsSame(row.library, library) && IsSame(row.allocator, allocator);
+         }) != kNoAllocatorRow;
+}
+
 bool BringsAllocator(const char* library) {
   return FindRow([&](const AllocatorRow& row, AdoptionState state) {
            return state != AdoptionState::kApart && IsSame(row.library, library);

@@ -31,6 +31,9 @@ void NotePoolOf(const char* library, const char* for_whom);
 // Whether a library has a row.
 bool HasAllocators(const char* library);
 
+// Whether one of them is that of `allocator`, as of AllocatorText.
+bool HasAllocator(const char* library, const char* allocator);
+
 // Whether it is one with an allocator of its own for tasks: adopted or not, but no managed heap.
 bool BringsAllocator(const char* library);
 

@@ -193,7 +193,10 @@ Library Examine(const char* path) {
   } else if (IsPython(base)) {
     library.allocator = Allocator::kPython;
   } else {
-    library.allocator = FindInFile(path, &of_names);
+    // What adoption has found in it already is not looked for again: it may have millions of names.
+    library.allocator = HasAllocator(base, "jemalloc")   ? Allocator::kJemalloc
+                        : HasAllocator(base, "mimalloc") ? Allocator::kMimalloc
+                                                         : FindInFile(path, &of_names);
   }
   const char* name = nullptr;
   switch (library.allocator) {
