@@ -15,9 +15,18 @@ TASKMEM_CONTRACT_TESTS(Slack, ({
                                   {.name = "trim_returns_all"},
                                   {.name = "slack_decays", .arguments = {"ended"}},
                                   {.name = "slack_decays", .arguments = {"alone"}},
+                                  {.name = "kept_blocks", .arguments = {"contents"}},
+                                  {.name = "kept_blocks", .arguments = {"protected"}},
+                                  {.name = "kept_blocks", .arguments = {"forked"}},
+                                  {.name = "kept_blocks", .arguments = {"limited"}},
+                                  {.name = "kept_blocks", .arguments = {"storm"}},
                               }));
 
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
+
+TEST(KeptBlocks, CostNoPageFaultsAndLeaveBeforeTheyAreInTheWay) {
+  for (const char* how : {"back", "decays", "peak", "alone"}) ExpectSuccess({"kept_blocks", how});
+}
 
 TEST(SlackAtTheLimit, IsGivenBackFirst) {
   ExpectSuccess({"slack_goes_first"},

@@ -11,7 +11,7 @@
 
 namespace taskmem {
 
-inline constexpr uint64_t kAuditVersion = 6;
+inline constexpr uint64_t kAuditVersion = 7;
 
 // A range of memory mapped for the library itself. Ranges are appended, and only grow.
 struct OwnRange {
@@ -53,6 +53,9 @@ struct AuditLayout {
   uint64_t cache_slots;
   uint64_t cache_slot_bytes;
   uint64_t cache_pointer_at;
+  // Free huge segments that are kept: uint64_t[] (accounting/audit/kept_segment.h).
+  uint64_t kept_segments;
+  uint64_t kept_slots;
 
   // Owners of the blocks of a shared page (shim/pages/shared_page.h).
   uint64_t owners_start_at;   // uint64_t

@@ -127,6 +127,13 @@ inline int BlockedFatalSignals() {
       blocked & (bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGABRT)));
 }
 
+// Whether this thread blocks any signal.
+inline bool BlocksSignals() {
+  uint64_t blocked = 0;
+  Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
+  return blocked != 0;
+}
+
 // While it lives this thread runs no signal handler, libc's own ones included.
 class SignalsBlocked {
  public:

@@ -78,6 +78,8 @@ UNLESS_LINKED void SettleBooks() {}
 UNLESS_LINKED void NoteWorthListing() {}
 UNLESS_LINKED void NoteUnseenThread() {}
 
+UNLESS_LINKED bool AwaitsKeptSegments() { return false; }
+
 UNLESS_LINKED int64_t CountedSlack() { return 0; }
 UNLESS_LINKED void NoteMemoryIsNear() {}
 UNLESS_LINKED bool GiveSlackBack() { return false; }

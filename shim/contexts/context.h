@@ -164,6 +164,7 @@ struct ThreadState {
   bool in_hook;            // inside a HookScope (heap.h)
   bool signals_at_start;   // SIGSEGV was blocked when the thread began
   bool gives_room;         // large blocks it takes get room to grow (large/grow.h)
+  bool wants_zeros;        // the huge segment it takes must read as zeros
   int64_t unposted_bytes;  // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
   const struct ThreadBirth* birth;  // upcalls.h; while the thread begins

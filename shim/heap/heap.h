@@ -56,6 +56,17 @@ const struct ThreadBirth* CurrentBirth();
 // This thread is amid an allocation: a signal handler has interrupted that.
 bool IsAllocating();
 
+// The program changes what of a block it was given may be done, or what becomes of it at a fork:
+// its memory is nobody else's afterwards.
+void NoteChangedByProgram(const void* address);
+
+// Of freed large blocks the allocator keeps memory (segments/kept_segments.h). Unmaps what was kept
+// as long as it may be, or all of it. Returns how much is left, in bytes.
+uint64_t LetKeptMemoryGo(bool all);
+bool HasKeptMemory();
+// More is charged: what is kept and would be beyond the most that was ever charged is unmapped.
+void FitKeptMemory();
+
 // Memory of the storage book that no heap has was mapped, or (negative) unmapped.
 void CountMappedStorage(int64_t bytes);
 

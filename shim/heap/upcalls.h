@@ -57,6 +57,12 @@ void RecheckThreadName();
 // it the task that it works for now (pool_threads.cc).
 void LookAtPoolThread();
 
+// --- Free segments that are kept (kept_thread.cc).
+
+// There is a thread that lets go of them in time (segments/kept_segments.h): it runs, or is
+// started. May be called amid an allocation, with no lock held.
+bool AwaitsKeptSegments();
+
 // --- Addresses that free() and realloc() are given and the library never handed out (foreign.cc).
 
 // Forwards to glibc where the block is glibc's; otherwise one line, no crash.

@@ -6,10 +6,12 @@
 
 #include "shim/base/os.h"
 #include "shim/books/page_map.h"
+#include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mimalloc/seams.h"
 #include "shim/pages/sampled_blocks.h"
-#include "shim/segments/segment_memory.h"
+#include "shim/segments/kept_segments.h"
+#include "shim/segments/segment_addresses.h"
 #include "shim/sites/sites.h"
 
 namespace taskmem {
@@ -139,15 +141,13 @@ mi_segment_t* EnlargeSegment(mi_segment_t* segment, size_t least_bytes) {
   return nullptr;
 }
 
-void DropPages(char* start, size_t bytes) {
-  const auto address = reinterpret_cast<long>(start);
-  const auto length = static_cast<long>(bytes);
-  if (!os::IsSealed()) {
-    os::Call(SYS_madvise, address, length, MADV_DONTNEED);
-  } else {
-    os::Call(SYS_mmap, address, length, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  }
+void NoteChangedByProgram(const void* address) {
+  const PageMap::Place place = PageMap::Look(address);
+  const bool is_huge =
+      PageMap::KindOf(place.entry) == PageMap::kLarge &&
+      (reinterpret_cast<uint64_t>(place.start) & (MI_SEGMENT_ALIGN - 1)) == PageMap::kHugeStart &&
+      PageMap::Get(place.start) == 0;
+  if (is_huge) IsNeverKept(reinterpret_cast<mi_segment_t*>(place.start - kSliceBytes)) = true;
 }
 
 void TrimSegment(mi_segment_t* segment, size_t used_bytes) {

@@ -28,10 +28,6 @@ mi_page_t* HugePage(mi_segment_t* segment);
 // Makes a segment larger: with room to grow where that can be had. nullptr: it cannot be.
 mi_segment_t* EnlargeSegment(mi_segment_t* segment, size_t least_bytes);
 
-// Gives pages back and keeps their addresses. A filter of the program's may forbid madvise, and
-// not mmap: then they are mapped anew.
-void DropPages(char* start, size_t bytes);
-
 // Gives back what lies behind the first `used_bytes` of a segment.
 void TrimSegment(mi_segment_t* segment, size_t used_bytes);
 

@@ -14,7 +14,9 @@
 #include "shim/pages/shared_page.h"
 #include "shim/segments/extend_page.h"
 #include "shim/segments/held_pages.h"
+#include "shim/segments/kept_segments.h"
 #include "shim/segments/page_memory.h"
+#include "shim/segments/segment_addresses.h"
 
 namespace taskmem {
 
@@ -86,13 +88,15 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
   if (huge_alignment == 0 && mode != ChargeMode::kOverflow) {
     page = TakeHeldPage(context, bytes);
   }
+  t_thread.wants_zeros = zero;
   if (page == nullptr) page = TakePageMemory(heap, bytes + room, huge_alignment);
   if (page == nullptr && room != 0) page = TakePageMemory(heap, bytes, huge_alignment);
+  t_thread.wants_zeros = false;
   if (page == nullptr) {
     Uncharge(slot, bytes, mode);
     return Outcome::kNoMemory;
   }
-  const mi_segment_t* segment = _mi_page_segment(page);
+  mi_segment_t* const segment = _mi_page_segment(page);
   const bool huge = segment->kind == MI_SEGMENT_HUGE;
   if (room != 0 && !huge && mode != ChargeMode::kOverflow) {
     if (context->slack_bytes.load(std::memory_order_relaxed) < slack) {
@@ -111,9 +115,10 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
   CountPage(slot, 1);
   CountLarge(context, bytes);
   if (!huge) QueuePage(heap, &heap->pages[MI_BIN_HUGE], page);
-  // A huge segment is always new, but one of the usual size may have been another.
+  // Where zeros are wanted a huge segment is new, but one of the usual size may have been another.
   const bool is_zero =
       huge && (segment->segment_slices > MI_SLICES_PER_SEGMENT || segment->memid != 0);
+  if (huge && zero) IsNeverKept(segment) = true;
   *result = start;
   if (zero && !is_zero && huge_alignment == 0) memset(start, 0, bytes);
   return Outcome::kDone;
@@ -126,6 +131,16 @@ void CreditLarge(mi_page_t* page, char* start) {
   const uint64_t entry = TakeLargeEntry(page, start);
   CreditAt(start, PageMap::SlotOf(entry), PageMap::LargeBytes(entry));
   CountPage(PageMap::SlotOf(entry), -1);
+}
+
+// What may be kept of a segment (segments/kept_segments.h) is what its block had.
+void TrimRoom(mi_segment_t* segment, char* start) {
+  if (segment->memid != kHugeMemory || segment->mem_align_offset != 0) return;
+  const uint64_t entry = PageMap::FindHuge(start)->load(std::memory_order_acquire);
+  const size_t used_bytes = MI_SEGMENT_SLICE_SIZE + PageMap::LargeBytes(entry);
+  if (_mi_align_up(used_bytes, kSliceBytes) < mi_segment_size(segment)) {
+    TrimSegment(segment, used_bytes);
+  }
 }
 
 }  // namespace
@@ -169,6 +184,7 @@ void FreeHugePage(mi_segment_t* segment, mi_page_t* page, mi_block_t* block) {
   mi_os_tld_t no_os;
   mi_segments_tld_t no_context;
   InitUnownedSegments(&no_context, &no_os);
+  TrimRoom(segment, start);
   CreditLarge(page, start);
   _mi_segment_page_free(page, true, &no_context);
 }

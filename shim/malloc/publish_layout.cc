@@ -11,6 +11,7 @@
 #include "shim/mimalloc/hot.h"
 #include "shim/pages/shared_page.h"
 #include "shim/published/stats_segment.h"
+#include "shim/segments/kept_segments.h"
 #include "shim/segments/segment_map.h"
 
 namespace taskmem {
@@ -48,6 +49,8 @@ void PublishAuditLayout() {
   layout.cache_slots = cache.count;
   layout.cache_slot_bytes = cache.slot_bytes;
   layout.cache_pointer_at = cache.pointer_at;
+  layout.kept_segments = address(g_kept_segments);
+  layout.kept_slots = KeptSegment::kSlots;
   layout.owners_start_at = offsetof(PageOwners, start);
   layout.owners_block_at = offsetof(PageOwners, block_size);
   layout.owners_blocks_at = offsetof(PageOwners, blocks);

@@ -28,6 +28,7 @@ void CheckFork() {
   LookAfterFork();
   ResidencyTimerAfterFork();
   SlackAfterFork();
+  LetKeptMemoryGo(/*all=*/true);
   if (!g_book_place.is_made) return;
   const bool was_amid = !g_book_place.mutex.TryLock();
   g_book_place.mutex.ResetAfterFork();

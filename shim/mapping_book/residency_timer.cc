@@ -54,14 +54,6 @@ void StartSampler() {
   }
 }
 
-// A handler may have interrupted whatever a thread's start needs. It most often blocks its
-// signal.
-bool BlocksSignals() {
-  uint64_t blocked = 0;
-  os::Call(SYS_rt_sigprocmask, SIG_BLOCK, 0, reinterpret_cast<long>(&blocked), sizeof(blocked));
-  return blocked != 0;
-}
-
 }  // namespace
 
 void NoteProgramsThread() {
@@ -78,8 +70,9 @@ void NoteResidencyRanges() {
   if (g_is_running.load(std::memory_order_relaxed) || HoldsBook()) return;
   if (!HasResidencyToSample()) return;
   if (!g_has_threads.load(std::memory_order_relaxed) && !ResidencyMeetsQuota()) return;
-  // A thread that blocks signals for good is asked no more than now and then.
-  if (g_attempts.fetch_add(1, std::memory_order_relaxed) % 64 == 0 && !BlocksSignals()) {
+  // A handler may have interrupted whatever a thread's start needs; it most often blocks its
+  // signal. A thread that blocks signals for good is asked no more than now and then.
+  if (g_attempts.fetch_add(1, std::memory_order_relaxed) % 64 == 0 && !os::BlocksSignals()) {
     StartSampler();
   }
 }

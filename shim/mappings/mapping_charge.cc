@@ -41,7 +41,11 @@ bool ChargeAhead(const MappingOwner& owner, uint64_t bytes, uint64_t request_byt
   if (g_book_place.residency_bytes.load(std::memory_order_relaxed) != 0) {
     SampleResidencyIfDue(MayBeNearQuota(slot));
   }
-  if (TryChargeMapped(slot, bytes, request_bytes)) return true;
+  if (TryChargeMapped(slot, bytes, request_bytes)) {
+    constexpr uint64_t kWorthALook = 1 << 20;
+    if (bytes >= kWorthALook) FitKeptMemory();
+    return true;
+  }
   // A handler inside the lock makes no room.
   if (HoldsBook()) {
     ChargeMappedOverQuota(slot, bytes);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "shim/base/os.h"
+#include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mapping_book/leaving_memory.h"
 #include "shim/mapping_book/locked_book.h"
@@ -89,6 +90,10 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
     return AnswerAddress(result);
   }
   result = map();
+  if (result == -ENOMEM && HasKeptMemory()) {
+    LetKeptMemoryGo(/*all=*/true);
+    result = map();
+  }
   if (os::Failed(result)) {
     CreditBack(owner, ahead);
     return AnswerAddress(result);
@@ -129,6 +134,7 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
   }
   const MappingCall call;
   if (!call) return Answer(protect());
+  NoteChangedByProgram(address);
   const MappingOwner owner = OwnerOfCall(nullptr, false, bytes);
   uint64_t ahead = 0;
   if ((protection & PROT_WRITE) != 0 && !HoldsBook()) {
@@ -165,6 +171,7 @@ int AdviseMemory(void* address, size_t length, int advice) {
   const bool inherits = advice == MADV_DONTFORK || advice == MADV_DOFORK;
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
+  if (!returns) NoteChangedByProgram(address);
   if ((!returns && !inherits) || !IsRange(start, bytes)) return Answer(advise());
   const MappingCall call;
   if (!call) return Answer(advise());

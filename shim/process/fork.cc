@@ -145,6 +145,8 @@ bool TakeAll(ForkLocks* locks, bool is_amid, int64_t deadline_ns) {
 
 void BeforeFork() {
   if (__libc_single_threaded != 0) return;
+  // What nobody uses is not copied, nor is it the child's for good.
+  LetKeptMemoryGo(/*all=*/true);
   ForkLocks locks;
   AddAllLocks(&locks);
   const bool is_amid = locks.HoldsAny() || IsInsidePools();

@@ -17,7 +17,7 @@ AllocatorsTable* g_allocators_table = nullptr;
 EventRing* g_events = nullptr;
 
 namespace {
-constinit ForkPage g_settled_page = {Books::kSettled, 1, 0, nullptr};
+constinit ForkPage g_settled_page = {Books::kSettled, 1, false, 0, nullptr};
 }  // namespace
 ForkPage* g_fork_page = &g_settled_page;
 

@@ -33,6 +33,7 @@ enum class Books : uint32_t {
 struct ForkPage {
   std::atomic<Books> books;
   std::atomic<uint32_t> has_mapping_book;  // it is adapted (mapping_call.cc)
+  std::atomic<bool> has_kept_thread;       // kept_thread.cc
   // The process, where fork's handlers have run in it.
   std::atomic<uint32_t> pid;
   // The context of the thread that forked, where they have run.

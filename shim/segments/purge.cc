@@ -3,6 +3,7 @@
 #include "accounting/base/errno_keeper.h"
 #include "shim/base/os.h"
 #include "shim/books/page_map.h"
+#include "shim/heap/heap.h"
 #include "shim/mimalloc/embed.h"
 #include "shim/segments/held_pages.h"
 #include "shim/segments/page_memory.h"
@@ -40,6 +41,7 @@ void PurgeContext(Context* context, bool force) {
 void PurgeSegmentCache(bool force) {
   if (os::IsSealed()) return;
   const ErrnoKeeper keeper;
+  LetKeptMemoryGo(/*all=*/force);
   PurgeCachedSegments(force);
 }
 

@@ -1,5 +1,5 @@
-#include "shim/segments/segment_memory.h"
-
+// The memory of segments: what mimalloc asks for one by its seams (mimalloc/seams.h), from the
+// cache of free ones, what is kept of huge ones, the overflow file, or the system.
 #include <sys/mman.h>
 
 #include <cstddef>
@@ -7,8 +7,11 @@
 #include "shim/base/os.h"
 #include "shim/books/page_map.h"
 #include "shim/contexts/context.h"
+#include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mimalloc/seams.h"
+#include "shim/segments/kept_segments.h"
+#include "shim/segments/segment_addresses.h"
 #include "shim/segments/segment_map.h"
 #include "shim/segments/slack.h"
 
@@ -34,10 +37,17 @@ void* TakeSegmentMemory(size_t* slices, size_t size, size_t alignment, size_t al
                         mi_arena_id_t arena, size_t* memory_id, mi_os_tld_t* tld) {
   if (__builtin_expect(arena != kOverflowArena, 1)) {
     // Ordinary segments are kept for later; no other is as large as they are, unless by chance.
-    void* start =
-        size != MI_SEGMENT_SIZE || align_offset != 0
-            ? ReserveAligned(WholeWindow(size), alignment, align_offset, PROT_READ | PROT_WRITE)
-            : nullptr;
+    const bool is_huge = size != MI_SEGMENT_SIZE || align_offset != 0;
+    void* start = nullptr;
+    if (is_huge && alignment == MI_SEGMENT_ALIGN && align_offset == 0 && !t_thread.wants_zeros) {
+      start = TakeKeptSegmentMemory(size);
+    }
+    if (start == nullptr) {
+      FitKeptMemory();
+      if (is_huge) {
+        start = ReserveAligned(WholeWindow(size), alignment, align_offset, PROT_READ | PROT_WRITE);
+      }
+    }
     if (start != nullptr) {
       *commit = *is_zero = true;
       *large = *is_pinned = false;
@@ -62,27 +72,13 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
   if (__builtin_expect(memory_id == kOverflowMemory, 0)) {
     return ReleaseOverflowSegment(start, size);
   }
-  if (memory_id == kHugeMemory) return os::Unmap(start, WholeWindow(size));
+  if (memory_id == kHugeMemory) {
+    const bool is_plain = align_offset == 0 && !IsNeverKept(static_cast<mi_segment_t*>(start));
+    if (is_plain && KeepSegmentMemory(start, size)) return;
+    return os::Unmap(start, WholeWindow(size));
+  }
   PageMap::Forget(start);
   _mi_arena_free(start, size, alignment, align_offset, memory_id, all_committed, stats);
-}
-
-char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int protection) {
-  size_t length = 0;
-  if (__builtin_add_overflow(bytes, alignment, &length)) return nullptr;
-  const int flags = MAP_PRIVATE | MAP_ANONYMOUS |
-                    (protection == PROT_NONE || _mi_os_has_overcommit() ? MAP_NORESERVE : 0);
-  const long mapped = os::Call(SYS_mmap, 0, static_cast<long>(length), protection, flags, -1, 0);
-  if (os::Failed(mapped)) return nullptr;
-  auto* const first = reinterpret_cast<char*>(mapped);
-  const uintptr_t aligned =
-      _mi_align_up(reinterpret_cast<uintptr_t>(first) + align_offset, alignment) - align_offset;
-  auto* const start = reinterpret_cast<char*>(aligned);
-  if (start > first) os::Unmap(first, static_cast<size_t>(start - first));
-  if (start + bytes < first + length) {
-    os::Unmap(start + bytes, static_cast<size_t>(first + length - (start + bytes)));
-  }
-  return start;
 }
 
 bool CacheSegment(void* start, size_t size, size_t memory_id, const mi_commit_mask_t* commit_mask,

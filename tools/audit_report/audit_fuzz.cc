@@ -162,6 +162,10 @@ void MakePages(MadeProcess* process, Tables* tables) {
   layout.cache_pointer_at = 8;
   layout.cache = tables->Add(160);
   memory.Put(layout.cache + 48, kSegment + kSegmentBytes);
+  layout.kept_slots = 2;
+  layout.kept_segments = tables->Add(16);
+  memory.Put(layout.kept_segments + 8,
+             KeptSegment{kSegment + 2 * kSegmentBytes, kSegmentBytes, 1}.Packed());
 }
 
 void MakeThreads(MadeProcess* process, Tables* tables) {

@@ -54,6 +54,9 @@ AllocatorView::AllocatorView(const RemoteMemory& memory, const AuditLayout& layo
     memcpy(&segment, &slots[at], sizeof(segment));
     if (segment != 0) cached_segments_.insert(segment);
   }
+  for (const uint64_t word : memory.ReadArray<uint64_t>(layout.kept_segments, layout.kept_slots)) {
+    if (word != 0) kept_segments_.push_back(KeptSegment::Unpacked(word));
+  }
 }
 
 uint64_t AllocatorView::Leaf(Table* table, uint64_t index) {
@@ -117,7 +120,9 @@ bool AllocatorView::IsSegment(uint64_t address) const {
   const uint64_t index = address >> layout_.segment_shift;
   if (index >> (PageMap::kAddressBits - layout_.segment_shift) != 0) return false;
   return memory_.Read<uint32_t>(layout_.segment_map + index * sizeof(uint32_t)).value_or(0) != 0 ||
-         cached_segments_.contains(index << layout_.segment_shift);
+         cached_segments_.contains(index << layout_.segment_shift) ||
+         std::any_of(kept_segments_.begin(), kept_segments_.end(),
+                     [&](const KeptSegment& kept) { return address - kept.start < kept.bytes; });
 }
 
 void AllocatorView::AddShares(uint64_t start, uint64_t end, Shares* shares) {

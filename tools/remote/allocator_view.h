@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "accounting/audit/audit_layout.h"
+#include "accounting/audit/kept_segment.h"
 #include "tools/remote/remote_memory.h"
 #include "tools/remote/shares.h"
 
@@ -77,6 +78,7 @@ class AllocatorView {
   Table slices_;
   Table windows_;
   std::set<uint64_t> cached_segments_;
+  std::vector<KeptSegment> kept_segments_;
   uint64_t headers_of_ = 0;  // the segment whose slices are in headers_
   std::vector<unsigned char> headers_;
   Owners owners_;

@@ -1,5 +1,6 @@
 #include "tools/remote/audit_layout_check.h"
 
+#include "accounting/audit/kept_segment.h"
 #include "shim/books/page_map.h"
 
 namespace taskmem {
@@ -30,7 +31,8 @@ bool HasPlausibleSegments(const AuditLayout& layout) {
 bool HasPlausibleCache(const AuditLayout& layout) {
   constexpr uint64_t kMostSlots = 1 << 16;
   constexpr uint64_t kMostSlotBytes = 1024;
-  return layout.cache_slots <= kMostSlots && layout.cache_slot_bytes <= kMostSlotBytes &&
+  return layout.kept_slots <= KeptSegment::kSlots && layout.cache_slots <= kMostSlots &&
+         layout.cache_slot_bytes <= kMostSlotBytes &&
          LiesIn(layout.cache_pointer_at, sizeof(uint64_t), layout.cache_slot_bytes);
 }
 

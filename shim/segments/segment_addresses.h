@@ -1,10 +1,9 @@
-// The memory of segments: what mimalloc asks for one by its seams (mimalloc/seams.h), from the
-// cache of free ones, the overflow file, or the system.
+// Addresses of segments, and the memory behind them.
 //
 // Of a huge segment at least 32 MiB are mapped: free() takes all addresses in there for ours, so
 // nobody else may get them.
-#ifndef TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
-#define TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
+#ifndef TASKMEM_SHIM_SEGMENTS_SEGMENT_ADDRESSES_H_
+#define TASKMEM_SHIM_SEGMENTS_SEGMENT_ADDRESSES_H_
 
 #include <cstddef>
 
@@ -21,6 +20,10 @@ inline size_t WholeWindow(size_t bytes) {
 // they are used again. nullptr: there are none.
 char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int protection);
 
+// Gives pages back and keeps their addresses. A filter of the program's may forbid madvise, and
+// not mmap: then they are mapped anew.
+void DropPages(char* start, size_t bytes);
+
 }  // namespace taskmem
 
-#endif  // TASKMEM_SHIM_SEGMENTS_SEGMENT_MEMORY_H_
+#endif  // TASKMEM_SHIM_SEGMENTS_SEGMENT_ADDRESSES_H_

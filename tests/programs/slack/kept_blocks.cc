@@ -1,0 +1,311 @@
+// Large blocks that are freed and come back, in a program with a thread that waits. With and
+// without the library:
+//   contents   what was zero is zero, and what was written is what was written
+//   protected  parts of freed blocks could not be written, or not be inherited
+//   forked     a child frees and takes them, too
+//   limited    there are few addresses
+//   storm      threads free and take at once, with forks between
+// With it:
+//   back       a block that comes back soon costs no page faults
+//   decays     what nobody takes leaves memory by itself
+//   peak       it adds nothing to the most that was in memory
+//   alone      without threads it leaves at once
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <string>
+
+#include "tests/programs/support/spike.h"
+
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+sem_t g_end;
+
+void* Wait(void*) {
+  while (sem_wait(&g_end) != 0) {
+  }
+  return nullptr;
+}
+
+// While it lives the program has a second thread.
+class WaitingThread {
+ public:
+  WaitingThread() {
+    sem_init(&g_end, 0, 0);
+    REQUIRE(pthread_create(&thread_, nullptr, Wait, nullptr) == 0);
+  }
+  ~WaitingThread() {
+    sem_post(&g_end);
+    REQUIRE(pthread_join(thread_, nullptr) == 0);
+  }
+  WaitingThread(const WaitingThread&) = delete;
+  WaitingThread& operator=(const WaitingThread&) = delete;
+
+ private:
+  pthread_t thread_;
+};
+
+char* Take(size_t mib) {
+  auto* const block = static_cast<char*>(Hide(malloc(mib * kMiB)));
+  REQUIRE(block != nullptr);
+  return block;
+}
+
+char* TakeFilled(size_t mib, int byte) {
+  char* const block = Take(mib);
+  memset(block, byte, mib * kMiB);
+  return block;
+}
+
+// One byte of each page and the ends.
+bool Has(const char* block, size_t bytes, int byte) {
+  for (size_t i = 0; i < bytes; i += 4096) {
+    if (block[i] != static_cast<char>(byte)) return false;
+  }
+  return block[bytes - 1] == static_cast<char>(byte);
+}
+
+long Faults() {
+  struct rusage usage;
+  REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+  return usage.ru_minflt;
+}
+
+void Contents() {
+  for (size_t round = 0; round < 40; ++round) {
+    const size_t mib = 17 + round * 7 % 50;
+    char* const one = TakeFilled(mib, 1);
+    char* const two = TakeFilled(2 * mib, 2);
+    free(one);
+    // Of what was freed, cut and extended.
+    char* const small = TakeFilled(17, 3);
+    char* grown = TakeFilled(mib + 9, 4);
+    free(two);
+    grown = static_cast<char*>(Hide(realloc(grown, (3 * mib + 1) * kMiB)));
+    REQUIRE(grown != nullptr && Has(grown, (mib + 9) * kMiB, 4));
+    memset(grown, 5, (3 * mib + 1) * kMiB);
+    auto* const zeros = static_cast<char*>(Hide(calloc(mib, kMiB)));
+    REQUIRE(zeros != nullptr && Has(zeros, mib * kMiB, 0));
+    void* aligned = nullptr;
+    REQUIRE(posix_memalign(&aligned, 64 * kMiB, 20 * kMiB) == 0);
+    memset(aligned, 6, 20 * kMiB);
+    REQUIRE(Has(small, 17 * kMiB, 3) && Has(grown, (3 * mib + 1) * kMiB, 5));
+    free(small);
+    free(aligned);
+    free(zeros);
+    free(grown);
+  }
+}
+
+char* PageIn(char* block) {
+  return reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(block) + 2 * 4096) &
+                                 ~uintptr_t{4095});
+}
+
+void Protected() {
+  for (int i = 0; i < 8; ++i) {
+    char* const block = TakeFilled(40, 1);
+    if (i % 2 == 0) {
+      REQUIRE(mprotect(PageIn(block), 4096, PROT_READ) == 0);
+    } else {
+      REQUIRE(madvise(PageIn(block), 4096, MADV_DONTFORK) == 0);
+    }
+    free(block);
+    char* const again = TakeFilled(40, 2);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) _exit(Has(again, 40 * kMiB, 2) ? 0 : 1);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE_COMPARE(status, ==, 0);
+    free(again);
+  }
+}
+
+void Forked() {
+  for (int i = 0; i < 20; ++i) {
+    char* const kept = TakeFilled(30, i);
+    free(TakeFilled(40, 1));
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      REQUIRE(Has(kept, 30 * kMiB, i));
+      for (int k = 0; k < 3; ++k) free(TakeFilled(25, k));
+      free(kept);
+      auto* const zeros = static_cast<char*>(Hide(calloc(40, kMiB)));
+      REQUIRE(zeros != nullptr && Has(zeros, 40 * kMiB, 0));
+      _exit(0);
+    }
+    free(TakeFilled(45, 2));
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE_COMPARE(status, ==, 0);
+    REQUIRE(Has(kept, 30 * kMiB, i));
+    free(kept);
+  }
+}
+
+uint64_t MappedBytes() {
+  unsigned long pages = 0;
+  FILE* const statm = fopen("/proc/self/statm", "r");
+  REQUIRE(statm != nullptr && fscanf(statm, "%lu", &pages) == 1);
+  fclose(statm);
+  return uint64_t{pages} * 4096;
+}
+
+// There is room for each, but not beside what was freed before it.
+void Limited() {
+  free(TakeFilled(200, 1));
+  const struct rlimit limit = {MappedBytes() + 210 * kMiB, RLIM_INFINITY};
+  for (int i = 0; i < 8; ++i) {
+    free(TakeFilled(200, 1));
+    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+    void* const mapped =
+        mmap(nullptr, 190 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(mapped != MAP_FAILED);
+    REQUIRE(munmap(mapped, 190 * kMiB) == 0);
+    auto* const zeros = static_cast<char*>(Hide(calloc(150, kMiB)));
+    REQUIRE(zeros != nullptr);
+    free(zeros);
+  }
+}
+
+std::atomic<bool> g_is_over{false};
+
+void* FreeAndTake(void* seed) {
+  uint64_t state = reinterpret_cast<uint64_t>(seed);
+  char* blocks[3] = {};
+  size_t sizes[3] = {};
+  int bytes[3] = {};
+  for (int i = 0; i < 120; ++i) {
+    const size_t at = NextRandom(&state) % 3;
+    if (blocks[at] != nullptr) REQUIRE(Has(blocks[at], sizes[at], bytes[at]));
+    if (blocks[at] != nullptr && NextRandom(&state) % 4 == 0) {
+      const size_t more = sizes[at] + (1 + NextRandom(&state) % 20) * kMiB;
+      blocks[at] = static_cast<char*>(Hide(realloc(blocks[at], more)));
+      REQUIRE(blocks[at] != nullptr && Has(blocks[at], sizes[at], bytes[at]));
+      sizes[at] = more;
+    } else {
+      free(blocks[at]);
+      sizes[at] = (17 + NextRandom(&state) % 24) * kMiB;
+      blocks[at] = static_cast<char*>(
+          Hide(NextRandom(&state) % 4 != 0 ? malloc(sizes[at]) : calloc(1, sizes[at])));
+      REQUIRE(blocks[at] != nullptr);
+    }
+    bytes[at] = static_cast<int>(NextRandom(&state) % 127 + 1);
+    for (size_t k = 0; k < sizes[at]; k += 4096) blocks[at][k] = static_cast<char>(bytes[at]);
+    blocks[at][sizes[at] - 1] = static_cast<char>(bytes[at]);
+  }
+  for (char* const block : blocks) free(block);
+  return nullptr;
+}
+
+void* Fork(void*) {
+  while (!g_is_over.load()) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      free(Take(20));
+      free(Take(30));
+      _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE_COMPARE(status, ==, 0);
+  }
+  return nullptr;
+}
+
+void Storm(uint64_t seed) {
+  pthread_t threads[3];
+  pthread_t forks;
+  REQUIRE(pthread_create(&forks, nullptr, Fork, nullptr) == 0);
+  for (uint64_t i = 0; i < 3; ++i) {
+    REQUIRE(pthread_create(&threads[i], nullptr, FreeAndTake,
+                           reinterpret_cast<void*>(seed * 3 + i + 1)) == 0);
+  }
+  for (const pthread_t thread : threads) REQUIRE(pthread_join(thread, nullptr) == 0);
+  g_is_over.store(true);
+  REQUIRE(pthread_join(forks, nullptr) == 0);
+}
+
+void Back() {
+  free(TakeFilled(100, 1));
+  const long before = Faults();
+  // The same, a part of it, and the rest beside it; then all of it, and more.
+  free(TakeFilled(100, 2));
+  char* const part = TakeFilled(30, 3);
+  char* const rest = TakeFilled(32, 4);
+  REQUIRE_COMPARE(Faults() - before, <, 200);
+  free(part);
+  free(rest);
+  free(TakeFilled(60, 5));
+  // The most that was in use: the first two of these, and what they lack.
+  REQUIRE_COMPARE(Faults() - before, <, static_cast<long>(60 * kMiB / 4096));
+}
+
+void Decays() {
+  const uint64_t bytes = ResidentBytes() + 20 * kMiB;
+  char* const blocks[] = {TakeFilled(100, 1), TakeFilled(40, 2), TakeFilled(30, 3)};
+  for (char* const block : blocks) free(block);
+  REQUIRE_COMPARE(ResidentBytes(), >, bytes);
+  AwaitResident(bytes, [] {});
+}
+
+void RequirePeak(uint64_t bytes) {
+  struct rusage usage;
+  REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+  REQUIRE_COMPARE(usage.ru_maxrss * 1024, <, bytes);
+}
+
+void Peak() {
+  constexpr size_t kSmall = 1000;
+  constexpr size_t kBlocks = 100 * kMiB / kSmall;
+  static char* blocks[kBlocks];
+  const uint64_t most = ResidentBytes() + 150 * kMiB;
+  free(TakeFilled(100, 1));
+  void* const mapped =
+      mmap(nullptr, 100 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(mapped != MAP_FAILED);
+  memset(mapped, 1, 100 * kMiB);
+  RequirePeak(most);
+  REQUIRE(munmap(mapped, 100 * kMiB) == 0);
+  free(TakeFilled(100, 1));
+  for (char*& block : blocks) {
+    block = static_cast<char*>(Hide(malloc(kSmall)));
+    memset(block, 1, kSmall);
+  }
+  RequirePeak(most);
+  for (char* const block : blocks) free(block);
+}
+
+void Alone() {
+  const uint64_t bytes = ResidentBytes() + 20 * kMiB;
+  free(TakeFilled(100, 1));
+  REQUIRE_COMPARE(ResidentBytes(), <, bytes);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const std::string how = arguments[1];
+  if (how == "alone") {
+    Alone();
+    return 0;
+  }
+  const WaitingThread thread;
+  if (how == "contents") Contents();
+  if (how == "protected") Protected();
+  if (how == "forked") Forked();
+  if (how == "limited") Limited();
+  if (how == "storm") Storm(count > 2 ? strtoull(arguments[2], nullptr, 10) : 1);
+  if (how == "back") Back();
+  if (how == "decays") Decays();
+  if (how == "peak") Peak();
+}
