@@ -32,6 +32,17 @@ std::atomic<bool>& Runs() { return g_fork_page->has_kept_thread; }
 // Until then the program had no other thread, and is spared this one: some calls work only without.
 std::atomic<uint64_t> g_alone_until_ns{0};
 
+// To start a thread takes more of the stack than other calls of the allocator; a fiber may have a
+// page.
+bool HasStackRoom() {
+  constexpr uint64_t kNeededBytes = 16 * 1024;
+  uint64_t top = 0;
+  uint64_t known_bytes = 0;
+  OwnStackEnd(&top, &known_bytes);
+  const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  return here < top && top - here + kNeededBytes <= known_bytes;
+}
+
 // False: no more is kept, and the thread ends.
 bool GoesOn(int* idle_ticks, bool* was_alone) {
   const struct timespec tick = {0, kTickNs};
@@ -69,7 +80,8 @@ bool AwaitsKeptSegments() {
   // Only while there are threads. A handler may have interrupted whatever a thread's start needs;
   // it most often blocks its signal.
   if (__libc_single_threaded != 0 || g_process_is_dying.load(std::memory_order_relaxed) ||
-      os::MonotonicNs() < g_alone_until_ns.load(std::memory_order_relaxed) || os::BlocksSignals()) {
+      os::MonotonicNs() < g_alone_until_ns.load(std::memory_order_relaxed) || os::BlocksSignals() ||
+      !HasStackRoom()) {
     return false;
   }
   if (Runs().exchange(true)) return true;
