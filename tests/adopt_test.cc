@@ -1,4 +1,6 @@
 // Allocators that libraries bring with them are brought under the preload's, or left alone.
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -110,6 +112,22 @@ TEST(AdoptionOfSome, IsNotWhereNoNameIsKnown) {
   ExpectSuccess(
       {"unnamed", ProgramPath("unnamed_whole.so"), "its functions have no names that are known"},
       Adopt("auto"));
+}
+
+// What an adopted allocator would ask for itself.
+TEST(AdoptionOfSome, HasHugePagesWhereNothingIsLimited) {
+  if (access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) != 0) {
+    GTEST_SKIP() << "there are no huge pages here";
+  }
+  const auto expect = [](const char* asked, const char* name, const char* value) {
+    ExpectSuccess({"huge_pages", ProgramPath("huge_pages_library.so"), asked},
+                  {{"TASKMEM_TASK_BY", "process"}, {name, value}});
+  };
+  expect("some", "TASKMEM_ADOPT", "auto");
+  expect("some", "MIMALLOC_ALLOW_THP", "1");
+  expect("none", "MIMALLOC_ALLOW_THP", "0");
+  expect("none", "TASKMEM_QUOTA", "500M");
+  expect("none", "TASKMEM_MEMORY", "500M");
 }
 
 TEST(AdoptionOfSome, EndsTheProgramInOneLineWhereItIsRequired) {

@@ -133,6 +133,16 @@ uint32_t AdopterOf(const char* base, const char* prefix) {
   return i;
 }
 
+// By mimalloc's own variable.
+bool IsToldNoHugePages() {
+  const char* const told = getenv("MIMALLOC_ALLOW_THP");
+  if (told == nullptr) return false;
+  for (const char* const no : {"0", "off", "OFF", "no", "NO", "false", "FALSE"}) {
+    if (strcmp(told, no) == 0) return true;
+  }
+  return false;
+}
+
 // What came of one allocator.
 struct Outcome {
   bool is_jemalloc;
@@ -153,6 +163,7 @@ Outcome AdoptOne(const MappedFile& file, const EntryPoints& found, const char* b
   FormatText(outcome.functions, sizeof(outcome.functions),
              found.prefix[0] != '\0' ? "%s*" : "without a prefix", found.prefix);
   outcome.function_count = found.count;
+  if (found.asks_for_huge_pages && !IsToldNoHugePages()) adopt::GiveArrowHugePages();
   outcome.why_not = Patch(file, found, moved_by,
                           found.is_jemalloc ? adopt::JemallocTargets(outcome.adopter)
                                             : adopt::ArrowMimallocTargets(outcome.adopter));

@@ -264,6 +264,23 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
   }
 }
 
+// mimalloc has asked for huge pages ever since one of its options is that it shall not. The name is
+// among the library's constants.
+bool HasHugePagesOption(const MappedFile& file, const SymbolTable& table) {
+  constexpr char kOption[] = "allow_thp";
+  constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+  for (uint32_t i = 0; i < table.section_count; ++i) {
+    const Elf64_Shdr& section = table.sections[i];
+    const bool is_constant = section.sh_type == SHT_PROGBITS && section.sh_flags == SHF_ALLOC;
+    if (!is_constant || section.sh_size > kMostBytes) continue;
+    const char* const start = file.At<char>(section.sh_offset, section.sh_size);
+    if (start != nullptr && memmem(start, section.sh_size, kOption, sizeof(kOption)) != nullptr) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // A name of the table that ends with a mark. Names may share their ends: of a symbol whose name
 // begins from `first` to `last` it is the end.
 struct MarkedName {
@@ -329,6 +346,7 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
       EntryPoints& arrow = found[count++] = {};
       memcpy(arrow.prefix, kArrowPrefix, sizeof(kArrowPrefix));
       FindEntries(file, *header, table, kArrowMimallocFunctions, /*needs_core=*/true, &arrow);
+      arrow.asks_for_huge_pages = HasHugePagesOption(file, table);
       continue;
     }
     const int64_t prefix_bytes = jemallocs.MarkIn(symbol);

@@ -31,7 +31,8 @@ struct EntryPoints {
     size_t function;       // which of the allocator's (jemalloc_calls.h)
   };
 
-  bool is_jemalloc = false;  // else Arrow's mimalloc
+  bool is_jemalloc = false;          // else Arrow's mimalloc
+  bool asks_for_huge_pages = false;  // by itself
   char prefix[kPrefixBytes] = {};
   Entry entries[kMost];
   size_t count = 0;

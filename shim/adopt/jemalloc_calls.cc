@@ -55,6 +55,8 @@ void* ReallocateAligned(void* block, size_t size, size_t alignment, bool zero) {
 // and its callers in the same file may give it no more.
 #define TASKMEM_ENTRY __attribute__((force_align_arg_pointer))
 
+bool g_arrow_has_huge_pages = false;
+
 // The functions of one adopter.
 template <uint32_t kAdopter>
 struct Calls {
@@ -163,9 +165,11 @@ struct Calls {
 
   // mimalloc's, with the alignment last.
   TASKMEM_ENTRY static void* MallocAligned(size_t size, size_t alignment) {
+    const HugePages scope(g_arrow_has_huge_pages ? size : 0);
     return Taken(AllocateAligned(alignment, size, false));
   }
   TASKMEM_ENTRY static void* ReallocAligned(void* block, size_t size, size_t alignment) {
+    const HugePages scope(g_arrow_has_huge_pages ? size : 0);
     return Moved(block, [=] { return ReallocateAligned(block, size, alignment, false); });
   }
 };
@@ -223,6 +227,8 @@ const void* const* ArrowMimallocOf() {
 static_assert(kMostAdopters == 8 && kUncounted == 8);
 
 }  // namespace
+
+void GiveArrowHugePages() { g_arrow_has_huge_pages = true; }
 
 const void* const* JemallocTargets(uint32_t adopter) {
   static const void* const* (*const kOf[])() = {

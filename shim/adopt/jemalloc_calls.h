@@ -55,6 +55,10 @@ inline constexpr Replacement kArrowMimallocFunctions[] = {
 inline constexpr size_t kArrowMimallocFunctionCount =
     sizeof(kArrowMimallocFunctions) / sizeof(kArrowMimallocFunctions[0]);
 
+// From now on large blocks of Arrow's mimalloc get huge pages (HugePages of heap.h), as it would
+// ask.
+void GiveArrowHugePages();
+
 // What is called instead, in the order of the names: of the allocator whose blocks are counted as
 // `adopter`'s (adopted_bytes.h), at most kUncounted.
 const void* const* JemallocTargets(uint32_t adopter);

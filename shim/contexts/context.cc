@@ -9,11 +9,7 @@
 
 namespace taskmem {
 
-__thread ThreadState t_thread __attribute__((tls_model("initial-exec"))) = {
-    {kNoContext}, 0,      nullptr, nullptr, ThreadPhase::kNew,
-    {},           false,  false,   false,   false,
-    false,        false,  false,   false,   0,
-    {},           nullptr};
+__thread ThreadState t_thread __attribute__((tls_model("initial-exec"))) = {};
 
 mi_threadid_t IdOfThreadsContext() { return reinterpret_cast<mi_threadid_t>(t_thread.context); }
 

@@ -148,32 +148,34 @@ class BusyFlag {
   bool is_set_ = false;
 };
 
-struct ThreadState {
-  // The context's number, which free() compares with that of a segment's. Another thread may store
-  // kNoContext here; `context` is the truth.
-  std::atomic<uint32_t> id;
-  uint32_t own_number;  // of `context`; 0: there is none
-  Context* context;
-  Pair* pair;
-  ThreadPhase phase;
-  BusyFlag busy;           // inside the allocator: a signal handler must not re-enter
-  bool keeps_ended_task;   // --inherit always, and this task was inherited
-  bool check_name;         // another thread renamed this one, or may have
-  bool is_pool;            // one of an engine's pool: looks for its task at its slow path
-  bool exempt;             // nothing is refused to this thread
-  bool in_hook;            // inside a HookScope (heap.h)
-  bool signals_at_start;   // SIGSEGV was blocked when the thread began
-  bool gives_room;         // large blocks it takes get room to grow (large/grow.h)
-  bool wants_zeros;        // the huge segment it takes must read as zeros
-  int64_t unposted_bytes;  // charged (or, negative, credited), not yet in the total
-  RefusalStreak streak;
-  const struct ThreadBirth* birth;  // upcalls.h; while the thread begins
-};
-
 // Numbers of no context: a thread's that has none now, and of segments that belong to no thread.
 inline constexpr uint32_t kNoContext = 1;
 inline constexpr uint32_t kNobody = 2;
 inline constexpr uint32_t kFirstNumber = 3;
+
+struct ThreadState {
+  // The context's number, which free() compares with that of a segment's. Another thread may store
+  // kNoContext here; `context` is the truth.
+  std::atomic<uint32_t> id{kNoContext};
+  uint32_t own_number = 0;  // of `context`; 0: there is none
+  Context* context = nullptr;
+  Pair* pair = nullptr;
+  ThreadPhase phase = ThreadPhase::kNew;
+  BusyFlag busy;                  // inside the allocator: a signal handler must not re-enter
+  bool keeps_ended_task = false;  // --inherit always, and this task was inherited
+  bool check_name = false;        // another thread renamed this one, or may have
+  bool is_pool = false;           // one of an engine's pool: looks for its task at its slow path
+  bool exempt = false;            // nothing is refused to this thread
+  bool in_hook = false;           // inside a HookScope (heap.h)
+  bool signals_at_start = false;  // SIGSEGV was blocked when the thread began
+  bool gives_room = false;        // large blocks it takes get room to grow (large/grow.h)
+  bool wants_zeros = false;       // the huge segment it takes must read as zeros
+  bool wants_huge_pages =
+      false;  // segments that it takes from the system have them (HugePages of heap.h)
+  int64_t unposted_bytes = 0;  // charged (or, negative, credited), not yet in the total
+  RefusalStreak streak;
+  const struct ThreadBirth* birth = nullptr;  // upcalls.h; while the thread begins
+};
 
 extern __thread ThreadState t_thread __attribute__((tls_model("initial-exec")));
 

@@ -128,6 +128,17 @@ class HookScope {
   const SlotScope slot_;
 };
 
+// While it lives the segments that this thread takes from the system are of huge pages, where the
+// machine gives them to who asks. For large blocks of an allocator that would ask; not where the
+// thread's task has a quota, or --memory is set: more comes to be in memory than is charged.
+class HugePages {
+ public:
+  explicit HugePages(size_t block_bytes);
+  ~HugePages();
+  HugePages(const HugePages&) = delete;
+  HugePages& operator=(const HugePages&) = delete;
+};
+
 // What is free in this thread's context, or in those nobody runs with, and still charged is
 // credited.
 void CollectOwnContext();

@@ -1,7 +1,9 @@
 // Scopes of code that runs amid an allocation, or keeps out of one (heap/heap.h).
+#include "shim/books/pool_size.h"
 #include "shim/collect/thread_context.h"
 #include "shim/contexts/borrow.h"
 #include "shim/heap/heap.h"
+#include "shim/published/stats_segment.h"
 
 namespace taskmem {
 
@@ -48,6 +50,16 @@ void AbandonAllocation() {
   InsideAllocator::Suspend();
   t_thread.exempt = true;
 }
+
+HugePages::HugePages(size_t block_bytes) {
+  constexpr size_t kLeastBytes = 1 << 20;
+  ThreadState& t = t_thread;
+  if (block_bytes < kLeastBytes || t.context == nullptr) return;
+  t.wants_huge_pages = MemoryIsUnset() && g_books[t.pair->slot].quota_bytes.load(
+                                              std::memory_order_relaxed) == kNoQuota;
+}
+
+HugePages::~HugePages() { t_thread.wants_huge_pages = false; }
 
 LibraryScope::LibraryScope() : was_busy_(InsideAllocator::Enter()) {}
 LibraryScope::~LibraryScope() { InsideAllocator::Leave(was_busy_); }
