@@ -36,7 +36,7 @@ const std::set<std::string>& Expected() {
       "_ZdaPvSt11align_val_tRKSt9nothrow_t",
       // threads and their names
       "pthread_create", "thrd_create", "pthread_setname_np", "prctl", "syscall",
-      "JVM_SetNativeThreadName",
+      "JVM_SetNativeThreadName", "JVM_StartThread",
       // the face of the API for Java
       "JNI_OnLoad_taskmem",
       // mappings

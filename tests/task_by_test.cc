@@ -52,7 +52,8 @@ TEST(TaskBy, WholeNameOfAJavaThread) {
     EXPECT_TRUE(result.Succeeded()) << result.Describe();
     EXPECT_EQ(result.err, "");
     EXPECT_EQ(result.out,
-              "task 11: refused\ntask 12: refused\nhelper of 12: refused\nidle: 80 MiB\n");
+              "task 11: refused\ntask 12: refused\nhelper of 12: refused\nidle: 80 MiB\n"
+              "born as 13: refused\nborn as two: 2 of 40 MiB\n");
   }
 }
 

@@ -8,6 +8,7 @@
 #include "accounting/base/fork_locks.h"
 #include "shim/base/os.h"
 #include "shim/books/after_fork.h"
+#include "shim/books/own_memory.h"
 #include "shim/books/process_task.h"
 #include "shim/books/task_registry.h"
 #include "shim/heap/heap.h"
@@ -43,6 +44,8 @@ __thread uint64_t t_named_task __attribute__((tls_model("initial-exec"))) = kNoT
 // (WholeNameScope).
 __thread char t_seen_name[kNameBytes] __attribute__((tls_model("initial-exec"))) = {};
 __thread const char* t_whole_name __attribute__((tls_model("initial-exec"))) = nullptr;
+// What this thread was started with, until it has named itself.
+__thread char* t_birth_name __attribute__((tls_model("initial-exec"))) = nullptr;
 
 // The library's own: no name makes it work for a task.
 __thread bool t_is_taskmems __attribute__((tls_model("initial-exec"))) = false;
@@ -91,7 +94,8 @@ bool WorksForItsName() {
 void AttachByName() {
   prctl(PR_GET_NAME, t_seen_name, 0, 0, 0);
   NamedTask named;
-  const bool matches = FindNamedTask(t_whole_name != nullptr ? t_whole_name : t_seen_name, &named);
+  const char* const whole = t_whole_name != nullptr ? t_whole_name : t_birth_name;
+  const bool matches = FindNamedTask(whole != nullptr ? whole : t_seen_name, &named);
   const bool worked_for_name = WorksForItsName();
   EndTaskOfThread();
   if (!matches) {
@@ -153,6 +157,7 @@ void ThreadRenamed() {
   ExemptIfRuntimeThread();
   if (g_options.task_by == TaskBy::kThreadName) {
     AttachByName();
+    DropBirthName();
   } else if (g_options.task_by == TaskBy::kThread && t_own_task != kNoTask) {
     char name[kNameBytes] = {};
     prctl(PR_GET_NAME, name, 0, 0, 0);
@@ -208,6 +213,24 @@ bool LooksAtNames() { return g_started && g_options.task_by == TaskBy::kThreadNa
 
 WholeNameScope::WholeNameScope(const char* name) { t_whole_name = name; }
 WholeNameScope::~WholeNameScope() { t_whole_name = nullptr; }
+
+char* CopyBirthName() {
+  if (t_whole_name == nullptr) return nullptr;
+  auto* copy = static_cast<char*>(OwnAllocate(kWholeNameBytes));
+  if (copy != nullptr) strncpy(copy, t_whole_name, kWholeNameBytes - 1);
+  return copy;
+}
+
+void KeepBirthName(char* copy) { t_birth_name = copy; }
+
+void FreeBirthName(char* copy) {
+  if (copy != nullptr) OwnFree(copy, kWholeNameBytes);
+}
+
+void DropBirthName() {
+  FreeBirthName(t_birth_name);
+  t_birth_name = nullptr;
+}
 
 void RecheckThreadName() {
   if (LooksAtNames() && !IsMatchingName()) {

@@ -24,6 +24,7 @@ namespace {
 size_t g_default_stack_bytes = 0;
 
 void ThreadEnded(void*) {
+  DropBirthName();
   EndTaskOfThread();
   adopt::PostAdoptedForGood();
   LeaveHeap();
@@ -35,7 +36,13 @@ struct StartBlock {
   int (*start_c11)(void*);
   void* argument;
   ThreadBirth birth;
+  char* name;  // CopyBirthName's
 };
+
+void FreeBlock(StartBlock* block) {
+  FreeBirthName(block->name);
+  OwnFree(block, sizeof(StartBlock));
+}
 
 // Runs a thread's function between its entry and its end, however it ends: by a
 // return, pthread_exit or cancellation. No destructor of glibc's is used for that:
@@ -46,6 +53,7 @@ template <typename Call>
 void RunBlock(void* packed, Call call) {
   const StartBlock block = *static_cast<StartBlock*>(packed);
   OwnFree(packed, sizeof(StartBlock));
+  KeepBirthName(block.name);
   EnterHeap(&block.birth);
   pthread_cleanup_push(ThreadEnded, nullptr);
   call(block);
@@ -85,7 +93,8 @@ StartBlock* Pack(void* (*start)(void*), int (*start_c11)(void*), void* argument,
                  const pthread_attr_t* attributes = nullptr) {
   auto* block = static_cast<StartBlock*>(OwnAllocate(sizeof(StartBlock)));
   if (block != nullptr) {
-    *block = {start, start_c11, argument, {GetCurrentTask(), StackBytes(attributes)}};
+    *block = {start, start_c11, argument, {GetCurrentTask(), StackBytes(attributes)}, nullptr};
+    block->name = CopyBirthName();
     ThreadBirth& birth = block->birth;
     const link_map* library = nullptr;
     birth.maker = FindThreadMaker(caller, &library);
@@ -122,7 +131,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
   StartBlock* block = Pack(start, nullptr, argument, __builtin_return_address(0), attributes);
   if (block == nullptr) return EAGAIN;
   const int error = next(thread, attributes, RunThread, block);
-  if (error != 0) OwnFree(block, sizeof(StartBlock));
+  if (error != 0) FreeBlock(block);
   if (error == 0) NoteProgramsThread();
   return error;
 }
@@ -134,7 +143,7 @@ EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
   StartBlock* block = Pack(nullptr, start, argument, __builtin_return_address(0));
   if (block == nullptr) return thrd_nomem;
   const int error = next(thread, RunC11Thread, block);
-  if (error != thrd_success) OwnFree(block, sizeof(StartBlock));
+  if (error != thrd_success) FreeBlock(block);
   if (error == thrd_success) NoteProgramsThread();
   return error;
 }

@@ -1,7 +1,11 @@
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Threads whose long names say for which task they work; each task has less than 80 MiB. */
 public class ThreadNames {
+  static final List<ByteBuffer> held = new ArrayList<>();
+
   static String name(int task) {
     return "Executor task launch worker for task 0.1 in stage 3.0 (TID " + task + ")";
   }
@@ -17,6 +21,13 @@ public class ThreadNames {
 
   static void run(Runnable work) throws InterruptedException {
     Thread thread = new Thread(work);
+    thread.start();
+    thread.join();
+  }
+
+  /** Named before it runs: the JVM gives the system what it has room for. */
+  static void runAs(String name, Runnable work) throws InterruptedException {
+    Thread thread = new Thread(work, name);
     thread.start();
     thread.join();
   }
@@ -37,5 +48,11 @@ public class ThreadNames {
             throw new IllegalStateException(error);
           }
         });
+    runAs(name(13), () -> take("born as 13"));
+    // Of both the system gets "TID 10000000000".
+    for (String name : new String[] {"TID 100000000001", "TID 100000000002"}) {
+      runAs(name, () -> held.add(ByteBuffer.allocateDirect(40 << 20)));
+    }
+    System.out.println("born as two: " + held.size() + " of 40 MiB");
   }
 }
