@@ -106,12 +106,17 @@ TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
 }
 
 TEST(AdoptionOfSome, IsNotWhereNoNameIsKnown) {
+  ExpectSuccess({"unnamed", ProgramPath("unnamed_stripped.so"),
+                 "stripped: its functions have no names; charged to no task"},
+                Adopt("auto"));
+  ExpectSuccess({"unnamed", ProgramPath("unnamed_whole.so"),
+                 "its functions have no names that are known; charged to no task"},
+                Adopt("auto"));
+  Environment of_process = Adopt("auto");
+  of_process["TASKMEM_TASK_BY"] = "process";
   ExpectSuccess(
       {"unnamed", ProgramPath("unnamed_stripped.so"), "stripped: its functions have no names"},
-      Adopt("auto"));
-  ExpectSuccess(
-      {"unnamed", ProgramPath("unnamed_whole.so"), "its functions have no names that are known"},
-      Adopt("auto"));
+      of_process);
 }
 
 // What an adopted allocator would ask for itself.
@@ -136,6 +141,20 @@ TEST(AdoptionOfSome, EndsTheProgramInOneLineWhereItIsRequired) {
   EXPECT_EQ(result.exit_status, 1) << result.Describe();
   EXPECT_TRUE(result.err.starts_with("taskmem: --adopt require: ")) << result.Describe();
   EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.Describe();
+}
+
+TEST(AdoptionOfSome, EndsTheProgramWhereItIsRequiredAndNoNameIsKnown) {
+  for (const char* how : {"require", "require=other,unnamed_"}) {
+    SCOPED_TRACE(how);
+    const Result result =
+        RunProgram({"unnamed", ProgramPath("unnamed_stripped.so"), "kept"}, Adopt(how));
+    EXPECT_EQ(result.exit_status, 1) << result.Describe();
+    EXPECT_TRUE(result.err.starts_with("taskmem: --adopt require: ")) << result.Describe();
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.Describe();
+  }
+  ExpectSuccess({"unnamed", ProgramPath("unnamed_stripped.so"),
+                 "stripped: its functions have no names; charged to no task"},
+                Adopt("require=other"));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "shim/adopt/at_start.h"
 #include "shim/adopt/jemalloc_calls.h"
 #include "shim/adopt/loader_watch.h"
+#include "shim/adopt/required.h"
 #include "shim/base/maps_file.h"
 #include "shim/base/message.h"
 #include "shim/base/os.h"
@@ -32,24 +33,10 @@ using adopt::EntryPoints;
 constexpr int kNotAdoptedStatus = 1;
 
 Adopt g_adopt = Adopt::kOff;
-char g_required[sizeof(Options::adopt_names)] = "";
 
 // Libraries whose blocks are counted, by adopter: one that comes again is counted as before.
 constexpr size_t kKeyBytes = 96;
 char g_adopters[adopt::kMostAdopters][kKeyBytes] = {};
-
-// Whether `require=NAME,...` names this library; without names it means all.
-bool IsRequired(const char* base) {
-  if (g_adopt != Adopt::kRequire) return false;
-  if (g_required[0] == '\0') return true;
-  for (const char* at = g_required; *at != '\0';) {
-    const size_t length = strcspn(at, ",");
-    if (length != 0 && memmem(base, strlen(base), at, length) != nullptr) return true;
-    at += length;
-    if (*at == ',') ++at;
-  }
-  return false;
-}
 
 // The code in memory is the file's: it is neither another file's, nor changed by somebody else.
 bool IsAsInFile(const MappedFile& file, const EntryPoints& found, uintptr_t moved_by) {
@@ -187,11 +174,7 @@ void Report(const Outcome& outcome) {
                 AdoptionState::kKept);
   LogLine(Log(), LogLevel::kWarn, "%s of %s (%s) keeps its own memory: %s", allocator,
           outcome.library, outcome.functions, outcome.why_not);
-  if (IsRequired(outcome.library)) {
-    Message("--adopt require: %s of %s cannot be adopted: %s", allocator, outcome.library,
-            outcome.why_not);
-    os::Call(SYS_exit_group, kNotAdoptedStatus);
-  }
+  EndIfRequired(allocator, outcome.library, outcome.why_not);
 }
 
 // What was adopted, or not, before there were books. Those beyond are adopted and not listed.
@@ -227,7 +210,7 @@ void LookAt(const link_map& library) {
     Report(outcome);
   }
   if (count == 0 || !is_whole) UseMallocByVariable(base);
-  if (count == 0 && g_required[0] != '\0' && IsRequired(base)) {
+  if (count == 0 && IsAdoptionRequiredByName(base)) {
     Message("--adopt require: %s has no allocator that is known", base);
     os::Call(SYS_exit_group, kNotAdoptedStatus);
   }
@@ -276,8 +259,9 @@ void OpenAdoption(const Options& options) {
   const bool is_off = g_adopt == Adopt::kOff || os::IsSealed();
   if (!is_off) UseMallocInPython(options);
   NotePythonMalloc();
+  NoteOwnerOfKept(options.task_by == TaskBy::kProcess);
   if (is_off) return;
-  memcpy(g_required, options.adopt_names, sizeof(g_required));
+  OpenRequired(options);
   adopt::EnsureLookAtStart();
   for (size_t i = 0; i < g_at_start_count; ++i) Report(g_at_start[i]);
   adopt::ForEachLoaded([](const link_map& library) {

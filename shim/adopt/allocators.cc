@@ -13,6 +13,7 @@ namespace taskmem {
 namespace {
 
 bool g_has_python_malloc = false;
+bool g_is_kept_charged = true;
 
 template <size_t kBytes>
 void Copy(char (&to)[kBytes], const char* from) {
@@ -51,6 +52,8 @@ uint32_t NewRow() {
 
 }  // namespace
 
+void NoteOwnerOfKept(bool is_process_task) { g_is_kept_charged = is_process_task; }
+
 uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   if (g_stats == nullptr) return kNoAllocatorRow;
   EnsureOwnBooks();
@@ -66,7 +69,8 @@ uint32_t ListAllocator(const AllocatorText& text, AdoptionState state) {
   Copy(row.allocator, text.allocator);
   Copy(row.library, text.library);
   Copy(row.functions, text.functions);
-  Copy(row.how, text.how);
+  const bool is_nobodys = state == AdoptionState::kKept && !g_is_kept_charged;
+  FormatText(row.how, sizeof(row.how), "%s%s", text.how, is_nobodys ? "; charged to no task" : "");
   row.state.store(state, std::memory_order_release);
   return index;
 }

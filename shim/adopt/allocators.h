@@ -18,6 +18,10 @@ struct AllocatorText {
 
 inline constexpr uint32_t kNoAllocatorRow = UINT32_MAX;
 
+// Who is charged for what keeps its own memory: the task of the process, or, where there is none,
+// no task, which the rows then say. Called by the constructor.
+void NoteOwnerOfKept(bool is_process_task);
+
 // Adds a row, or changes the one with the same allocator, library and functions, or without
 // functions: what was said before its names had been looked at. Returns its
 // index; kNoAllocatorRow: there are too many, or there are no books. Thread-safe, without locks;

@@ -11,6 +11,7 @@
 #include "accounting/base/base_name.h"
 #include "accounting/mappings/mapping_tag.h"
 #include "shim/adopt/allocators.h"
+#include "shim/adopt/required.h"
 #include "shim/base/os.h"
 #include "shim/code/mapped_file.h"
 
@@ -176,6 +177,7 @@ void ListKept(Allocator allocator, const char* name, const char* base, const cha
     how = "--adopt is off, or it cannot be looked at";
   }
   ListAllocator({name, base, "", how}, state);
+  if (state == AdoptionState::kKept) EndIfRequired(name, base, how);
 }
 
 // Of a file's name that stands behind its allocator's.
