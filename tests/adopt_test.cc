@@ -105,6 +105,17 @@ TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
             std::string::npos);
 }
 
+// By the name of the file: of another's mimalloc it is not known which functions are used.
+TEST(AdoptionOfSome, IsOfMimallocInAnOldArrowAlone) {
+  const std::string arrow = ProgramPath("libarrow.so.1800");
+  ExpectSuccess({"old_arrow", arrow, "adopted"}, Adopt("require=libarrow"));
+  ExpectSuccess({"old_arrow", arrow, "kept"}, Adopt("off"));
+  TemporaryFolder folder;
+  const std::string other = folder.path() + "/libother.so";
+  std::filesystem::copy_file(arrow, other);
+  ExpectSuccess({"old_arrow", other, "kept"}, Adopt("auto"));
+}
+
 TEST(AdoptionOfSome, IsNotWhereNoNameIsKnown) {
   ExpectSuccess({"unnamed", ProgramPath("unnamed_stripped.so"),
                  "stripped: its functions have no names; charged to no task"},

@@ -100,10 +100,14 @@ const char* Patch(const MappedFile& file, const EntryPoints& found, uintptr_t mo
              : "its code cannot be written to";
 }
 
+bool IsArrow(const char* base) {
+  constexpr char kArrow[] = "libarrow.so";
+  return strncmp(base, kArrow, sizeof(kArrow) - 1) == 0;
+}
+
 // What cannot be adopted may be told by a variable to use malloc.
 void UseMallocByVariable(const char* base) {
-  constexpr char kArrow[] = "libarrow.so";
-  if (strncmp(base, kArrow, sizeof(kArrow) - 1) != 0) return;
+  if (!IsArrow(base)) return;
   setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 0);
   LogLine(Log(), LogLevel::kInfo, "%s: ARROW_DEFAULT_MEMORY_POOL=%s", base,
           getenv("ARROW_DEFAULT_MEMORY_POOL"));
@@ -202,7 +206,7 @@ void LookAt(const link_map& library) {
   const char* const base = BaseName(path);
   const MappedFile file(path, adopt::kLeastBytes);
   EntryPoints found[kMostAllocators];
-  const size_t count = adopt::FindAllocators(file, found, kMostAllocators);
+  const size_t count = adopt::FindAllocators(file, IsArrow(base), found, kMostAllocators);
   bool is_whole = true;
   for (size_t i = 0; i < count; ++i) {
     const Outcome outcome = AdoptOne(file, found[i], base, library.l_addr);
@@ -238,7 +242,7 @@ namespace adopt {
 void LookAtStart(const link_map& library, const char* path) {
   const MappedFile file(path, kLeastBytes);
   EntryPoints found[kMostAllocators];
-  const size_t count = FindAllocators(file, found, kMostAllocators);
+  const size_t count = FindAllocators(file, IsArrow(BaseName(path)), found, kMostAllocators);
   if (count == 0) return;
   char program[256];
   const char* base = BaseName(path);

@@ -327,7 +327,7 @@ class MarkedNames {
 
 // A library has hundreds of thousands of symbols, and few of these names: the names are searched as
 // one text, and of the symbols numbers are compared.
-size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
+size_t FindAllocators(const MappedFile& file, bool is_arrows, EntryPoints* found, size_t most) {
   const Elf64_Ehdr* const header = HeaderOf(file);
   if (header == nullptr) return 0;
   bool is_whole = false;
@@ -335,8 +335,14 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
   if (table.count == 0) return 0;
   constexpr char kMark[] = "mallctlnametomib";
   constexpr char kArrowMark[] = "arrow_mi_malloc_aligned";
+  constexpr char kOldArrowMark[] = "mi_malloc_aligned";
   const MarkedNames jemallocs(table, kMark, sizeof(kMark));
-  const MarkedNames arrows(table, kArrowMark, sizeof(kArrowMark));
+  MarkedNames arrows(table, kArrowMark, sizeof(kArrowMark));
+  const char* arrow_prefix = kArrowPrefix;
+  if (is_arrows && arrows.IsEmpty()) {
+    arrows = MarkedNames(table, kOldArrowMark, sizeof(kOldArrowMark));
+    arrow_prefix = kOldArrowPrefix;
+  }
   if (jemallocs.IsEmpty() && arrows.IsEmpty()) return 0;
   size_t count = 0;
   for (uint64_t i = 0; i < table.count && count < most; ++i) {
@@ -344,7 +350,7 @@ size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most) {
     if (!IsFunction(symbol)) continue;
     if (arrows.MarkIn(symbol) == 0) {
       EntryPoints& arrow = found[count++] = {};
-      memcpy(arrow.prefix, kArrowPrefix, sizeof(kArrowPrefix));
+      memcpy(arrow.prefix, arrow_prefix, strlen(arrow_prefix));
       FindEntries(file, *header, table, kArrowMimallocFunctions, /*needs_core=*/true, &arrow);
       arrow.asks_for_huge_pages = HasHugePagesOption(file, table);
       continue;

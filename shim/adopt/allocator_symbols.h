@@ -1,8 +1,9 @@
 // Allocators that a library brings with it, by the names of their functions.
 //
 // A build of jemalloc is told by its mallctlnametomib, whatever prefix its names have; Arrow's
-// mimalloc by the wrappers through which alone it is used. The names may be exported, or local and
-// in .symtab only.
+// mimalloc by the wrappers through which alone it is used, and in older versions, in libarrow.so
+// itself, by the three of mimalloc's functions that it uses. The names may be exported, or local
+// and in .symtab only.
 #ifndef TASKMEM_SHIM_ADOPT_ALLOCATOR_SYMBOLS_H_
 #define TASKMEM_SHIM_ADOPT_ALLOCATOR_SYMBOLS_H_
 
@@ -40,11 +41,11 @@ struct EntryPoints {
   const char* why_not = nullptr;
 };
 
-// Looks for allocators in an ELF file of x86-64. Returns how many it found, at most `most`; of a
-// file that is none, or damaged, 0. Nothing that the file says is believed by itself: where its
-// sections, its other symbols and its unwind tables do not say the same of a function, the
-// allocator is not to be adopted.
-size_t FindAllocators(const MappedFile& file, EntryPoints* found, size_t most);
+// Looks for allocators in an ELF file of x86-64; `is_arrows`: it is libarrow.so. Returns how many
+// it found, at most `most`; of a file that is none, or damaged, 0. Nothing that the file says is
+// believed by itself: where its sections, its other symbols and its unwind tables do not say the
+// same of a function, the allocator is not to be adopted.
+size_t FindAllocators(const MappedFile& file, bool is_arrows, EntryPoints* found, size_t most);
 
 // What addresses the file is mapped to. False: it is no such file, or it says what cannot be.
 bool ImageRange(const MappedFile& file, uint64_t* start, uint64_t* end);

@@ -46,7 +46,9 @@ inline constexpr Replacement kJemallocFunctions[] = {
 inline constexpr size_t kJemallocFunctionCount =
     sizeof(kJemallocFunctions) / sizeof(kJemallocFunctions[0]);
 
+// Arrow's wrappers; where a version has none it calls mimalloc's own functions, of these alone.
 inline constexpr char kArrowPrefix[] = "arrow_mi_";
+inline constexpr char kOldArrowPrefix[] = "mi_";
 inline constexpr Replacement kArrowMimallocFunctions[] = {
     {"malloc_aligned", true},
     {"realloc_aligned", true},

@@ -15,7 +15,8 @@ bool IsAdoptionRequired(const char* base);
 // Whether the option names it, not all.
 bool IsAdoptionRequiredByName(const char* base);
 
-// Ends the program where it is required, with one line that says why not. May be called under locks.
+// Ends the program where it is required, with one line that says why not. May be called under
+// locks.
 void EndIfRequired(const char* allocator, const char* base, const char* why_not);
 
 }  // namespace taskmem
