@@ -54,6 +54,16 @@ TEST_F(ExitFilesTest, OfEachProcess) {
   EXPECT_EQ(result.out, "2\n") << result.Describe();
 }
 
+TEST_F(ExitFilesTest, WithoutTheCommandAreSaidToBeMissing) {
+  // The folder of the files is there: it is not what is not found.
+  const Result result =
+      Try("mkdir alone; cp libtaskmem.so alone; env LD_PRELOAD=$FOLDER/alone/libtaskmem.so "
+          "TASKMEM_STATS=$FOLDER/out/a.json sh -c 'exit 7'; echo $?; ls out");
+  EXPECT_EQ(result.out, "7\n");
+  EXPECT_EQ(result.err, "taskmem: TASKMEM_STATS: " + At("out/a.json") +
+                            " is not written: there is no command taskmem beside the library\n");
+}
+
 TEST_F(ExitFilesTest, OfAKilledProcessAreWrittenByWhoReadsItsBooks) {
   Result result = Try("${UNDER}two sh -c 'kill -s KILL $$'; ls out; taskmem ps");
   EXPECT_NE(result.err.find("left books"), std::string::npos) << result.Describe();

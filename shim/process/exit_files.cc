@@ -45,8 +45,10 @@ bool Write(char (&pattern)[kExitPathBytes], const char* variable, const char* wh
     char* const arguments[] = {name, const_cast<char*>(what), pid, json, output, path, nullptr};
     const int error = RunOwnCommand(arguments);
     is_written = error == 0;
-    // What went wrong there the command has said.
-    if (!is_written && error != EIO) {
+    if (error == ENOENT) {
+      Message("%s: %s is not written: there is no command taskmem beside the library", variable,
+              path);
+    } else if (!is_written && error != EIO) {  // what went wrong there the command has said
       Message("%s: %s is not written: %s", variable, path, strerrordesc_np(error));
     }
   } else {
