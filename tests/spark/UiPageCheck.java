@@ -2,6 +2,7 @@ package io.taskmem.spark;
 
 import java.util.Arrays;
 import java.util.Collections;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 
 /** Prints the page of reports whose names are markup. */
 public final class UiPageCheck {
@@ -16,7 +17,17 @@ public final class UiPageCheck {
     Arrays.fill(figures, 3 << 20);
     ExecutorReport sent = new ExecutorReport("<b>0</b>", attempts.list(), figures);
     ExecutorReport report = ExecutorReport.of(sent.message());
-    System.out.println(
-        UiPage.html(Collections.singletonList(report), report.receivedMs + 2500));
+    Reports reports = new Reports();
+    reports.add(report);
+    System.out.println(UiPage.html(reports, report.receivedMs + 2500));
+    reports.add(new ExecutorReport("1", Collections.emptyList(), figures));
+    reports.onExecutorRemoved(new SparkListenerExecutorRemoved(0, "1", "idle"));
+    // As it may still say when it ends.
+    ExecutorReport late = new ExecutorReport("1", Collections.emptyList(), figures);
+    reports.add(late);
+    System.out.println(reports.live() + " of " + reports.all().size() + " live: "
+        + reports.sumOfLive(ExecutorReport.TASK_BYTES) + " of "
+        + reports.sum(ExecutorReport.TASK_BYTES));
+    System.out.println(UiPage.html(reports, late.receivedMs + 7500));
   }
 }

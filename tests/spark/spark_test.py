@@ -207,7 +207,7 @@ class UiPageTest(SparkTest):
             ["java", "-Xmx64m", "-cp", ":".join([JAR, JOBS, os.path.join(SPARK, "jars", "*")]),
              "io.taskmem.spark.UiPageCheck"],
             capture_output=True, check=True, timeout=SECONDS, encoding="utf-8")
-        page = done.stdout
+        page, sums, with_gone = done.stdout.splitlines()
         self.assertNotIn("<script>", page)
         self.assertNotIn("<b>", page)
         self.assertIn("<td>&#60;b&#62;0&#60;/b&#62;</td><td sorttable_customkey=\"3145728\">3.0 MiB</td>",
@@ -216,6 +216,9 @@ class UiPageTest(SparkTest):
         # The largest ten of fifteen.
         self.assertEqual(re.findall(r"alert\(&#39;(\d+)&#39;\)", page),
                          [str(number) for number in range(15, 5, -1)])
+        # An executor that is gone holds nothing.
+        self.assertEqual(sums, "1 of 2 live: 3145728 of 6291456")
+        self.assertEqual(with_gone.count("<td>7 s ago, gone</td>"), 1)
 
 
 class SettingsTest(SparkTest):

@@ -8,7 +8,6 @@ import java.io.ObjectOutputStream;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.PluginContext;
@@ -27,7 +26,7 @@ final class DriverSide implements DriverPlugin {
   private NativeBytes peak;
   private NativeBytes held;
   private NativeBytes python;
-  private final Map<String, ExecutorReport> reports = new ConcurrentHashMap<>();
+  private final Reports reports = new Reports();
 
   @Override
   public Map<String, String> init(SparkContext context, PluginContext plugin) {
@@ -49,7 +48,8 @@ final class DriverSide implements DriverPlugin {
         own.put(PYTHON_ACCUMULATOR, register(context, python, "native memory peak of Python"));
       }
     }
-    UiTab.attach(context, () -> UiPage.html(reports.values(), System.currentTimeMillis()));
+    context.addSparkListener(reports);
+    UiTab.attach(context, () -> UiPage.html(reports, System.currentTimeMillis()));
     return own;
   }
 
@@ -70,39 +70,37 @@ final class DriverSide implements DriverPlugin {
   public void registerMetrics(String application, PluginContext plugin) {
     // In local mode an executor has its own beside them.
     MetricRegistry registry = plugin.metricRegistry();
-    registry.register("all.executors", (Gauge<Integer>) reports::size);
-    registry.register("all.taskBytes", (Gauge<Long>) () -> sum(ExecutorReport.TASK_BYTES));
-    registry.register("all.retainedBytes", (Gauge<Long>) () -> sum(ExecutorReport.RETAINED_BYTES));
-    registry.register("all.untrackedBytes", (Gauge<Long>) () -> sum(ExecutorReport.UNTRACKED_BYTES));
-    registry.register("all.refusals", (Gauge<Long>) () -> sum(ExecutorReport.REFUSALS));
+    registry.register("all.executors", (Gauge<Integer>) reports::live);
+    registry.register("all.taskBytes", gaugeOfLive(ExecutorReport.TASK_BYTES));
+    registry.register("all.retainedBytes", gaugeOfLive(ExecutorReport.RETAINED_BYTES));
+    registry.register("all.untrackedBytes", gaugeOfLive(ExecutorReport.UNTRACKED_BYTES));
+    registry.register("all.refusals", (Gauge<Long>) () -> reports.sum(ExecutorReport.REFUSALS));
   }
 
-  private long sum(int figure) {
-    long sum = 0;
-    for (ExecutorReport report : reports.values()) sum += report.figures[figure];
-    return sum;
+  private Gauge<Long> gaugeOfLive(int figure) {
+    return () -> reports.sumOfLive(figure);
   }
 
   @Override
   public Object receive(Object message) {
     ExecutorReport report = ExecutorReport.of(message);
-    if (report != null) reports.put(report.executor, report);
+    if (report != null) reports.add(report);
     return null;
   }
 
   @Override
   public void shutdown() {
-    if (reports.isEmpty()) return;
+    if (reports.all().isEmpty()) return;
     LargestAttempts.Entry largest = new LargestAttempts.Entry("none", 0, 0);
-    for (ExecutorReport report : reports.values()) {
+    for (ExecutorReport report : reports.all()) {
       if (report.largest.isEmpty() || report.largest.get(0).peak <= largest.peak) continue;
       largest = report.largest.get(0);
     }
     LOG.info("taskmem: {} attempts in {} executors, largest native peak {} MiB by {}; refused {} "
             + "times; at the last report {} MiB were retained by ended attempts and {} MiB of none",
-        sum(ExecutorReport.ATTEMPTS), reports.size(), mib(largest.peak), largest.name,
-        sum(ExecutorReport.REFUSALS), mib(sum(ExecutorReport.RETAINED_BYTES)),
-        mib(sum(ExecutorReport.UNTRACKED_BYTES)));
+        reports.sum(ExecutorReport.ATTEMPTS), reports.all().size(), mib(largest.peak), largest.name,
+        reports.sum(ExecutorReport.REFUSALS), mib(reports.sum(ExecutorReport.RETAINED_BYTES)),
+        mib(reports.sum(ExecutorReport.UNTRACKED_BYTES)));
   }
 
   static String mib(long bytes) {

@@ -1,7 +1,6 @@
 package io.taskmem.spark;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 
@@ -13,11 +12,11 @@ final class UiPage {
 
   private UiPage() {}
 
-  static String html(Collection<ExecutorReport> reports, long nowMs) {
+  static String html(Reports reports, long nowMs) {
     StringBuilder page = new StringBuilder("<h4>Executors</h4>");
     head(page, "Executor", "Live attempts", "Retained by ended attempts", "Of no attempt", "Refusals",
         "Overflow", "Attempts", "Reported");
-    List<ExecutorReport> executors = new ArrayList<>(reports);
+    List<ExecutorReport> executors = new ArrayList<>(reports.all());
     executors.sort(Comparator.comparing((ExecutorReport report) -> report.executor.length())
         .thenComparing(report -> report.executor));
     for (ExecutorReport report : executors) {
@@ -29,7 +28,8 @@ final class UiPage {
       cell(page, Long.toString(report.figures[ExecutorReport.REFUSALS]));
       bytes(page, report.figures[ExecutorReport.OVERFLOW_BYTES]);
       cell(page, Long.toString(report.figures[ExecutorReport.ATTEMPTS]));
-      cell(page, Math.max(0, nowMs - report.receivedMs) / 1000 + " s ago");
+      cell(page, Math.max(0, nowMs - report.receivedMs) / 1000 + " s ago"
+          + (reports.isGone(report) ? ", gone" : ""));
       page.append("</tr>");
     }
     page.append("</tbody></table><h4>Largest attempts that have ended</h4>");
