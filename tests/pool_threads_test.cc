@@ -83,5 +83,14 @@ TEST(PoolThreads, AreNotThoseThatTheProgramMade) {
   ExpectPool("program_pool.so", "program", {{"TASKMEM_TASK_BY", "none"}});
 }
 
+// As jemalloc makes its own, and an engine that was opened with RTLD_DEEPBIND its pool.
+TEST(PoolThreads, AreThoseTooThatLibcsOwnFunctionMade) {
+  for (const char* task_by : {"process", "none"}) {
+    ExpectPool("libarrow_past_taskmem.so", "program", {{"TASKMEM_TASK_BY", task_by}});
+  }
+  ExpectPool("libarrow_past_taskmem.so", "together", {{"TASKMEM_TASK_BY", "none"}});
+  ExpectPool("program_past_taskmem.so", "untracked", {{"TASKMEM_TASK_BY", "none"}});
+}
+
 }  // namespace
 }  // namespace taskmem::test

@@ -54,6 +54,26 @@ ThreadMaker MakerAt(const void* address, const link_map** library) {
   return MakerByName(object.dlfo_link_map->l_name);
 }
 
+// Calls use(frames, count) with the calling thread's stack; not at all where there is no memory.
+template <uint32_t kMostFrames, typename Use>
+void WithOwnStack(Use use) {
+  struct Scratch {
+    UnwindScratch unwind;
+    uint64_t frames[kMostFrames];
+  };
+  auto* const scratch = static_cast<Scratch*>(OwnAllocate(sizeof(Scratch)));
+  if (scratch == nullptr) return;
+  uint64_t stack_top = 0;
+  uint64_t known_bytes = 0;
+  OwnStackEnd(&stack_top, &known_bytes);
+  PrepareToUnwind(stack_top, known_bytes, &scratch->unwind);
+  uint32_t flags = 0;
+  const uint32_t count =
+      Unwind(HereOnStack(), &scratch->unwind, scratch->frames, kMostFrames, &flags);
+  use(scratch->frames, count);
+  OwnFree(scratch, sizeof(Scratch));
+}
+
 }  // namespace
 
 ThreadMaker MakerByName(const char* path) {
@@ -72,25 +92,33 @@ ThreadMaker FindThreadMaker(const void* caller, const link_map** library) {
   const ThreadMaker first = MakerAt(caller, library);
   if (first != ThreadMaker::kPassing) return first;
   constexpr uint32_t kMostFrames = 8;
-  struct Scratch {
-    UnwindScratch unwind;
-    uint64_t frames[kMostFrames];
-  };
-  auto* const scratch = static_cast<Scratch*>(OwnAllocate(sizeof(Scratch)));
-  if (scratch == nullptr) return ThreadMaker::kProgram;
-  uint64_t stack_top = 0;
-  uint64_t known_bytes = 0;
-  OwnStackEnd(&stack_top, &known_bytes);
-  PrepareToUnwind(stack_top, known_bytes, &scratch->unwind);
-  uint32_t flags = 0;
-  const uint32_t count =
-      Unwind(HereOnStack(), &scratch->unwind, scratch->frames, kMostFrames, &flags);
   ThreadMaker maker = ThreadMaker::kProgram;
-  for (uint32_t i = 0; i < count; ++i) {
-    maker = MakerAt(reinterpret_cast<const void*>(scratch->frames[i]), library);
-    if (maker != ThreadMaker::kPassing) break;
-  }
-  OwnFree(scratch, sizeof(Scratch));
+  WithOwnStack<kMostFrames>([&](const uint64_t* frames, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      maker = MakerAt(reinterpret_cast<const void*>(frames[i]), library);
+      if (maker != ThreadMaker::kPassing) break;
+    }
+  });
+  return maker == ThreadMaker::kPassing ? ThreadMaker::kProgram : maker;
+}
+
+ThreadMaker FindMakerOfUnseen() {
+  constexpr uint32_t kMostFrames = 128;
+  ThreadMaker maker = ThreadMaker::kProgram;
+  WithOwnStack<kMostFrames>([&](const uint64_t* frames, uint32_t count) {
+    const auto maker_at = [&](uint32_t i) {
+      const link_map* library = nullptr;
+      return MakerAt(reinterpret_cast<const void*>(frames[i]), &library);
+    };
+    // It begins in libc: else these are not all frames.
+    if (count == 0 || count == kMostFrames || maker_at(count - 1) != ThreadMaker::kPassing) return;
+    for (uint32_t i = count - 1; i > 0; --i) {
+      maker = maker_at(i - 1);
+      if (maker != ThreadMaker::kPassing) break;
+    }
+  });
+  // Whose team it is in is not known.
+  if (maker == ThreadMaker::kTeam) return ThreadMaker::kPool;
   return maker == ThreadMaker::kPassing ? ThreadMaker::kProgram : maker;
 }
 

@@ -14,6 +14,11 @@ namespace taskmem {
 // `library` receives a pool's library.
 ThreadMaker FindThreadMaker(const void* caller, const link_map** library);
 
+// Of the calling thread, which libc's own pthread_create made, past this library's (found by
+// dlsym(RTLD_NEXT), or by a library that was opened with RTLD_DEEPBIND): by its stack's outermost
+// module beyond libc, whose function it runs. Takes no lock.
+ThreadMaker FindMakerOfUnseen();
+
 // Of a library with that file name; a nullptr or an empty one is the program's.
 ThreadMaker MakerByName(const char* path);
 

@@ -16,6 +16,7 @@
 #include "shim/mappings/profiles.h"
 #include "shim/spilling/block_pins.h"
 #include "shim/taskmem.h"
+#include "shim/tasks/pool_makers.h"
 #include "shim/tasks/pool_threads.h"
 #include "shim/tasks/thread_names.h"
 
@@ -172,6 +173,13 @@ void ThreadEntered() {
   const ThreadBirth* birth = CurrentBirth();
   t_is_taskmems = birth != nullptr && birth->is_taskmems;
   if (t_is_taskmems) return;
+  // Nobody touches its heaps when tasks begin or end, as it may be gone: it looks when it needs
+  // memory.
+  ThreadBirth unseen = {kUntrackedTask};
+  if (birth == nullptr && os::ThreadId() != os::ProcessId()) {
+    unseen.maker = FindMakerOfUnseen();
+    if (unseen.maker != ThreadMaker::kProgram) birth = &unseen;
+  }
   if (birth != nullptr && birth->maker != ThreadMaker::kProgram) {
     t_born_for = birth->task;
     BecomePoolThread(*birth);

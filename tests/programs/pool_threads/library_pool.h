@@ -2,6 +2,9 @@
 #ifndef TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
 #define TASKMEM_TESTS_PROGRAMS_POOL_THREADS_LIBRARY_POOL_H_
 
+#include <dlfcn.h>
+#include <pthread.h>
+
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -60,10 +63,23 @@ void Give(std::function<void()> work) {
 
 }  // namespace
 
+#if defined(PAST_TASKMEM)
+// By libc's own function, as with RTLD_DEEPBIND; they never end.
+extern "C" void StartPool(int threads) {
+  void* const libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+  const auto create = reinterpret_cast<decltype(&pthread_create)>(dlsym(libc, "pthread_create"));
+  for (int i = 0; i < threads; ++i) {
+    pthread_t thread;
+    const auto serve = [](void*) -> void* { return Serve(), nullptr; };
+    if (create(&thread, nullptr, serve, nullptr) != 0) __builtin_trap();
+  }
+}
+#else
 extern "C" void StartPool(int threads) {
   g_is_ending = false;
   for (int i = 0; i < threads; ++i) g_threads.emplace_back(Serve);
 }
+#endif
 
 // Its threads end, before which the library must not be unloaded.
 extern "C" void StopPool() {
