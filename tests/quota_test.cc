@@ -27,6 +27,10 @@ TEST_P(QuotaOfThreads, IsNeverPassedAndFullyUsed) {
 INSTANTIATE_TEST_SUITE_P(, QuotaOfThreads, ::testing::Values("1", "16"),
                          [](const auto& info) { return "threads_" + info.param; });
 
+TEST(Quota, IsOfWholeBlocksAndOfWhatIsTouchedOfSparseMappings) {
+  ExpectSuccess({"sparse_blocks"}, {{"TASKMEM_TASK_BY", "process"}, {"TASKMEM_QUOTA", "100M"}});
+}
+
 TEST(Quota, ARefusedReallocKeepsTheBlock) { ExpectSuccess({"realloc_refused"}); }
 
 TEST(Quota, TheProgramIsToldOfRefusals) {
