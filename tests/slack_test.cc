@@ -19,13 +19,15 @@ TASKMEM_CONTRACT_TESTS(Slack, ({
                                   {.name = "kept_blocks", .arguments = {"protected"}},
                                   {.name = "kept_blocks", .arguments = {"forked"}},
                                   {.name = "kept_blocks", .arguments = {"limited"}},
+                                  {.name = "kept_blocks", .arguments = {"replaced"}},
                                   {.name = "kept_blocks", .arguments = {"storm"}},
                               }));
 
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
 
 TEST(KeptBlocks, CostNoPageFaultsAndLeaveBeforeTheyAreInTheWay) {
-  for (const char* how : {"back", "decays", "peak", "alone"}) ExpectSuccess({"kept_blocks", how});
+  for (const char* how : {"back", "decays", "peak", "alone"})
+    ExpectSuccess({"kept_blocks", how});
 }
 
 TEST(SlackAtTheLimit, IsGivenBackFirst) {

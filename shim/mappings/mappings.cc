@@ -44,6 +44,7 @@ void* MapMemory(void* address, size_t length, int protection, int flags, int fd,
   }
   const MappingCall call;
   if (!call) return AnswerAddress(map());
+  if (replaces) NoteChangedByProgram(address);
   MappingTag tag;
   tag.kind = ClassOfMapping(flags, fd);
   const bool is_anonymous =
@@ -114,6 +115,7 @@ int UnmapMemory(void* address, size_t length) {
   if (!IsRange(start, bytes)) return Answer(unmap());
   const MappingCall call;
   if (!call) return Answer(unmap());
+  NoteChangedByProgram(address);
   LeavingMemory leaving({start, start + bytes});
   const long result = UnmapNoted(start, start + bytes, SYS_munmap, static_cast<long>(start),
                                  static_cast<long>(length));

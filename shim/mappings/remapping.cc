@@ -3,6 +3,7 @@
 
 #include "shim/base/maps_file.h"
 #include "shim/base/os.h"
+#include "shim/heap/heap.h"
 #include "shim/mapping_book/leaving_memory.h"
 #include "shim/mapping_book/locked_book.h"
 #include "shim/mapping_book/mapping_call.h"
@@ -78,6 +79,8 @@ void* RemapMemory(void* address, size_t old_length, size_t new_length, int flags
   }
   const MappingCall call;
   if (!call) return AnswerAddress(remap());
+  NoteChangedByProgram(address);
+  if (is_fixed) NoteChangedByProgram(to);
   const uint64_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
   const MappingOwner owner = OwnerOfCall(nullptr, false, more);
   const uint64_t ahead = old_bytes != 0 ? LengthOfGrowth(start + old_bytes, more) : 0;

@@ -4,7 +4,8 @@
 //   protected  parts of freed blocks could not be written, or not be inherited
 //   forked     a child frees and takes them, too
 //   limited    there are few addresses
-//   storm      threads free and take at once, with forks between
+//   replaced   the program maps a file over a part of a block, moves a part away, or unmaps it
+//   storm      threads free and take at once, with forks between; a seed, and how often
 // With it:
 //   back       a block that comes back soon costs no page faults
 //   decays     what nobody takes leaves memory by itself
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <string>
@@ -176,6 +178,36 @@ void Limited() {
   }
 }
 
+// What such a block was does not become part of the next.
+void Replaced() {
+  constexpr size_t kBytes = 64 * 1024;
+  FILE* const file = tmpfile();
+  REQUIRE(file != nullptr && ftruncate(fileno(file), kBytes) == 0);
+  for (int i = 0; i < 6; ++i) {
+    char* const block = TakeFilled(40, 1);
+    char* const part = PageIn(block) + (i % 2 == 0 ? 0 : 36 * kMiB);
+    if (i / 2 == 0) {
+      REQUIRE(mmap(part, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(file), 0) ==
+              part);
+    } else if (i / 2 == 1) {
+      REQUIRE(munmap(part, kBytes) == 0);
+    } else {
+      void* const moved = mremap(part, kBytes, kBytes, MREMAP_MAYMOVE);
+      REQUIRE(moved == part);
+      void* const target = mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      REQUIRE(mremap(part, kBytes, kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) == target);
+      REQUIRE(munmap(target, kBytes) == 0);
+    }
+    free(block);
+    free(TakeFilled(40, 2));
+    char first = 0;
+    REQUIRE(pread(fileno(file), &first, 1, 0) == 1);
+    REQUIRE_COMPARE(static_cast<int>(first), ==, 0);
+  }
+  fclose(file);
+}
+
+int g_rounds = 120;
 std::atomic<bool> g_is_over{false};
 
 void* FreeAndTake(void* seed) {
@@ -183,7 +215,7 @@ void* FreeAndTake(void* seed) {
   char* blocks[3] = {};
   size_t sizes[3] = {};
   int bytes[3] = {};
-  for (int i = 0; i < 120; ++i) {
+  for (int i = 0; i < g_rounds; ++i) {
     const size_t at = NextRandom(&state) % 3;
     if (blocks[at] != nullptr) REQUIRE(Has(blocks[at], sizes[at], bytes[at]));
     if (blocks[at] != nullptr && NextRandom(&state) % 4 == 0) {
@@ -304,6 +336,8 @@ int main(int count, char** arguments) {
   if (how == "protected") Protected();
   if (how == "forked") Forked();
   if (how == "limited") Limited();
+  if (how == "replaced") Replaced();
+  if (count > 3) g_rounds = atoi(arguments[3]);
   if (how == "storm") Storm(count > 2 ? strtoull(arguments[2], nullptr, 10) : 1);
   if (how == "back") Back();
   if (how == "decays") Decays();
