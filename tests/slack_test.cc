@@ -26,7 +26,7 @@ TASKMEM_CONTRACT_TESTS(Slack, ({
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
 
 TEST(KeptBlocks, CostNoPageFaultsAndLeaveBeforeTheyAreInTheWay) {
-  for (const char* how : {"back", "decays", "peak", "alone"})
+  for (const char* how : {"back", "decays", "peak", "alone", "signals"})
     ExpectSuccess({"kept_blocks", how});
 }
 

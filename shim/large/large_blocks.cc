@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "accounting/base/debug.h"
 #include "accounting/base/errno_keeper.h"
 #include "shim/base/os.h"
 #include "shim/books/page_map.h"
@@ -88,10 +89,13 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
   if (huge_alignment == 0 && mode != ChargeMode::kOverflow) {
     page = TakeHeldPage(context, bytes);
   }
+  // A signal handler may come this way amid it.
+  const bool wanted_zeros = t_thread.wants_zeros;
   t_thread.wants_zeros = zero;
+  TASKMEM_DELAY_POINT(wants_zeros);
   if (page == nullptr) page = TakePageMemory(heap, bytes + room, huge_alignment);
   if (page == nullptr && room != 0) page = TakePageMemory(heap, bytes, huge_alignment);
-  t_thread.wants_zeros = false;
+  t_thread.wants_zeros = wanted_zeros;
   if (page == nullptr) {
     Uncharge(slot, bytes, mode);
     return Outcome::kNoMemory;
@@ -119,6 +123,7 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
   const bool is_zero =
       huge && (segment->segment_slices > MI_SLICES_PER_SEGMENT || segment->memid != 0);
   if (huge && zero) IsNeverKept(segment) = true;
+  if (huge && room != 0 && segment->memid == kHugeMemory) DropRoom(page, bytes);
   *result = start;
   if (zero && !is_zero && huge_alignment == 0) memset(start, 0, bytes);
   return Outcome::kDone;

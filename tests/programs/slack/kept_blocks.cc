@@ -5,6 +5,7 @@
 //   forked     a child frees and takes them, too
 //   limited    there are few addresses
 //   replaced   the program maps a file over a part of a block, moves a part away, or unmaps it
+//   signals    a handler takes and frees some, too, while zeros are taken
 //   storm      threads free and take at once, with forks between; a seed, and how often
 // With it:
 //   back       a block that comes back soon costs no page faults
@@ -12,7 +13,9 @@
 //   peak       it adds nothing to the most that was in memory
 //   alone      without threads it leaves at once
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -209,6 +212,39 @@ void Replaced() {
 
 int g_rounds = 120;
 std::atomic<bool> g_is_over{false};
+std::atomic<int> g_handled{0};
+
+void TakeInHandler(int) {
+  char* const block = Take(18);
+  memset(block, 0xff, 4096);
+  free(block);
+  g_handled.fetch_add(1);
+}
+
+void* TakeZeros(void*) {
+  for (int i = 0; i < 60 || g_handled.load() < 20; ++i) {
+    free(TakeFilled(18, 0xff));
+    auto* const zeros = static_cast<char*>(Hide(calloc(17, kMiB)));
+    REQUIRE(zeros != nullptr && Has(zeros, 17 * kMiB, 0));
+    free(zeros);
+  }
+  g_is_over.store(true);
+  return nullptr;
+}
+
+void Signals() {
+  struct sigaction action = {};
+  action.sa_handler = TakeInHandler;
+  REQUIRE(sigaction(SIGUSR1, &action, nullptr) == 0);
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, nullptr, TakeZeros, nullptr) == 0);
+  while (!g_is_over.load()) {
+    const int before = g_handled.load();
+    if (pthread_kill(thread, SIGUSR1) != 0) break;
+    while (g_handled.load() == before && !g_is_over.load()) sched_yield();
+  }
+  REQUIRE(pthread_join(thread, nullptr) == 0);
+}
 
 void* FreeAndTake(void* seed) {
   uint64_t state = reinterpret_cast<uint64_t>(seed);
@@ -337,6 +373,7 @@ int main(int count, char** arguments) {
   if (how == "forked") Forked();
   if (how == "limited") Limited();
   if (how == "replaced") Replaced();
+  if (how == "signals") Signals();
   if (count > 3) g_rounds = atoi(arguments[3]);
   if (how == "storm") Storm(count > 2 ? strtoull(arguments[2], nullptr, 10) : 1);
   if (how == "back") Back();
