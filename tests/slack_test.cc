@@ -19,14 +19,16 @@ TASKMEM_CONTRACT_TESTS(Slack, ({
                                   {.name = "kept_blocks", .arguments = {"protected"}},
                                   {.name = "kept_blocks", .arguments = {"forked"}},
                                   {.name = "kept_blocks", .arguments = {"limited"}},
+                                  {.name = "kept_blocks", .arguments = {"locked"}},
                                   {.name = "kept_blocks", .arguments = {"replaced"}},
+                                  {.name = "kept_blocks", .arguments = {"alone_in_child"}},
                                   {.name = "kept_blocks", .arguments = {"storm"}},
                               }));
 
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
 
 TEST(KeptBlocks, CostNoPageFaultsAndLeaveBeforeTheyAreInTheWay) {
-  for (const char* how : {"back", "decays", "peak", "alone", "signals"})
+  for (const char* how : {"back", "decays", "peak", "sparse", "alone", "signals"})
     ExpectSuccess({"kept_blocks", how});
 }
 

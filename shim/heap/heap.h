@@ -64,6 +64,9 @@ void NoteChangedByProgram(const void* address);
 // as long as it may be, or all of it. Returns how much is left, in bytes.
 uint64_t LetKeptMemoryGo(bool all);
 bool HasKeptMemory();
+// In a forked child that has no other thread yet: it begins with none. Threads that are gone may
+// have taken or put some.
+void KeptMemoryAfterFork();
 // More is charged: what is kept and would be beyond the most that was ever charged is unmapped.
 void FitKeptMemory();
 

@@ -43,6 +43,10 @@ bool HasStackRoom() {
   return here < top && top - here + kNeededBytes <= known_bytes;
 }
 
+void NoteAlone() {
+  g_alone_until_ns.store(os::MonotonicNs() + kAloneNs, std::memory_order_relaxed);
+}
+
 // False: no more is kept, and the thread ends.
 bool GoesOn(int* idle_ticks, bool* was_alone) {
   const struct timespec tick = {0, kTickNs};
@@ -52,7 +56,7 @@ bool GoesOn(int* idle_ticks, bool* was_alone) {
   const bool is_alone = ThreadCount() <= 2;
   const uint64_t left = LetKeptMemoryGo(/*all=*/is_alone);
   if (is_alone && *was_alone) {
-    g_alone_until_ns.store(os::MonotonicNs() + kAloneNs, std::memory_order_relaxed);
+    NoteAlone();
     return false;
   }
   *was_alone = is_alone;
@@ -82,6 +86,11 @@ bool AwaitsKeptSegments() {
   if (__libc_single_threaded != 0 || g_process_is_dying.load(std::memory_order_relaxed) ||
       os::MonotonicNs() < g_alone_until_ns.load(std::memory_order_relaxed) || os::BlocksSignals() ||
       !HasStackRoom()) {
+    return false;
+  }
+  // glibc does not say where they have ended, nor in a forked child.
+  if (ThreadCount() <= 1) {
+    NoteAlone();
     return false;
   }
   if (Runs().exchange(true)) return true;

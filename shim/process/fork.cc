@@ -187,6 +187,7 @@ void AfterForkInChild() {
     FreeLocksOfOtherThreads();
     // glibc does that only where it has seen threads itself.
     _IO_list_resetlock();
+    KeptMemoryAfterFork();
   }
   OwnStacksAfterForkInChild();
   if (g_stats != nullptr) BeginChild();

@@ -1,6 +1,8 @@
 #include "shim/segments/kept_segments.h"
 
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "accounting/base/debug.h"
 #include "shim/base/os.h"
@@ -25,18 +27,35 @@ constexpr uint64_t kMostTicks = 8;
 
 std::atomic<uint64_t> g_kept_bytes{0};
 
+// The most that was in memory, when that was last asked. What is charged may never have been there.
+std::atomic<uint64_t> g_peak_resident_bytes{0};
+
+void LookAtPeakResident() {
+  struct rusage usage = {};
+  os::Call(SYS_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage));
+  g_peak_resident_bytes.store(static_cast<uint64_t>(usage.ru_maxrss) << 10,
+                              std::memory_order_relaxed);
+}
+
 // What is kept may grow by so much.
 bool FitsUnderPeak(uint64_t bytes) {
   // Both sums are exact to 64 KiB a thread, and segments have headers.
   constexpr uint64_t kTolerance = 1 << 20;
   const uint64_t used = g_stats->charged_bytes.load(std::memory_order_relaxed) +
                         g_kept_bytes.load(std::memory_order_relaxed);
-  return used + bytes <= g_stats->peak_charged_bytes.load(std::memory_order_relaxed) + kTolerance;
+  const uint64_t charged = g_stats->peak_charged_bytes.load(std::memory_order_relaxed);
+  const uint64_t resident = g_peak_resident_bytes.load(std::memory_order_relaxed);
+  return used + bytes <= (charged < resident ? charged : resident) + kTolerance;
 }
 
 bool MayKeep(uint64_t bytes) {
-  return g_stats != nullptr && bytes <= KeptSegment::kMostBytes && !os::IsSealed() &&
-         g_short_until_ns.load(std::memory_order_relaxed) == 0 && FitsUnderPeak(bytes);
+  if (g_stats == nullptr || bytes > KeptSegment::kMostBytes || os::IsSealed() ||
+      g_short_until_ns.load(std::memory_order_relaxed) != 0) {
+    return false;
+  }
+  if (FitsUnderPeak(bytes)) return true;
+  LookAtPeakResident();
+  return FitsUnderPeak(bytes);
 }
 
 // False: every slot has one.
@@ -105,6 +124,22 @@ std::atomic<uint64_t>* ChooseOldest(uint64_t* best_word) {
   });
 }
 
+// The next one's header is as in a new one. False: it may not leave memory.
+bool DropHeader(const KeptSegment& kept) {
+  return DropPages(reinterpret_cast<char*>(kept.start), MI_SEGMENT_SLICE_SIZE);
+}
+
+// A part of it at least, by the program (mlock), which it is no longer than its block lives.
+bool IsLocked(const KeptSegment& kept) {
+  return os::Call(SYS_msync, static_cast<long>(kept.start),
+                  static_cast<long>(WholeWindow(kept.bytes)), MS_ASYNC | MS_INVALIDATE) == -EBUSY;
+}
+
+// The thread may have ended before it could see what was put there.
+void LetGoUnlessAwaited() {
+  if (!AwaitsKeptSegments()) LetKeptMemoryGo(/*all=*/true);
+}
+
 // What lies behind the first `used_bytes` of it is kept on, from where a segment may begin.
 void GiveEndBack(const KeptSegment& kept, uint64_t used_bytes) {
   const uint64_t end = kept.start + WholeWindow(kept.bytes);
@@ -117,7 +152,8 @@ void GiveEndBack(const KeptSegment& kept, uint64_t used_bytes) {
   }
   if (!is_whole) return;
   const KeptSegment whole_rest = {rest.start, end - rest.start, kept.tick};
-  if (!Put(whole_rest)) Unmap(whole_rest);
+  if (!DropHeader(whole_rest) || !Put(whole_rest)) return Unmap(whole_rest);
+  LetGoUnlessAwaited();
 }
 
 // More addresses, behind it or elsewhere. nullptr: there are none, and it is gone.
@@ -148,8 +184,6 @@ char* Fit(const KeptSegment& kept, size_t bytes) {
   if (start == nullptr) return nullptr;
   const size_t dirty_bytes = kept.bytes < whole_bytes ? kept.bytes : whole_bytes;
   if (bytes < dirty_bytes) DropPages(start + bytes, dirty_bytes - bytes);
-  // The header is as in a new one.
-  DropPages(start, MI_SEGMENT_SLICE_SIZE);
   return start;
 }
 
@@ -158,9 +192,9 @@ char* Fit(const KeptSegment& kept, size_t bytes) {
 bool KeepSegmentMemory(void* start, size_t bytes) {
   const KeptSegment kept = {reinterpret_cast<uint64_t>(start), bytes,
                             KeptSegment::TickAt(os::MonotonicNs())};
-  if (!MayKeep(bytes) || !AwaitsKeptSegments() || !Put(kept)) return false;
-  // The thread may have ended before it could see this one.
-  if (!AwaitsKeptSegments()) LetKeptMemoryGo(/*all=*/true);
+  if (!MayKeep(bytes) || !AwaitsKeptSegments()) return false;
+  if (IsLocked(kept) || !DropHeader(kept) || !Put(kept)) return false;
+  LetGoUnlessAwaited();
   return true;
 }
 
@@ -177,6 +211,13 @@ char* TakeKeptSegmentMemory(size_t bytes) {
 }
 
 bool HasKeptMemory() { return g_kept_bytes.load(std::memory_order_seq_cst) != 0; }
+
+void KeptMemoryAfterFork() {
+  if (!HasKeptMemory()) return;
+  LetKeptMemoryGo(/*all=*/true);
+  const uint64_t torn = g_kept_bytes.exchange(0, std::memory_order_relaxed);
+  g_slack_bytes.fetch_sub(static_cast<int64_t>(torn), std::memory_order_relaxed);
+}
 
 uint64_t LetKeptMemoryGo(bool all) {
   if (!HasKeptMemory()) return 0;

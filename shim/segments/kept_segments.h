@@ -1,7 +1,8 @@
 // The memory of huge segments that were freed just now, kept for the next ones: a block of more
 // than 16 MiB that comes back soon costs no page faults. It is slack (slack.h), and
 //
-//   no more than was in use before: with it in memory is what was charged at most
+//   no more than was in use before: with it in memory is what was charged at most, and what was in
+//   memory at most (charged may have been what never was)
 //   for half a second: a thread lets it go (own_threads/kept_thread.cc), so in programs with
 //   threads not over a fork, nor where memory is short
 //
@@ -25,10 +26,9 @@ namespace taskmem {
 // For readers in other processes.
 extern std::atomic<uint64_t> g_kept_segments[KeptSegment::kSlots];
 
-// Such a segment is unmapped when it is freed: the program has changed what may be done with its
-// memory, or it was taken for zeros and may have been read only, of which the kernel makes pages
-// that cost more to write to than new ones. mimalloc's field is for huge pages, which there are
-// none of.
+// Such a segment is unmapped when it is freed: the program has changed what its memory is, or it
+// was taken for zeros and may have been read only, of which the kernel makes pages that cost more
+// to write to than new ones. mimalloc's field is for huge pages, which there are none of.
 inline bool& IsNeverKept(mi_segment_t* segment) { return segment->mem_is_large; }
 
 // Of a huge segment that is mapped as WholeWindow(bytes) says, and of which `bytes` are in memory.

@@ -1,6 +1,8 @@
 #include "shim/segments/kept_segments.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
@@ -107,6 +109,14 @@ TEST_F(KeptSegmentsTest, WhatIsCutOffIsKeptFromWhereASegmentMayBegin) {
   Unmap(start + 64 * kMiB, 96);
 }
 
+TEST_F(KeptSegmentsTest, WhatIsCutOffGoesWhereNobodyLetsItGo) {
+  char* const start = Keep(160);
+  g_is_awaited = false;
+  ASSERT_EQ(Take(40), start);
+  EXPECT_FALSE(HasKeptMemory());
+  Unmap(start, 40);
+}
+
 TEST_F(KeptSegmentsTest, OfAWindowTheRestStaysMappedAndLeavesMemory) {
   char* const start = Keep(30);
   ASSERT_EQ(Take(20), start);
@@ -129,6 +139,7 @@ TEST_F(KeptSegmentsTest, TheLargestIsExtendedWhereNoneIsLargeEnough) {
 }
 
 TEST_F(KeptSegmentsTest, WithWhatIsChargedItIsNoMoreThanWasChargedAtMost) {
+  Unmap(Map(250), 250);  // it was in memory
   g_stats->peak_charged_bytes = 100 * kMiB;
   g_stats->charged_bytes = 40 * kMiB;
   Keep(40);
@@ -145,6 +156,39 @@ TEST_F(KeptSegmentsTest, WithWhatIsChargedItIsNoMoreThanWasChargedAtMost) {
   g_stats->charged_bytes = g_stats->peak_charged_bytes = 200 * kMiB;
   FitKeptMemory();
   EXPECT_FALSE(HasKeptMemory());
+}
+
+TEST_F(KeptSegmentsTest, WithWhatIsChargedItIsNoMoreThanWasInMemoryAtMost) {
+  struct rusage usage;
+  ASSERT_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+  const uint64_t most = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  char* const start = Map(20);
+  g_stats->charged_bytes = most + 10 * kMiB;
+  EXPECT_FALSE(KeepSegmentMemory(start, 20 * kMiB));
+  g_stats->charged_bytes = 0;
+  EXPECT_TRUE(KeepSegmentMemory(start, 20 * kMiB));
+}
+
+TEST_F(KeptSegmentsTest, NothingIsKeptThatIsLocked) {
+  char* const start = Map(20);
+  if (mlock(start + 10 * kMiB, 4096) != 0) GTEST_SKIP();
+  EXPECT_FALSE(KeepSegmentMemory(start, 20 * kMiB));
+  ASSERT_EQ(munlock(start + 10 * kMiB, 4096), 0);
+  EXPECT_TRUE(KeepSegmentMemory(start, 20 * kMiB));
+}
+
+TEST_F(KeptSegmentsTest, WhatThreadsThatAreGoneHadTakenIsNotCountedInAChild) {
+  Keep(20);
+  // As if it had been taken out and not yet been counted.
+  char* taken = nullptr;
+  for (std::atomic<uint64_t>& word : g_kept_segments) {
+    if (word != 0) taken = reinterpret_cast<char*>(KeptSegment::Unpacked(word.exchange(0)).start);
+  }
+  EXPECT_TRUE(HasKeptMemory());
+  KeptMemoryAfterFork();
+  EXPECT_FALSE(HasKeptMemory());
+  EXPECT_EQ(Slack(), 0);
+  Unmap(taken, 20);
 }
 
 TEST_F(KeptSegmentsTest, GoesWhenItIsOldAndNotBefore) {
@@ -181,12 +225,12 @@ TEST_F(KeptSegmentsTest, ThereIsRoomForSoManyOnly) {
     return ReserveAligned(MI_SEGMENT_SIZE, MI_SEGMENT_ALIGN, 0, PROT_READ | PROT_WRITE);
   };
   for (uint32_t i = 0; i < KeptSegment::kSlots; ++i) {
-    ASSERT_TRUE(KeepSegmentMemory(map(), 20 * kMiB));
+    ASSERT_TRUE(KeepSegmentMemory(map(), MI_SEGMENT_SLICE_SIZE));
   }
   char* const last = map();
-  EXPECT_FALSE(KeepSegmentMemory(last, 20 * kMiB));
-  Unmap(last, 20);
-  EXPECT_EQ(Slack(), int64_t{KeptSegment::kSlots * 20 * kMiB});
+  EXPECT_FALSE(KeepSegmentMemory(last, MI_SEGMENT_SLICE_SIZE));
+  Unmap(last, 1);
+  EXPECT_EQ(Slack(), int64_t{KeptSegment::kSlots * MI_SEGMENT_SLICE_SIZE});
 }
 
 }  // namespace

@@ -33,15 +33,14 @@ char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int pr
   return start;
 }
 
-void DropPages(char* start, size_t bytes) {
+bool DropPages(char* start, size_t bytes) {
   const auto address = reinterpret_cast<long>(start);
   const auto length = static_cast<long>(bytes);
   if (!os::IsSealed()) {
-    os::Call(SYS_madvise, address, length, MADV_DONTNEED);
-  } else {
-    os::Call(SYS_mmap, address, length, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return !os::Failed(os::Call(SYS_madvise, address, length, MADV_DONTNEED));
   }
+  return !os::Failed(os::Call(SYS_mmap, address, length, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 }  // namespace taskmem

@@ -21,8 +21,8 @@ inline size_t WholeWindow(size_t bytes) {
 char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int protection);
 
 // Gives pages back and keeps their addresses. A filter of the program's may forbid madvise, and
-// not mmap: then they are mapped anew.
-void DropPages(char* start, size_t bytes);
+// not mmap: then they are mapped anew. False: they are locked, and stay as they are.
+bool DropPages(char* start, size_t bytes);
 
 }  // namespace taskmem
 

@@ -4,14 +4,18 @@
 //   protected  parts of freed blocks could not be written, or not be inherited
 //   forked     a child frees and takes them, too
 //   limited    there are few addresses
+//   locked     all memory is locked
 //   replaced   the program maps a file over a part of a block, moves a part away, or unmaps it
 //   signals    a handler takes and frees some, too, while zeros are taken
+//   alone_in_child  a child of a program with threads has none of its own
 //   storm      threads free and take at once, with forks between; a seed, and how often
 // With it:
 //   back       a block that comes back soon costs no page faults
 //   decays     what nobody takes leaves memory by itself
 //   peak       it adds nothing to the most that was in memory
+//   sparse     nor where more was charged
 //   alone      without threads it leaves at once
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -156,6 +160,15 @@ void Forked() {
   }
 }
 
+long Threads() {
+  long count = 0;
+  DIR* const threads = opendir("/proc/self/task");
+  REQUIRE(threads != nullptr);
+  while (const dirent* entry = readdir(threads)) count += entry->d_name[0] != '.' ? 1 : 0;
+  closedir(threads);
+  return count;
+}
+
 uint64_t MappedBytes() {
   unsigned long pages = 0;
   FILE* const statm = fopen("/proc/self/statm", "r");
@@ -179,6 +192,25 @@ void Limited() {
     REQUIRE(zeros != nullptr);
     free(zeros);
   }
+}
+
+// Where it may.
+void Locked() {
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return;
+  for (int i = 0; i < 4; ++i) {
+    free(TakeFilled(40, 0xff));
+    char* const part = TakeFilled(20, 0xee);
+    char* const whole = TakeFilled(41, i);
+    REQUIRE(Has(part, 20 * kMiB, 0xee) && Has(whole, 41 * kMiB, i));
+    char* const grown = static_cast<char*>(Hide(realloc(whole, 70 * kMiB)));
+    REQUIRE(grown != nullptr && Has(grown, 41 * kMiB, i));
+    auto* const zeros = static_cast<char*>(Hide(calloc(30, kMiB)));
+    REQUIRE(zeros != nullptr && Has(zeros, 30 * kMiB, 0));
+    free(grown);
+    free(part);
+    free(zeros);
+  }
+  REQUIRE(munlockall() == 0);
 }
 
 // What such a block was does not become part of the next.
@@ -244,6 +276,25 @@ void Signals() {
     while (g_handled.load() == before && !g_is_over.load()) sched_yield();
   }
   REQUIRE(pthread_join(thread, nullptr) == 0);
+}
+
+// Some calls work only without threads.
+void AloneInChild() {
+  for (int i = 0; i < 5; ++i) {
+    free(TakeFilled(40, 1));
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      for (int k = 0; k < 3; ++k) {
+        free(TakeFilled(40, k));
+        REQUIRE_COMPARE(Threads(), ==, 1);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE_COMPARE(status, ==, 0);
+  }
 }
 
 void* FreeAndTake(void* seed) {
@@ -353,6 +404,12 @@ void Peak() {
   for (char* const block : blocks) free(block);
 }
 
+// What was charged at most was never in memory.
+void Sparse() {
+  free(Take(1000));
+  Peak();
+}
+
 void Alone() {
   const uint64_t bytes = ResidentBytes() + 20 * kMiB;
   free(TakeFilled(100, 1));
@@ -372,11 +429,14 @@ int main(int count, char** arguments) {
   if (how == "protected") Protected();
   if (how == "forked") Forked();
   if (how == "limited") Limited();
+  if (how == "locked") Locked();
   if (how == "replaced") Replaced();
   if (how == "signals") Signals();
+  if (how == "alone_in_child") AloneInChild();
   if (count > 3) g_rounds = atoi(arguments[3]);
   if (how == "storm") Storm(count > 2 ? strtoull(arguments[2], nullptr, 10) : 1);
   if (how == "back") Back();
   if (how == "decays") Decays();
   if (how == "peak") Peak();
+  if (how == "sparse") Sparse();
 }
