@@ -24,8 +24,34 @@ namespace {
 
 using Kind = MappingEvent::Kind;
 
+// Newer than the C library's header.
+constexpr int kDontNeedLocked = 24;
+constexpr int kCollapse = 25;
+
 bool ReplacesOthers(int flags) {
   return (flags & MAP_FIXED) != 0 && (flags & MAP_FIXED_NOREPLACE) == 0;
+}
+
+// Whether the next who gets the memory would notice: but for how it is read ahead, put into pages
+// and taken out of memory.
+bool ChangesMemory(int advice) {
+  switch (advice) {
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_DONTNEED:
+    case MADV_FREE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+    case kDontNeedLocked:
+    case kCollapse: return false;
+    default: return true;
+  }
 }
 
 }  // namespace
@@ -164,7 +190,6 @@ int ProtectMemory(void* address, size_t length, int protection, int key) {
 }
 
 int AdviseMemory(void* address, size_t length, int advice) {
-  constexpr int kDontNeedLocked = 24;
   const auto advise = [&] {
     return os::Call(SYS_madvise, reinterpret_cast<long>(address), static_cast<long>(length),
                     advice);
@@ -173,7 +198,7 @@ int AdviseMemory(void* address, size_t length, int advice) {
   const bool inherits = advice == MADV_DONTFORK || advice == MADV_DOFORK;
   const auto start = reinterpret_cast<uint64_t>(address);
   const uint64_t bytes = RoundUp(length);
-  if (!returns) NoteChangedByProgram(address);
+  if (ChangesMemory(advice)) NoteChangedByProgram(address);
   if ((!returns && !inherits) || !IsRange(start, bytes)) return Answer(advise());
   const MappingCall call;
   if (!call) return Answer(advise());
