@@ -12,6 +12,7 @@
 #include "shim/mapping_book/locked_book.h"
 #include "shim/mapping_book/residency_charges.h"
 #include "shim/mapping_book/residency_watch.h"
+#include "shim/own_threads/kept_thread.h"
 #include "shim/own_threads/own_thread.h"
 #include "shim/own_threads/slack_thread.h"
 #include "shim/published/stats_segment.h"
@@ -32,6 +33,7 @@ void Sample(void*) {
       break;
     // A program whose own threads but one are gone is left alone: some calls work only without
     // threads.
+    StartKeptThreadIfWanted();
     const bool meets_quota = ResidencyMeetsQuota();
     if (ThreadCount() <= 2 && !meets_quota) {
       g_has_threads.store(false, std::memory_order_relaxed);

@@ -1,6 +1,5 @@
-// The thread that lets go of free segments that are kept (segments/kept_segments.h) while the
-// program does not allocate: "taskmem-kept". It ends when nothing was kept for two seconds, or when
-// all other threads but one have ended.
+#include "shim/own_threads/kept_thread.h"
+
 #include <sys/single_threaded.h>
 
 #include <atomic>
@@ -31,6 +30,9 @@ std::atomic<bool>& Runs() { return g_fork_page->has_kept_thread; }
 
 // Until then the program had no other thread, and is spared this one: some calls work only without.
 std::atomic<uint64_t> g_alone_until_ns{0};
+
+// Somebody who could not start it would have kept something.
+std::atomic<bool> g_is_wanted{false};
 
 // To start a thread takes more of the stack than other calls of the allocator; a fiber may have a
 // page.
@@ -77,17 +79,14 @@ void LetSegmentsGo(void*) {
   } while (LetKeptMemoryGo(/*all=*/false) != 0 && !Runs().exchange(true));
 }
 
-}  // namespace
+// Only while there are threads.
+bool MayRun() {
+  return __libc_single_threaded == 0 && !os::IsSealed() &&
+         !g_process_is_dying.load(std::memory_order_relaxed) &&
+         os::MonotonicNs() >= g_alone_until_ns.load(std::memory_order_relaxed);
+}
 
-bool AwaitsKeptSegments() {
-  if (Runs().load(std::memory_order_seq_cst)) return true;
-  // Only while there are threads. A handler may have interrupted whatever a thread's start needs;
-  // it most often blocks its signal.
-  if (__libc_single_threaded != 0 || g_process_is_dying.load(std::memory_order_relaxed) ||
-      os::MonotonicNs() < g_alone_until_ns.load(std::memory_order_relaxed) || os::BlocksSignals() ||
-      !HasStackRoom()) {
-    return false;
-  }
+bool Start() {
   // glibc does not say where they have ended, nor in a forked child.
   if (ThreadCount() <= 1) {
     NoteAlone();
@@ -99,4 +98,25 @@ bool AwaitsKeptSegments() {
   if (!is_started) Runs().store(false, std::memory_order_seq_cst);
   return is_started;
 }
+
+}  // namespace
+
+bool AwaitsKeptSegments() {
+  if (Runs().load(std::memory_order_seq_cst)) return true;
+  if (!MayRun()) return false;
+  // A handler may have interrupted whatever a thread's start needs; it most often blocks its
+  // signal. So do the threads of a JVM, for good: then one that does not starts it.
+  if (os::BlocksSignals() || !HasStackRoom()) {
+    g_is_wanted.store(true, std::memory_order_relaxed);
+    return false;
+  }
+  return Start();
+}
+
+void StartKeptThreadIfWanted() {
+  if (!g_is_wanted.load(std::memory_order_relaxed)) return;
+  if (!g_is_wanted.exchange(false, std::memory_order_relaxed)) return;
+  if (!Runs().load(std::memory_order_seq_cst) && MayRun()) Start();
+}
+
 }  // namespace taskmem

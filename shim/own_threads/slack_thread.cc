@@ -6,6 +6,7 @@
 #include "shim/books/slack.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
+#include "shim/own_threads/kept_thread.h"
 #include "shim/own_threads/own_thread.h"
 
 namespace taskmem {
@@ -46,6 +47,7 @@ void Decay(void*) {
 }  // namespace
 
 void NoteSlackAtRest() {
+  StartKeptThreadIfWanted();
   if (g_slack_bytes.load(std::memory_order_relaxed) < static_cast<int64_t>(kLeastBytes)) return;
   if (os::IsSealed() || g_process_is_dying.load(std::memory_order_relaxed)) return;
   if (g_is_running.load(std::memory_order_relaxed)) return;

@@ -11,6 +11,7 @@
 //   storm      threads free and take at once, with forks between; a seed, and how often
 // With it:
 //   back       a block that comes back soon costs no page faults
+//   blocked    also in a thread that blocks signals, once another has begun
 //   decays     what nobody takes leaves memory by itself
 //   peak       it adds nothing to the most that was in memory
 //   sparse     nor where more was charged
@@ -369,6 +370,22 @@ void Back() {
   REQUIRE_COMPARE(Faults() - before, <, static_cast<long>(60 * kMiB / 4096));
 }
 
+void Blocked() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGQUIT);
+  REQUIRE(pthread_sigmask(SIG_BLOCK, &signals, nullptr) == 0);
+  free(TakeFilled(100, 1));
+  pthread_t other;
+  const auto nothing = [](void*) -> void* { return nullptr; };
+  REQUIRE(pthread_create(&other, nullptr, nothing, nullptr) == 0);
+  REQUIRE(pthread_join(other, nullptr) == 0);
+  free(TakeFilled(100, 2));
+  const long before = Faults();
+  free(TakeFilled(100, 3));
+  REQUIRE_COMPARE(Faults() - before, <, 200);
+}
+
 void Decays() {
   const uint64_t bytes = ResidentBytes() + 20 * kMiB;
   char* const blocks[] = {TakeFilled(100, 1), TakeFilled(40, 2), TakeFilled(30, 3)};
@@ -436,6 +453,7 @@ int main(int count, char** arguments) {
   if (count > 3) g_rounds = atoi(arguments[3]);
   if (how == "storm") Storm(count > 2 ? strtoull(arguments[2], nullptr, 10) : 1);
   if (how == "back") Back();
+  if (how == "blocked") Blocked();
   if (how == "decays") Decays();
   if (how == "peak") Peak();
   if (how == "sparse") Sparse();
