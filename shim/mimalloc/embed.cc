@@ -110,7 +110,7 @@ inline int SystemCall(long number, void* address, size_t length, int argument = 
 #define _mi_segment_cache_pop(...) \
   (required > 0 ? nullptr : taskmem::UncacheSegment(__VA_ARGS__))
 #define _mi_segment_map_allocated_at(segment) taskmem::NoteSegment(segment, true)
-#define _mi_segment_map_freed_at(segment) taskmem::NoteSegment(segment, false)
+#define _mi_segment_map_freed_at(segment) taskmem::NoteFreedSegment(segment)
 #include "segment.c"
 #undef _mi_arena_alloc_aligned
 #undef _mi_arena_free

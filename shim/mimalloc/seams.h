@@ -26,6 +26,9 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
 
 // A segment has been taken from the system, or is about to be given back: free() asks for it.
 void NoteSegment(const mi_segment_t* segment, bool taken);
+// It is about to be given back: of a huge one ReleaseSegmentMemory says so, as its last step, so
+// that an audit knows whose it is until then.
+void NoteFreedSegment(const mi_segment_t* segment);
 
 // The cache of free segments, as _mi_segment_cache_push and _mi_segment_cache_pop; and what of a
 // cached one was given back to the system.

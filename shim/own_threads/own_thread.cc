@@ -124,8 +124,9 @@ bool StartOwnThread(const OwnThread& thread) {
   start->thread = thread;
   const SignalsBlocked blocked;
   int error = 0;
-  if (thread.allocates) {
-    ListBooks();
+  if (thread.allocates) ListBooks();
+  if (thread.allocates || !IsAllocating()) {
+    // What glibc allocates for it is no task's.
     const HookScope scope;
     error = TryToStart(start);
   } else {

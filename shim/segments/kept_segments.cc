@@ -8,6 +8,7 @@
 #include "shim/base/os.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
+#include "shim/mimalloc/seams.h"
 #include "shim/mimalloc/types.h"
 #include "shim/published/stats_segment.h"
 #include "shim/segments/segment_addresses.h"
@@ -193,7 +194,10 @@ bool KeepSegmentMemory(void* start, size_t bytes) {
   const KeptSegment kept = {reinterpret_cast<uint64_t>(start), bytes,
                             KeptSegment::TickAt(os::MonotonicNs())};
   if (!MayKeep(bytes) || !AwaitsKeptSegments()) return false;
-  if (IsLocked(kept) || !DropHeader(kept) || !Put(kept)) return false;
+  if (IsLocked(kept) || !DropHeader(kept)) return false;
+  // Not before: an audit that comes in between takes it for slack by one or the other.
+  NoteSegment(static_cast<mi_segment_t*>(start), false);
+  if (!Put(kept)) return false;
   LetGoUnlessAwaited();
   return true;
 }

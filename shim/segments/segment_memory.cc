@@ -24,6 +24,10 @@ void NoteSegment(const mi_segment_t* segment, bool taken) {
   if (index < kSegments) g_segment_map[index] = taken ? kNobody : 0;
 }
 
+void NoteFreedSegment(const mi_segment_t* segment) {
+  if (segment->memid != kHugeMemory) NoteSegment(segment, false);
+}
+
 namespace {
 
 OverflowHeaps* HeapsOf(mi_os_tld_t* tld) {
@@ -92,6 +96,7 @@ void ReleaseSegmentMemory(void* start, size_t size, size_t alignment, size_t ali
   if (memory_id == kHugeMemory) {
     const bool is_plain = align_offset == 0 && !IsNeverKept(static_cast<mi_segment_t*>(start));
     if (is_plain && KeepSegmentMemory(start, size)) return;
+    NoteSegment(static_cast<mi_segment_t*>(start), false);
     return os::Unmap(start, WholeWindow(size));
   }
   PageMap::Forget(start);
