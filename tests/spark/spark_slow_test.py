@@ -31,10 +31,15 @@ class NotArbitratedTest(SparkTest):
     def test_without_it_a_sort_does_not_keep_to_the_pool(self):
         ArbitrateTest.setUpClass()
         self.addCleanup(ArbitrateTest.doClassCleanups)
-        answer, grown, _ = ArbitrateTest.sort("false")
-        self.assertEqual(answer, "right")
-        # Where the attempts do not peak at one moment it is less than it might be.
-        self.assertGreater(grown, ArbitrateTest.POOL_MIB * 1.15)
+        most = 0
+        # Its attempts may peak one after the other.
+        for _ in range(3):
+            answer, grown, _ = ArbitrateTest.sort("false")
+            self.assertEqual(answer, "right")
+            most = max(most, grown)
+            if most > ArbitrateTest.POOL_MIB * 1.3:
+                break
+        self.assertGreater(most, ArbitrateTest.POOL_MIB * 1.3)
 
 
 class QuotaTest(SparkTest):
