@@ -30,8 +30,6 @@ namespace {
 
 using adopt::EntryPoints;
 
-constexpr int kNotAdoptedStatus = 1;
-
 Adopt g_adopt = Adopt::kOff;
 
 // Libraries whose blocks are counted, by adopter: one that comes again is counted as before.
@@ -128,8 +126,8 @@ uint32_t AdopterOf(const char* base, const char* prefix) {
 bool IsToldNoHugePages() {
   const char* const told = getenv("MIMALLOC_ALLOW_THP");
   if (told == nullptr) return false;
-  for (const char* const no : {"0", "off", "OFF", "no", "NO", "false", "FALSE"}) {
-    if (strcmp(told, no) == 0) return true;
+  for (const char* const no : {"0", "off", "no", "false"}) {
+    if (strcasecmp(told, no) == 0) return true;
   }
   return false;
 }
@@ -214,10 +212,7 @@ void LookAt(const link_map& library) {
     Report(outcome);
   }
   if (count == 0 || !is_whole) UseMallocByVariable(base);
-  if (count == 0 && IsAdoptionRequiredByName(base)) {
-    Message("--adopt require: %s has no allocator that is known", base);
-    os::Call(SYS_exit_group, kNotAdoptedStatus);
-  }
+  if (count == 0) EndIfNamed(base);
 }
 
 // Tells CPython to use malloc where tasks are threads: its arenas serve all of them.
@@ -274,9 +269,7 @@ void OpenAdoption(const Options& options) {
   });
   if (adopt::WatchLoader(LookAt)) return;
   LogLine(Log(), LogLevel::kWarn, "the loader cannot be watched: no allocator is adopted");
-  if (g_adopt != Adopt::kRequire) return;
-  Message("--adopt require: the loader cannot be watched");
-  os::Call(SYS_exit_group, kNotAdoptedStatus);
+  EndIfAnyIsRequired("the loader cannot be watched");
 }
 
 }  // namespace taskmem

@@ -13,18 +13,8 @@ constexpr int kNotAdoptedStatus = 1;
 bool g_is_required = false;
 char g_names[sizeof(Options::adopt_names)] = "";
 
-}  // namespace
-
-void OpenRequired(const Options& options) {
-  memcpy(g_names, options.adopt_names, sizeof(g_names));
-  g_is_required = options.adopt == Adopt::kRequire;
-}
-
-bool IsAdoptionRequired(const char* base) {
-  return g_is_required && (g_names[0] == '\0' || IsAdoptionRequiredByName(base));
-}
-
-bool IsAdoptionRequiredByName(const char* base) {
+// Whether the option names this library, not all.
+bool IsRequiredByName(const char* base) {
   if (!g_is_required) return false;
   for (const char* at = g_names; *at != '\0';) {
     const size_t length = strcspn(at, ",");
@@ -35,10 +25,36 @@ bool IsAdoptionRequiredByName(const char* base) {
   return false;
 }
 
+// Without names the option means all.
+bool IsRequired(const char* base) {
+  return g_is_required && (g_names[0] == '\0' || IsRequiredByName(base));
+}
+
+void End() { os::Call(SYS_exit_group, kNotAdoptedStatus); }
+
+}  // namespace
+
+void OpenRequired(const Options& options) {
+  memcpy(g_names, options.adopt_names, sizeof(g_names));
+  g_is_required = options.adopt == Adopt::kRequire;
+}
+
 void EndIfRequired(const char* allocator, const char* base, const char* why_not) {
-  if (!IsAdoptionRequired(base)) return;
+  if (!IsRequired(base)) return;
   Message("--adopt require: %s of %s cannot be adopted: %s", allocator, base, why_not);
-  os::Call(SYS_exit_group, kNotAdoptedStatus);
+  End();
+}
+
+void EndIfNamed(const char* base) {
+  if (!IsRequiredByName(base)) return;
+  Message("--adopt require: %s has no allocator that is known", base);
+  End();
+}
+
+void EndIfAnyIsRequired(const char* why_not) {
+  if (!g_is_required) return;
+  Message("--adopt require: %s", why_not);
+  End();
 }
 
 }  // namespace taskmem

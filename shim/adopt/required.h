@@ -9,15 +9,15 @@ namespace taskmem {
 // Called by the constructor. Until then nothing is required.
 void OpenRequired(const Options& options);
 
-// Whether the option names this library (`base`: its file's name, without its folder); without
-// names it means all. Thread-safe, without locks.
-bool IsAdoptionRequired(const char* base);
-// Whether the option names it, not all.
-bool IsAdoptionRequiredByName(const char* base);
-
-// Ends the program where it is required, with one line that says why not. May be called under
-// locks.
+// These end the program where the option asks for what is not so, with one line that says why not.
+// `base`: of a library's file, the name without its folder. May be called under locks.
+//
+// An allocator of the library is not adopted.
 void EndIfRequired(const char* allocator, const char* base, const char* why_not);
+// The library has none that is known: only where the option names it.
+void EndIfNamed(const char* base);
+// None can be adopted.
+void EndIfAnyIsRequired(const char* why_not);
 
 }  // namespace taskmem
 
