@@ -28,7 +28,8 @@ TASKMEM_CONTRACT_TESTS(Slack, ({
 TEST(SlackOfSleepers, Decays) { ExpectSuccess({"slack_decays", "asleep"}); }
 
 TEST(KeptBlocks, CostNoPageFaultsAndLeaveBeforeTheyAreInTheWay) {
-  for (const char* how : {"back", "blocked", "decays", "peak", "sparse", "alone", "signals"})
+  for (const char* how :
+       {"back", "blocked", "decays", "at_once", "peak", "sparse", "alone", "signals"})
     ExpectSuccess({"kept_blocks", how});
 }
 

@@ -7,12 +7,13 @@
 //   locked     all memory is locked
 //   replaced   the program maps a file over a part of a block, moves a part away, or unmaps it
 //   signals    a handler takes and frees some, too, while zeros are taken
-//   alone_in_child  a child of a program with threads has none of its own
+//   alone_in_child  a child of a program with threads has neither one nor what was freed before
 //   storm      threads free and take at once, with forks between; a seed, and how often
 // With it:
 //   back       a block that comes back soon costs no page faults
 //   blocked    also in a thread that blocks signals, once another has begun
-//   decays     what nobody takes leaves memory by itself
+//   decays     what nobody takes leaves memory by itself, and then the thread that saw to it
+//   at_once    at once leaves what was taken for zeros, and what a fiber frees first
 //   peak       it adds nothing to the most that was in memory
 //   sparse     nor where more was charged
 //   alone      without threads it leaves at once
@@ -23,13 +24,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <string>
 
 #include "tests/programs/support/spike.h"
+#include "tests/programs/support/wait_for.h"
 
 namespace {
 
@@ -131,9 +133,7 @@ void Protected() {
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) _exit(Has(again, 40 * kMiB, 2) ? 0 : 1);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE_COMPARE(status, ==, 0);
+    RequireChildSucceeds(child);
     free(again);
   }
 }
@@ -153,9 +153,7 @@ void Forked() {
       _exit(0);
     }
     free(TakeFilled(45, 2));
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE_COMPARE(status, ==, 0);
+    RequireChildSucceeds(child);
     REQUIRE(Has(kept, 30 * kMiB, i));
     free(kept);
   }
@@ -282,19 +280,19 @@ void Signals() {
 // Some calls work only without threads.
 void AloneInChild() {
   for (int i = 0; i < 5; ++i) {
+    const uint64_t bytes = ResidentBytes() + 20 * kMiB;
     free(TakeFilled(40, 1));
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
+      REQUIRE_COMPARE(ResidentBytes(), <, bytes);
       for (int k = 0; k < 3; ++k) {
         free(TakeFilled(40, k));
         REQUIRE_COMPARE(Threads(), ==, 1);
       }
       _exit(0);
     }
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE_COMPARE(status, ==, 0);
+    RequireChildSucceeds(child);
   }
 }
 
@@ -335,9 +333,7 @@ void* Fork(void*) {
       free(Take(30));
       _exit(0);
     }
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE_COMPARE(status, ==, 0);
+    RequireChildSucceeds(child);
   }
   return nullptr;
 }
@@ -392,6 +388,34 @@ void Decays() {
   for (char* const block : blocks) free(block);
   REQUIRE_COMPARE(ResidentBytes(), >, bytes);
   AwaitResident(bytes, [] {});
+  constexpr int kOwnThreads = 2;
+  for (int i = 0; Threads() > kOwnThreads; ++i) {
+    if (i == 60'000) REQUIRE_COMPARE(Threads(), ==, kOwnThreads);
+    usleep(1000);
+  }
+}
+
+ucontext_t g_main;
+ucontext_t g_fiber;
+
+void AtOnce() {
+  const uint64_t bytes = ResidentBytes() + 20 * kMiB;
+  auto* const zeros = static_cast<char*>(Hide(calloc(100, kMiB)));
+  REQUIRE(zeros != nullptr);
+  memset(zeros, 1, 100 * kMiB);
+  free(zeros);
+  REQUIRE_COMPARE(ResidentBytes(), <, bytes);
+
+  constexpr size_t kStackBytes = 64 * 1024;
+  static char stack[kStackBytes];
+  REQUIRE(getcontext(&g_fiber) == 0);
+  g_fiber.uc_stack.ss_sp = stack;
+  g_fiber.uc_stack.ss_size = kStackBytes;
+  g_fiber.uc_link = &g_main;
+  makecontext(
+      &g_fiber, [] { free(TakeFilled(100, 2)); }, 0);
+  REQUIRE(swapcontext(&g_main, &g_fiber) == 0);
+  REQUIRE_COMPARE(ResidentBytes(), <, bytes);
 }
 
 void RequirePeak(uint64_t bytes) {
@@ -455,6 +479,7 @@ int main(int count, char** arguments) {
   if (how == "back") Back();
   if (how == "blocked") Blocked();
   if (how == "decays") Decays();
+  if (how == "at_once") AtOnce();
   if (how == "peak") Peak();
   if (how == "sparse") Sparse();
 }
