@@ -1,8 +1,7 @@
 // A free segment that is kept in memory for the next large block (shim/segments/kept_segments.h),
 // in one word, so that it is taken by one exchange and read from outside by one load.
 //
-//   | where it begins, in 32 MiB: 22 bits | bytes in memory, in 64 KiB: 24 | since when, 67 ms: 18
-//   |
+//   | its start, in 32 MiB: 22 bits | bytes in memory, in 64 KiB: 24 | since when, in 67 ms: 18 |
 #ifndef TASKMEM_ACCOUNTING_AUDIT_KEPT_SEGMENT_H_
 #define TASKMEM_ACCOUNTING_AUDIT_KEPT_SEGMENT_H_
 

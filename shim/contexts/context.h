@@ -170,9 +170,8 @@ struct ThreadState {
   bool signals_at_start = false;  // SIGSEGV was blocked when the thread began
   bool gives_room = false;        // large blocks it takes get room to grow (large/grow.h)
   bool wants_zeros = false;       // the huge segment it takes must read as zeros
-  bool wants_huge_pages =
-      false;  // segments that it takes from the system have them (HugePages of heap.h)
-  int64_t unposted_bytes = 0;  // charged (or, negative, credited), not yet in the total
+  bool wants_huge_pages = false;  // in segments it takes from the system (HugePages of heap.h)
+  int64_t unposted_bytes = 0;     // charged (or, negative, credited), not yet in the total
   RefusalStreak streak;
   const struct ThreadBirth* birth = nullptr;  // upcalls.h; while the thread begins
 };

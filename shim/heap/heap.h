@@ -67,7 +67,7 @@ bool HasKeptMemory();
 // In a forked child that has no other thread yet: it begins with none. Threads that are gone may
 // have taken or put some.
 void KeptMemoryAfterFork();
-// More is charged: what is kept and would be beyond the most that was ever charged is unmapped.
+// More is charged: of what is kept, that is unmapped which is too much now.
 void FitKeptMemory();
 
 // Memory of the storage book that no heap has was mapped, or (negative) unmapped.

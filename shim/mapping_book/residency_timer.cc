@@ -31,9 +31,9 @@ void Sample(void*) {
     if (os::IsSealed() || !HasResidencyToSample() ||
         g_process_is_dying.load(std::memory_order_relaxed))
       break;
+    StartKeptThreadIfWanted();
     // A program whose own threads but one are gone is left alone: some calls work only without
     // threads.
-    StartKeptThreadIfWanted();
     const bool meets_quota = ResidencyMeetsQuota();
     if (ThreadCount() <= 2 && !meets_quota) {
       g_has_threads.store(false, std::memory_order_relaxed);

@@ -23,9 +23,8 @@ constexpr uint64_t kAloneNs = 10'000'000'000;
 // In a forked child it is not there, and the page says so.
 //
 //   false -> true   who starts it, before it runs
-//   true -> false   the thread, as its last step but one; then it looks whether a segment was kept
-//   by
-//                   who saw it run, and if so goes on, unless another was started
+//   true -> false   the thread, as its last step but one; then it looks whether somebody who saw
+//                   it run has kept a segment, and if so goes on, unless another was started
 std::atomic<bool>& Runs() { return g_fork_page->has_kept_thread; }
 
 // Until then the program had no other thread, and is spared this one: some calls work only without.

@@ -130,7 +130,7 @@ bool DropHeader(const KeptSegment& kept) {
   return DropPages(reinterpret_cast<char*>(kept.start), MI_SEGMENT_SLICE_SIZE);
 }
 
-// A part of it at least, by the program (mlock), which it is no longer than its block lives.
+// The program has locked a part of it at least (mlock), which is for its block's life only.
 bool IsLocked(const KeptSegment& kept) {
   return os::Call(SYS_msync, static_cast<long>(kept.start),
                   static_cast<long>(WholeWindow(kept.bytes)), MS_ASYNC | MS_INVALIDATE) == -EBUSY;
@@ -145,15 +145,15 @@ void LetGoUnlessAwaited() {
 void GiveEndBack(const KeptSegment& kept, uint64_t used_bytes) {
   const uint64_t end = kept.start + WholeWindow(kept.bytes);
   const uint64_t used_end = kept.start + used_bytes;
-  const KeptSegment rest = {_mi_align_up(used_end, MI_SEGMENT_ALIGN), 0, kept.tick};
-  const bool is_whole = rest.start < end && end - rest.start >= MI_SEGMENT_SIZE;
-  const uint64_t gap_end = is_whole ? rest.start : end;
+  const uint64_t rest_start = _mi_align_up(used_end, MI_SEGMENT_ALIGN);
+  const bool is_whole = rest_start < end && end - rest_start >= MI_SEGMENT_SIZE;
+  const uint64_t gap_end = is_whole ? rest_start : end;
   if (used_end < gap_end) {
     os::Unmap(reinterpret_cast<char*>(used_end), gap_end - used_end);
   }
   if (!is_whole) return;
-  const KeptSegment whole_rest = {rest.start, end - rest.start, kept.tick};
-  if (!DropHeader(whole_rest) || !Put(whole_rest)) return Unmap(whole_rest);
+  const KeptSegment rest = {rest_start, end - rest_start, kept.tick};
+  if (!DropHeader(rest) || !Put(rest)) return Unmap(rest);
   LetGoUnlessAwaited();
 }
 

@@ -1,10 +1,11 @@
 // The memory of huge segments that were freed just now, kept for the next ones: a block of more
 // than 16 MiB that comes back soon costs no page faults. It is slack (slack.h), and
 //
-//   no more than was in use before: with it in memory is what was charged at most, and what was in
-//   memory at most (charged may have been what never was)
-//   for half a second: a thread lets it go (own_threads/kept_thread.cc), so in programs with
-//   threads not over a fork, nor where memory is short
+//   - no more than was in use before: with it in memory is what was charged at most, and what was
+//     in memory at most (charged may have been what never was)
+//   - for half a second: a thread lets it go (own_threads/kept_thread.h), so in programs with
+//   threads
+//   - not over a fork, nor where memory is short
 //
 //   slot   0     nothing                       written by whoever puts a segment into it
 //          word  a segment (kept_segment.h)    exchanged for 0 by whoever takes it, who has it then
