@@ -1,8 +1,10 @@
 #include "shim/adopt/allocator_symbols.h"
 
 #include <cstring>
+#include <string_view>
 
 #include "shim/adopt/jemalloc_calls.h"
+#include "shim/adopt/name_starts.h"
 
 namespace taskmem::adopt {
 namespace {
@@ -221,22 +223,35 @@ bool BeginWhereUnwindersSay(const FunctionStarts& starts, const EntryPoints& fou
   return count == 0 || count == found.count;
 }
 
+// The name of a symbol, of at most that many bytes; empty: it has none, or another.
+std::string_view ShortName(const SymbolTable& table, const NameStarts& starts,
+                           const Elf64_Sym& symbol, size_t most_bytes) {
+  if (!starts.MayBeShort(symbol.st_name, most_bytes)) return {};
+  const char* const name = table.NameOf(symbol);
+  if (name == nullptr) return {};
+  const size_t bytes = strnlen(name, most_bytes + 1);
+  return bytes <= most_bytes ? std::string_view(name, bytes) : std::string_view();
+}
+
 // Fills in the functions of the allocator that `found` names by its prefix.
 template <size_t kCount>
 void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolTable& table,
-                 const Replacement (&replacements)[kCount], bool needs_core, EntryPoints* found) {
+                 const NameStarts& starts, const Replacement (&replacements)[kCount],
+                 bool needs_core, EntryPoints* found) {
   const size_t prefix_bytes = strlen(found->prefix);
+  // With what compilers add to the names of variants.
+  constexpr size_t kMostAdded = 48;
   bool has[kCount] = {};
   for (uint64_t i = 0; i < table.count && found->why_not == nullptr; ++i) {
     const Elf64_Sym& symbol = table.symbols[i];
     if (!IsFunction(symbol)) continue;
-    const char* const name = table.NameOf(symbol);
-    if (name == nullptr || strncmp(name, found->prefix, prefix_bytes) != 0) continue;
+    const std::string_view name = ShortName(table, starts, symbol, prefix_bytes + kMostAdded);
+    if (name.empty() || !name.starts_with(found->prefix)) continue;
     for (size_t n = 0; n < kCount; ++n) {
-      if (strcmp(name + prefix_bytes, replacements[n].name) == 0) {
+      if (name.substr(prefix_bytes) == replacements[n].name) {
         has[n] = true;
         AddEntry(file, header, table, symbol, n, found);
-      } else if (IsVariant(name + prefix_bytes, replacements[n].name)) {
+      } else if (IsVariant(name.data() + prefix_bytes, replacements[n].name)) {
         found->why_not = "the compiler made variants of its functions";
       }
     }
@@ -281,90 +296,47 @@ bool HasHugePagesOption(const MappedFile& file, const SymbolTable& table) {
   return false;
 }
 
-// A name of the table that ends with a mark. Names may share their ends: of a symbol whose name
-// begins from `first` to `last` it is the end.
-struct MarkedName {
-  uint64_t first = 0;
-  uint64_t last = 0;
-};
-
-class MarkedNames {
- public:
-  // `mark` with its NUL.
-  MarkedNames(const SymbolTable& table, const char* mark, size_t mark_bytes) {
-    const char* const end = table.names + table.name_bytes;
-    for (const char* at = table.names; at < end && count_ < kMost; ++at) {
-      at = static_cast<const char*>(memmem(at, static_cast<size_t>(end - at), mark, mark_bytes));
-      if (at == nullptr) break;
-      const auto last = static_cast<uint64_t>(at - table.names);
-      const void* const before = memrchr(table.names, 0, last);
-      const uint64_t first =
-          before == nullptr
-              ? 0
-              : static_cast<uint64_t>(static_cast<const char*>(before) - table.names) + 1;
-      names_[count_++] = {first, last};
-    }
-  }
-
-  bool IsEmpty() const { return count_ == 0; }
-  // Where in the name of the symbol the mark begins; -1: it does not end with it.
-  int64_t MarkIn(const Elf64_Sym& symbol) const {
-    for (size_t i = 0; i < count_; ++i) {
-      if (symbol.st_name >= names_[i].first && symbol.st_name <= names_[i].last) {
-        return static_cast<int64_t>(names_[i].last - symbol.st_name);
-      }
-    }
-    return -1;
-  }
-
- private:
-  static constexpr size_t kMost = 8;
-  MarkedName names_[kMost];
-  size_t count_ = 0;
-};
-
 }  // namespace
 
-// A library has hundreds of thousands of symbols, and few of these names: the names are searched as
-// one text, and of the symbols numbers are compared.
+// A library has hundreds of thousands of symbols, and few of these names.
 size_t FindAllocators(const MappedFile& file, bool is_arrows, EntryPoints* found, size_t most) {
   const Elf64_Ehdr* const header = HeaderOf(file);
   if (header == nullptr) return 0;
   bool is_whole = false;
   const SymbolTable table = TableOf(file, *header, &is_whole);
   if (table.count == 0) return 0;
-  constexpr char kMark[] = "mallctlnametomib";
-  constexpr char kArrowMark[] = "arrow_mi_malloc_aligned";
-  constexpr char kOldArrowMark[] = "mi_malloc_aligned";
-  const MarkedNames jemallocs(table, kMark, sizeof(kMark));
-  MarkedNames arrows(table, kArrowMark, sizeof(kArrowMark));
-  const char* arrow_prefix = kArrowPrefix;
-  if (is_arrows && arrows.IsEmpty()) {
-    arrows = MarkedNames(table, kOldArrowMark, sizeof(kOldArrowMark));
-    arrow_prefix = kOldArrowPrefix;
-  }
-  if (jemallocs.IsEmpty() && arrows.IsEmpty()) return 0;
+  constexpr std::string_view kMark = "mallctlnametomib";
+  constexpr size_t kMostBytes = EntryPoints::kPrefixBytes - 1 + kMark.size();
+  const NameStarts starts(table.symbols, table.count, table.name_bytes, is_whole);
+  const auto add_arrow = [&](const char* prefix, EntryPoints* arrow) {
+    *arrow = {};
+    memcpy(arrow->prefix, prefix, strlen(prefix));
+    FindEntries(file, *header, table, starts, kArrowMimallocFunctions, /*needs_core=*/true, arrow);
+    arrow->asks_for_huge_pages = HasHugePagesOption(file, table);
+  };
+  bool has_arrow = false;
+  bool has_old_arrow = false;
   size_t count = 0;
   for (uint64_t i = 0; i < table.count && count < most; ++i) {
     const Elf64_Sym& symbol = table.symbols[i];
     if (!IsFunction(symbol)) continue;
-    if (arrows.MarkIn(symbol) == 0) {
-      EntryPoints& arrow = found[count++] = {};
-      memcpy(arrow.prefix, arrow_prefix, strlen(arrow_prefix));
-      FindEntries(file, *header, table, kArrowMimallocFunctions, /*needs_core=*/true, &arrow);
-      arrow.asks_for_huge_pages = HasHugePagesOption(file, table);
-      continue;
+    const std::string_view name = ShortName(table, starts, symbol, kMostBytes);
+    if (name == "arrow_mi_malloc_aligned") {
+      add_arrow(kArrowPrefix, &found[count++]);
+      has_arrow = true;
+    } else if (name == "mi_malloc_aligned") {
+      has_old_arrow = is_arrows;
     }
-    const int64_t prefix_bytes = jemallocs.MarkIn(symbol);
-    if (prefix_bytes < 0 || prefix_bytes >= int64_t{EntryPoints::kPrefixBytes}) continue;
+    if (!name.ends_with(kMark)) continue;
     EntryPoints& jemalloc = found[count++] = {};
     jemalloc.is_jemalloc = true;
-    memcpy(jemalloc.prefix, table.NameOf(symbol), static_cast<size_t>(prefix_bytes));
+    memcpy(jemalloc.prefix, name.data(), name.size() - kMark.size());
     // Without a prefix its malloc and free are the program's, and so taskmem's already, or others'
     // still: its own calls, mallocx and its kin, must go with them.
     const bool needs_core = !is_whole || jemalloc.prefix[0] == '\0';
-    FindEntries(file, *header, table, kJemallocFunctions, needs_core, &jemalloc);
+    FindEntries(file, *header, table, starts, kJemallocFunctions, needs_core, &jemalloc);
   }
+  if (has_old_arrow && !has_arrow && count < most) add_arrow(kOldArrowPrefix, &found[count++]);
   return count;
 }
 
