@@ -109,6 +109,10 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
       DropRoom(page, bytes);
     }
   }
+  // Others' blocks may have been the first of the segment.
+  if (__builtin_expect(t_thread.wants_huge_pages, 0) && !huge) {
+    AskForHugePages(reinterpret_cast<char*>(segment), mi_segment_size(segment));
+  }
   char* const start = StartLargePage(huge ? nullptr : heap, page,
                                      huge_alignment == 0 ? bytes : mi_page_block_size(page));
   if (!NoteLarge(page, start, slot, bytes)) {

@@ -43,4 +43,11 @@ bool DropPages(char* start, size_t bytes) {
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
+void AskForHugePages(char* segment, size_t bytes) {
+  constexpr size_t kHugePage = 2 << 20;
+  const size_t whole = bytes & ~(kHugePage - 1);
+  if (whole == 0 || os::IsSealed()) return;
+  os::Call(SYS_madvise, reinterpret_cast<long>(segment), static_cast<long>(whole), MADV_HUGEPAGE);
+}
+
 }  // namespace taskmem

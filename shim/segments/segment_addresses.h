@@ -24,6 +24,10 @@ char* ReserveAligned(size_t bytes, size_t alignment, size_t align_offset, int pr
 // not mmap: then they are mapped anew. False: they are locked, and stay as they are.
 bool DropPages(char* start, size_t bytes);
 
+// Asks for huge pages for a segment, but for its end where one would hold more than it has. What is
+// in memory already stays in small ones.
+void AskForHugePages(char* segment, size_t bytes);
+
 }  // namespace taskmem
 
 #endif  // TASKMEM_SHIM_SEGMENTS_SEGMENT_ADDRESSES_H_

@@ -34,17 +34,9 @@ OverflowHeaps* HeapsOf(mi_os_tld_t* tld) {
   return reinterpret_cast<OverflowHeaps*>(reinterpret_cast<char*>(tld) - offsetof(mi_tld_t, os));
 }
 
-// Of a new segment; of a huge one but for its ends, where they would hold more than it has.
-void* WithHugePages(void* segment, size_t bytes, bool is_huge) {
-  if (__builtin_expect(!t_thread.wants_huge_pages, 1) || segment == nullptr || os::IsSealed()) {
-    return segment;
-  }
-  constexpr size_t kHugePage = 2 << 20;
-  const size_t skipped = is_huge ? kHugePage : 0;
-  const size_t end = bytes & ~(kHugePage - 1);
-  if (end > skipped) {
-    os::Call(SYS_madvise, reinterpret_cast<long>(segment) + static_cast<long>(skipped),
-             static_cast<long>(end - skipped), MADV_HUGEPAGE);
+void* WithHugePages(void* segment, size_t bytes) {
+  if (__builtin_expect(t_thread.wants_huge_pages, 0) && segment != nullptr) {
+    AskForHugePages(static_cast<char*>(segment), bytes);
   }
   return segment;
 }
@@ -65,7 +57,7 @@ void* TakeSegmentMemory(size_t* slices, size_t size, size_t alignment, size_t al
       FitKeptMemory();
       if (is_huge) {
         start = ReserveAligned(WholeWindow(size), alignment, align_offset, PROT_READ | PROT_WRITE);
-        start = WithHugePages(start, size, is_huge);
+        start = WithHugePages(start, size);
       }
     }
     if (start != nullptr) {
@@ -76,7 +68,7 @@ void* TakeSegmentMemory(size_t* slices, size_t size, size_t alignment, size_t al
     }
     start = _mi_arena_alloc_aligned(size, alignment, align_offset, commit, large, is_pinned,
                                     is_zero, arena, memory_id, tld);
-    return WithHugePages(start, size, is_huge);
+    return WithHugePages(start, size);
   }
   // Pinned: mimalloc does not decommit it.
   *commit = *is_pinned = *is_zero = true;

@@ -1,5 +1,6 @@
 // huge_pages LIBRARY some|none: large blocks of the library's allocator lie where the kernel was
-// asked for huge pages, or not; those of malloc never do.
+// asked for huge pages, or not, whatever was in that memory before; those of malloc do not by
+// themselves.
 #include <dlfcn.h>
 
 #include <string>
@@ -8,14 +9,22 @@
 
 namespace {
 
-// How many mappings the kernel was asked to give huge pages to.
-int AskedMappings() {
+// How many mappings the kernel was asked to give huge pages to: of all, or of those with `address`.
+int AskedMappings(const void* address = nullptr) {
   FILE* const smaps = fopen("/proc/self/smaps", "r");
   REQUIRE(smaps != nullptr);
   int count = 0;
+  bool is_it = true;
   char line[512];
   while (fgets(line, sizeof(line), smaps) != nullptr) {
-    count += strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg") != nullptr;
+    uintptr_t start;
+    uintptr_t end;
+    char space;
+    if (sscanf(line, "%lx-%lx%c", &start, &end, &space) == 3 && space == ' ') {
+      const auto wanted = reinterpret_cast<uintptr_t>(address);
+      is_it = address == nullptr || (wanted >= start && wanted < end);
+    }
+    count += is_it && strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg") != nullptr;
   }
   fclose(smaps);
   return count;
@@ -57,7 +66,8 @@ int main(int argc, char** argv) {
     Fill(block, kLarge);
   }
   if (std::string(argv[2]) == "some") {
-    REQUIRE_COMPARE(AskedMappings(), >, 1);
+    REQUIRE_COMPARE(AskedMappings(huge), ==, 1);
+    for (void* const block : blocks) REQUIRE_COMPARE(AskedMappings(block), ==, 1);
   } else {
     REQUIRE_COMPARE(AskedMappings(), ==, 0);
   }
