@@ -65,9 +65,12 @@ uint64_t OverflowPager::Headroom(uint64_t file_bytes) {
   const uint64_t unseen = Unseen(file_bytes);
   uint64_t least = UINT64_MAX;
   for (uint32_t i = 0; i < seen_count_; ++i) {
-    if (seen_[i] < kFirstTaskSlot) continue;
-    const uint64_t resident = ResidentOf(seen_[i]) + unseen;
     const uint64_t high = host_->ShareOf(seen_[i]).high;
+    if (seen_[i] < kFirstTaskSlot) {
+      if (ResidentOf(seen_[i]) > high) return 0;
+      continue;
+    }
+    const uint64_t resident = ResidentOf(seen_[i]) + unseen;
     const uint64_t room = high > resident ? high - resident : 0;
     if (room < least) least = room;
   }
@@ -114,7 +117,10 @@ void OverflowPager::ScanChunk(uint64_t chunk, uint8_t pages) {
   } while (!chunks_[chunk].compare_exchange_weak(word, next));
   const auto before = static_cast<int64_t>(PagesOf(word) * kPageBytes);
   const auto bytes = static_cast<int64_t>(pages * kPageBytes);
-  if (state == kResident || state == kHot) AddResident(SlotOf(word), -before);
+  if (state == kResident || state == kHot) {
+    AddResident(SlotOf(word), -before);
+    if (pages == 0 || SlotOf(word) != slot) NoteLeft(SlotOf(word), before);
+  }
   if (state == kUnmapped || state == kWriting) cached_bytes_.fetch_sub(before);
   if (state == kOut) host_->NoteReturned(slot, static_cast<uint64_t>(bytes));
   if (pages == 0) return;
@@ -151,20 +157,25 @@ void OverflowPager::Scan(uint64_t file_bytes) {
   other_file_bytes_ = file_bytes > resident ? file_bytes - resident : 0;
 }
 
-// Sets how much of each slot is to leave. Returns the sum.
-int64_t OverflowPager::SetNeeds(uint64_t unseen) {
-  int64_t sum = 0;
+void OverflowPager::NoteLeft(uint32_t slot, int64_t bytes) {
+  if (needs_[slot] <= 0) return;
+  need_ -= bytes < needs_[slot] ? bytes : needs_[slot];
+  needs_[slot] -= bytes;
+}
+
+void OverflowPager::SetNeeds(uint64_t unseen) {
+  need_ = 0;
   for (uint32_t i = 0; i < seen_count_; ++i) {
     const uint32_t slot = seen_[i];
     const uint64_t resident = ResidentOf(slot) + (slot >= kFirstTaskSlot ? unseen : 0);
     const Share share = host_->ShareOf(slot);
     needs_[slot] = resident > share.high ? static_cast<int64_t>(resident - share.low) : 0;
-    sum += needs_[slot];
+    need_ += needs_[slot];
   }
-  return sum;
 }
 
-uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
+uint64_t OverflowPager::Push() {
+  const uint64_t end = End();
   uint64_t unmapped = 0;
   Run runs[kMostRuns];
   uint32_t run_count = 0;
@@ -172,7 +183,7 @@ uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
   if (first_hand_ >= end) first_hand_ = 0;
   uint64_t scanned = UINT64_MAX;
   // Once around makes what is hot less so, twice around reaches everything.
-  for (uint64_t steps = 0; steps < 2 * end && need > 0; ++steps) {
+  for (uint64_t steps = 0; steps < 2 * end && need_ > 0; ++steps) {
     const uint64_t chunk = first_hand_;
     first_hand_ = chunk + 1 < end ? chunk + 1 : 0;
     if (chunk / kScanChunks != scanned) {
@@ -190,8 +201,7 @@ uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
     const auto bytes = static_cast<int64_t>(PagesOf(word) * kPageBytes);
     cached_bytes_.fetch_add(bytes);
     AddResident(slot, -bytes);
-    needs_[slot] -= bytes;
-    need -= bytes;
+    NoteLeft(slot, bytes);
     unmapped += static_cast<uint64_t>(bytes);
     if (run_count > 0 && runs[run_count - 1].first + runs[run_count - 1].count == chunk) {
       ++runs[run_count - 1].count;
@@ -210,15 +220,16 @@ uint64_t OverflowPager::Push(uint64_t end, int64_t need) {
 uint64_t OverflowPager::Look(uint64_t file_bytes) {
   // More than this may be another file's, or of a task that was not seen yet.
   constexpr uint64_t kMostUnseen = uint64_t{64} << 20;
-  uint64_t unseen = Unseen(file_bytes);
   uint32_t tasks = 0;
   for (uint32_t i = 0; i < seen_count_; ++i) tasks += seen_[i] >= kFirstTaskSlot ? 1 : 0;
-  if (tasks != 1 || unseen > kMostUnseen) {
-    Scan(file_bytes);
-    unseen = 0;
+  if (tasks != 1 || Unseen(file_bytes) > kMostUnseen) Scan(file_bytes);
+  uint64_t unmapped = 0;
+  // Chunks that the hand finds to be another's by now, or nobody's, count where they are the second
+  // time.
+  for (int round = 0; round < 2; ++round) {
+    SetNeeds(Unseen(file_bytes > unmapped ? file_bytes - unmapped : 0));
+    if (need_ > 0) unmapped += Push();
   }
-  const int64_t need = SetNeeds(unseen);
-  const uint64_t unmapped = need > 0 ? Push(End(), need) : 0;
   for (uint32_t i = 0; i < seen_count_; ++i) needs_[seen_[i]] = 0;
   return unmapped;
 }

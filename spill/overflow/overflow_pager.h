@@ -100,8 +100,8 @@ class OverflowPager {
     const int64_t bytes = cached_bytes_.load(std::memory_order_relaxed);
     return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
   }
-  // How much may become resident before some task is above its `high`. On the thread that
-  // looks.
+  // How much may become resident before some task is above its `high`; 0 while what is no task's is
+  // above its own. On the thread that looks.
   uint64_t Headroom(uint64_t file_bytes);
   // By how much some task may be above it.
   uint64_t Excess(uint64_t file_bytes);
@@ -129,14 +129,19 @@ class OverflowPager {
   void ScanBlock(uint64_t block, uint64_t end);
   void ScanChunk(uint64_t chunk, uint8_t pages);
   void AddResident(uint32_t slot, int64_t bytes);
-  int64_t SetNeeds(uint64_t unseen);
-  uint64_t Push(uint64_t end, int64_t need);
+  // How much of each slot is to leave.
+  void SetNeeds(uint64_t unseen);
+  // So much of the slot is no longer resident, or another's.
+  void NoteLeft(uint32_t slot, int64_t bytes);
+  // Unmaps until nothing more is to leave. Returns how much.
+  uint64_t Push();
 
   Host* host_ = nullptr;
   std::atomic<uint32_t>* chunks_ = nullptr;
   uint64_t chunk_count_ = 0;
   std::atomic<uint64_t>* resident_ = nullptr;  // by slot
   int64_t* needs_ = nullptr;                   // by slot: bytes that are to leave
+  int64_t need_ = 0;                           // of all slots
   uint16_t* seen_ = nullptr;                   // slots that had resident chunks
   uint8_t* is_seen_ = nullptr;                 // by slot
   uint32_t seen_count_ = 0;

@@ -206,6 +206,32 @@ TEST_F(OverflowPagerTest, WhatIsGivenBackIsForgotten) {
   EXPECT_EQ(pager_.resident_bytes(), 0u);
 }
 
+// A task that gives memory back has room for more; what it gave back is in memory until it leaves.
+TEST_F(OverflowPagerTest, WhatIsNobodysAnyMoreLeavesWithTheSameLook) {
+  host_.shares[OverflowPager::kNobody] = {10 * kChunk, 5 * kChunk};
+  host_.Touch(0, 95);
+  Look();
+  for (uint64_t i = 0; i < 90; ++i) host_.owners[i] = OverflowPager::kNobody;
+  host_.Touch(95, 10);
+  EXPECT_EQ(pager_.Headroom(host_.FileBytes()), 0u);
+  Look();
+  EXPECT_EQ(pager_.ResidentOf(OverflowPager::kNobody), 5 * kChunk);
+  EXPECT_EQ(pager_.ResidentOf(kTask), 15 * kChunk);
+  EXPECT_EQ(host_.FileBytes(), 20 * kChunk);
+  EXPECT_EQ(pager_.Headroom(host_.FileBytes()), 85 * kChunk);
+}
+
+TEST_F(OverflowPagerTest, ThereIsNoRoomWhileMuchIsNobodys) {
+  host_.shares[OverflowPager::kNobody] = {10 * kChunk, 5 * kChunk};
+  for (uint64_t i = 0; i < 40; ++i) host_.owners[i] = OverflowPager::kNobody;
+  host_.Touch(0, 60);
+  pager_.Scan(host_.FileBytes());
+  EXPECT_EQ(pager_.Headroom(host_.FileBytes()), 0u);
+  EXPECT_EQ(pager_.Excess(host_.FileBytes()), 0u) << "no task is above its share";
+  EXPECT_EQ(Look(), 35 * kChunk);
+  EXPECT_EQ(pager_.Headroom(host_.FileBytes()), 80 * kChunk);
+}
+
 TEST_F(OverflowPagerTest, OtherFilesDoNotCount) {
   host_.Touch(0, 50);
   const uint64_t others = 500 * kChunk;
