@@ -1,8 +1,11 @@
 // Allocators that libraries bring with them are brought under the preload's, or left alone.
+#include <elf.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "tests/support/program_test.h"
@@ -41,6 +44,44 @@ TEST_P(Adoption, IsOfEachOfSeveralThatComeAndGo) {
     std::filesystem::copy_file(Library(), arguments.back());
   }
   ExpectSuccess(arguments, Adopt("auto"));
+}
+
+// The library, its symbols' names among longer ones of its sections, in one table.
+std::string WithNamesOfSections(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  Elf64_Ehdr header;
+  memcpy(&header, bytes.data(), sizeof(header));
+  std::vector<Elf64_Shdr> sections(header.e_shnum);
+  const size_t section_bytes = sections.size() * sizeof(sections[0]);
+  memcpy(sections.data(), &bytes[header.e_shoff], section_bytes);
+  for (const Elf64_Shdr& table : std::vector(sections)) {
+    if (table.sh_type != SHT_SYMTAB) continue;
+    Elf64_Shdr& names = sections[table.sh_link];
+    std::string text(1, '\0');
+    for (uint64_t at = 0; at < table.sh_size; at += sizeof(Elf64_Sym)) {
+      Elf64_Sym symbol;
+      memcpy(&symbol, &bytes[table.sh_offset + at], sizeof(symbol));
+      const std::string name = &bytes[names.sh_offset + symbol.st_name];
+      symbol.st_name = static_cast<uint32_t>(text.size());
+      memcpy(&bytes[table.sh_offset + at], &symbol, sizeof(symbol));
+      text += name + '\0' + ".data." + std::string(400, 'n') + '\0';
+    }
+    names.sh_offset = bytes.size();
+    names.sh_size = text.size();
+    header.e_shstrndx = static_cast<Elf64_Half>(table.sh_link);
+    bytes += text;
+  }
+  memcpy(&bytes[header.e_shoff], sections.data(), section_bytes);
+  memcpy(bytes.data(), &header, sizeof(header));
+  return bytes;
+}
+
+TEST(AdoptionByName, IsOfNamesThatLieAmongSections) {
+  TemporaryFolder folder;
+  const std::string library =
+      folder.Write("engine_local.so", WithNamesOfSections(ProgramPath("engine_local.so")));
+  ExpectSuccess({"engine", library, "adopted"}, Adopt("auto"));
 }
 
 INSTANTIATE_TEST_SUITE_P(, Adoption, ::testing::Values("based", "exported", "local", "sparse"),
@@ -103,6 +144,12 @@ TEST(AdoptionOfSome, IsNoneAndTheLogSaysWhy) {
   log << std::ifstream(folder.path() + "/log").rdbuf();
   EXPECT_NE(log.str().find("keeps its own memory: not all of its functions have names"),
             std::string::npos);
+}
+
+TEST(AdoptionOfSome, IsNoneWhereCallersMayUseAVariant) {
+  ExpectSuccess({"engine", ProgramPath("engine_varied.so"), "kept",
+                 "the compiler made variants of its functions"},
+                Adopt("auto"));
 }
 
 // By the name of the file: of another's mimalloc it is not known which functions are used.

@@ -14,7 +14,9 @@ struct SymbolTable {
   const Elf64_Sym* symbols = nullptr;
   uint64_t count = 0;
   const char* names = nullptr;
-  uint64_t name_bytes = 0;  // as far as they are terminated
+  uint64_t name_bytes = 0;     // as far as they are terminated
+  bool is_whole = false;       // .symtab, which names everything
+  bool has_own_names = false;  // each of the names is a symbol's
   const Elf64_Shdr* sections = nullptr;
   uint32_t section_count = 0;
 
@@ -44,16 +46,26 @@ const Elf64_Ehdr* HeaderOf(const MappedFile& file) {
   return header;
 }
 
-// .symtab, which names everything; else .dynsym.
-SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header, bool* is_whole) {
+// Whether the names of that table are also those of sections, libraries or versions.
+bool SharesNames(const Elf64_Shdr* sections, const Elf64_Ehdr& header, uint32_t table) {
+  const uint32_t names = sections[table].sh_link;
+  bool shares = header.e_shstrndx == names;
+  for (uint32_t i = 0; i < header.e_shnum; ++i) {
+    if (i != table && sections[i].sh_link == names) shares = true;
+  }
+  return shares;
+}
+
+// .symtab; else .dynsym.
+SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header) {
   SymbolTable table;
   const auto* sections = file.At<Elf64_Shdr>(header.e_shoff, header.e_shnum);
   if (sections == nullptr) return table;
-  *is_whole = false;
-  for (uint32_t i = 0; i < header.e_shnum && !*is_whole; ++i) {
+  bool is_whole = false;
+  for (uint32_t i = 0; i < header.e_shnum && !is_whole; ++i) {
     const Elf64_Shdr& section = sections[i];
-    *is_whole = section.sh_type == SHT_SYMTAB;
-    if ((!*is_whole && section.sh_type != SHT_DYNSYM) || section.sh_link >= header.e_shnum) {
+    is_whole = section.sh_type == SHT_SYMTAB;
+    if ((!is_whole && section.sh_type != SHT_DYNSYM) || section.sh_link >= header.e_shnum) {
       continue;
     }
     const Elf64_Shdr& names = sections[section.sh_link];
@@ -64,7 +76,9 @@ SymbolTable TableOf(const MappedFile& file, const Elf64_Ehdr& header, bool* is_w
         symbols != nullptr && texts != nullptr ? memrchr(texts, 0, names.sh_size) : nullptr;
     if (last_end != nullptr) {
       const auto name_bytes = static_cast<uint64_t>(static_cast<const char*>(last_end) - texts) + 1;
-      table = {symbols, count, texts, name_bytes, sections, header.e_shnum};
+      const bool has_own_names = is_whole && !SharesNames(sections, header, i);
+      table = {symbols,  count,         texts,    name_bytes,
+               is_whole, has_own_names, sections, header.e_shnum};
     }
   }
   return table;
@@ -239,8 +253,9 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
                  const NameStarts& starts, const Replacement (&replacements)[kCount],
                  bool needs_core, EntryPoints* found) {
   const size_t prefix_bytes = strlen(found->prefix);
-  // With what compilers add to the names of variants.
-  constexpr size_t kMostAdded = 48;
+  // To the prefix: the longest of the names, and what compilers add to those of variants.
+  constexpr size_t kMostAdded = 96;
+  static_assert(EntryPoints::kPrefixBytes + kMostAdded < NameStarts::kMostBytes);
   bool has[kCount] = {};
   for (uint64_t i = 0; i < table.count && found->why_not == nullptr; ++i) {
     const Elf64_Sym& symbol = table.symbols[i];
@@ -302,12 +317,11 @@ bool HasHugePagesOption(const MappedFile& file, const SymbolTable& table) {
 size_t FindAllocators(const MappedFile& file, bool is_arrows, EntryPoints* found, size_t most) {
   const Elf64_Ehdr* const header = HeaderOf(file);
   if (header == nullptr) return 0;
-  bool is_whole = false;
-  const SymbolTable table = TableOf(file, *header, &is_whole);
+  const SymbolTable table = TableOf(file, *header);
   if (table.count == 0) return 0;
   constexpr std::string_view kMark = "mallctlnametomib";
   constexpr size_t kMostBytes = EntryPoints::kPrefixBytes - 1 + kMark.size();
-  const NameStarts starts(table.symbols, table.count, table.name_bytes, is_whole);
+  const NameStarts starts(table.symbols, table.count, table.name_bytes, table.has_own_names);
   const auto add_arrow = [&](const char* prefix, EntryPoints* arrow) {
     *arrow = {};
     memcpy(arrow->prefix, prefix, strlen(prefix));
@@ -333,7 +347,7 @@ size_t FindAllocators(const MappedFile& file, bool is_arrows, EntryPoints* found
     memcpy(jemalloc.prefix, name.data(), name.size() - kMark.size());
     // Without a prefix its malloc and free are the program's, and so taskmem's already, or others'
     // still: its own calls, mallocx and its kin, must go with them.
-    const bool needs_core = !is_whole || jemalloc.prefix[0] == '\0';
+    const bool needs_core = !table.is_whole || jemalloc.prefix[0] == '\0';
     FindEntries(file, *header, table, starts, kJemallocFunctions, needs_core, &jemalloc);
   }
   if (has_old_arrow && !has_arrow && count < most) add_arrow(kOldArrowPrefix, &found[count++]);

@@ -12,19 +12,20 @@
 
 namespace taskmem::adopt {
 
-// A bit for every 4 bytes of the names: the name of some symbol begins there. A linker writes no
-// names into .symtab's that no symbol has, so that one whose end is near has another's start near
-// (names may share their ends: then it is its own end's). Not thread-safe.
+// A bit for every 4 bytes of the names: the name of some symbol begins there. Linkers, and what
+// changes their files, write no names into .symtab's that no symbol has, so that one whose end is
+// near has another's start near (names may share their ends: then that is behind all of them). Not
+// thread-safe.
 class NameStarts {
  public:
   static constexpr size_t kLeastBytes = 4;
   static constexpr size_t kMostBytes = 240;
 
-  // All names of .symtab; of other tables, which have more than symbols' names, none is known.
-  NameStarts(const Elf64_Sym* symbols, uint64_t count, uint64_t name_bytes, bool is_symtab) {
+  // Of a table that has more than its symbols' names, as .dynsym's has, none is known.
+  NameStarts(const Elf64_Sym* symbols, uint64_t count, uint64_t name_bytes, bool has_own_names) {
     const uint64_t bits = name_bytes / kGrain + 1;
     const uint64_t words = bits / 64 + 2;  // every word that may be asked for has a next one
-    if (!is_symtab || count == 0) return;
+    if (!has_own_names || count == 0) return;
     words_ = static_cast<uint64_t*>(MapZeroed(words * sizeof(*words_)));
     if (words_ == nullptr) return;
     word_count_ = words;

@@ -25,8 +25,8 @@ struct Names {
     symbols.emplace_back();
     symbols.back().st_name = start;
   }
-  NameStarts Starts(bool is_symtab = true) const {
-    return NameStarts(symbols.data(), symbols.size(), text.size(), is_symtab);
+  NameStarts Starts(bool has_own_names = true) const {
+    return NameStarts(symbols.data(), symbols.size(), text.size(), has_own_names);
   }
 };
 
@@ -58,7 +58,7 @@ TEST(NameStarts, OfOtherTablesMayAllBeShort) {
   Names names;
   const uint32_t name = names.Add(std::string(300, 'a'));
   names.Add("b");
-  EXPECT_TRUE(names.Starts(/*is_symtab=*/false).MayBeShort(name, 48));
+  EXPECT_TRUE(names.Starts(/*has_own_names=*/false).MayBeShort(name, 48));
 }
 
 TEST(NameStarts, BelieveNothingThatASymbolSays) {

@@ -3,6 +3,7 @@
 // adopted hands out none of these.
 //   EXPORTED           its functions are exported; else they are local, in .symtab only
 //   WITHOUT_SDALLOCX   exported, and not all of them
+//   VARIED             one of them has a variant, which callers may use instead of it
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -87,6 +88,16 @@ ENTRY int eng_mallctlbymib(const size_t* mib, size_t, void* old_value, size_t* o
   return 3;
 }
 
+#if defined(VARIED)
+// As linkers name it that optimise the whole program.
+extern "C" __attribute__((visibility("hidden"), noinline)) size_t Varied(const void* block) asm(
+    "eng_malloc_usable_size.lto_priv.10.constprop.0.isra.0.lto_priv.12");
+size_t Varied(const void* block) {
+  asm volatile("nop; nop; nop" : : "r"(block));
+  return 3;
+}
+#endif
+
 // Makes the file as large as an engine's.
 extern "C" __attribute__((visibility("default"))) const char kBallast[512 * 1024] = {1};
 
@@ -123,6 +134,9 @@ extern "C" __attribute__((visibility("default"))) void FindEngine(EngineCalls* c
   calls->sdallocx = eng_sdallocx;
 #endif
   calls->mallctlnametomib = eng_mallctlnametomib;
+#if defined(VARIED)
+  asm volatile("" : : "r"(Varied));
+#endif
   asm volatile("" : : "r"(kBallast));
   calls->early = g_early;
   calls->arena_start = g_arena;
