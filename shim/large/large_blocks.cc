@@ -39,6 +39,15 @@ void DropRoom(mi_page_t* page, size_t bytes) {
   if (start < end) DropPages(start, static_cast<size_t>(end - start));
 }
 
+// Others' blocks may have been the first of the segment. It asks once: other threads' page faults
+// wait meanwhile. mimalloc's field is of pages, which its first slice is none of.
+void AskOnceForHugePages(mi_segment_t* segment) {
+  mi_slice_t& head = segment->slices[0];
+  if (head.is_reset) return;
+  head.is_reset = true;
+  AskForHugePages(reinterpret_cast<char*>(segment), mi_segment_size(segment));
+}
+
 }  // namespace
 
 std::atomic<uint64_t>* PlaceOfLarge(const mi_page_t* page, const char* start) {
@@ -109,10 +118,7 @@ Outcome TakeLarge(Context* context, uint32_t slot, size_t size, bool zero, size_
       DropRoom(page, bytes);
     }
   }
-  // Others' blocks may have been the first of the segment.
-  if (__builtin_expect(t_thread.wants_huge_pages, 0) && !huge) {
-    AskForHugePages(reinterpret_cast<char*>(segment), mi_segment_size(segment));
-  }
+  if (__builtin_expect(t_thread.wants_huge_pages, 0) && !huge) AskOnceForHugePages(segment);
   char* const start = StartLargePage(huge ? nullptr : heap, page,
                                      huge_alignment == 0 ? bytes : mi_page_block_size(page));
   if (!NoteLarge(page, start, slot, bytes)) {

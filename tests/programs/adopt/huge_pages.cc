@@ -2,6 +2,7 @@
 // asked for huge pages, or not, whatever was in that memory before; those of malloc do not by
 // themselves.
 #include <dlfcn.h>
+#include <sys/mman.h>
 
 #include <string>
 
@@ -33,6 +34,10 @@ int AskedMappings(const void* address = nullptr) {
 void Fill(void* block, size_t size) {
   REQUIRE(block != nullptr);
   FillPattern(block, size, 1);
+}
+
+char* AlignUp(void* block) {
+  return reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(block) + 4095) & ~uintptr_t{4095});
 }
 
 }  // namespace
@@ -75,6 +80,13 @@ int main(int argc, char** argv) {
     REQUIRE(HasPattern(block, kLarge, 1));
     give(block);
   }
+  // A segment is asked for once: what the program asks after that is as it says.
+  void* const again = take(kLarge);
+  Fill(again, kLarge);
+  REQUIRE(madvise(AlignUp(again), kLarge / 2, MADV_NOHUGEPAGE) == 0);
+  void* const next = take(kLarge);
+  REQUIRE_COMPARE(AskedMappings(AlignUp(again)), ==, 0);
+  for (void* const block : {again, next}) give(block);
   give(huge);
   give(little);
   free(own[0]);
