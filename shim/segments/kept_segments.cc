@@ -49,9 +49,20 @@ bool FitsUnderPeak(uint64_t bytes) {
   return used + bytes <= (charged < resident ? charged : resident) + kTolerance;
 }
 
+// What may be mapped is limited (`ulimit -v`, -d): threads' stacks and whatever else libc and the
+// kernel map need room, and cannot ask for that of what is kept.
+bool IsRoomLimited() {
+  for (const int which : {RLIMIT_AS, RLIMIT_DATA}) {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    os::Call(SYS_prlimit64, 0, which, 0, reinterpret_cast<long>(&limit));
+    if (limit.rlim_cur != RLIM_INFINITY) return true;
+  }
+  return false;
+}
+
 bool MayKeep(uint64_t bytes) {
   if (g_stats == nullptr || bytes > KeptSegment::kMostBytes || os::IsSealed() ||
-      g_short_until_ns.load(std::memory_order_relaxed) != 0) {
+      g_short_until_ns.load(std::memory_order_relaxed) != 0 || IsRoomLimited()) {
     return false;
   }
   if (FitsUnderPeak(bytes)) return true;

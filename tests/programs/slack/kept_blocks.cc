@@ -18,6 +18,7 @@
 //   sparse     nor where more was charged
 //   alone      without threads it leaves at once
 #include <dirent.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -168,29 +169,56 @@ long Threads() {
   return count;
 }
 
-uint64_t MappedBytes() {
-  unsigned long pages = 0;
+// What counts for the limit.
+uint64_t MappedBytes(int resource) {
+  unsigned long all = 0;
+  unsigned long data = 0;
   FILE* const statm = fopen("/proc/self/statm", "r");
-  REQUIRE(statm != nullptr && fscanf(statm, "%lu", &pages) == 1);
+  REQUIRE(statm != nullptr && fscanf(statm, "%lu %*u %*u %*u %*u %lu", &all, &data) == 2);
   fclose(statm);
-  return uint64_t{pages} * 4096;
+  return uint64_t{resource == RLIMIT_AS ? all : data} * 4096;
 }
 
 // There is room for each, but not beside what was freed before it.
-void Limited() {
-  free(TakeFilled(200, 1));
-  const struct rlimit limit = {MappedBytes() + 210 * kMiB, RLIM_INFINITY};
+void LimitedBy(int resource) {
+  free(TakeFilled(150, 1));
+  malloc_trim(0);
+  const struct rlimit limit = {MappedBytes(resource) + 300 * kMiB, RLIM_INFINITY};
   for (int i = 0; i < 8; ++i) {
-    free(TakeFilled(200, 1));
-    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+    free(TakeFilled(150, 1));
+    REQUIRE(setrlimit(resource, &limit) == 0);
     void* const mapped =
         mmap(nullptr, 190 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(mapped != MAP_FAILED);
     REQUIRE(munmap(mapped, 190 * kMiB) == 0);
-    auto* const zeros = static_cast<char*>(Hide(calloc(150, kMiB)));
+    auto* const zeros = static_cast<char*>(Hide(calloc(200, kMiB)));
     REQUIRE(zeros != nullptr);
     free(zeros);
+    // What the library does not see, or cannot try again.
+    free(TakeFilled(150, 1));
+    void* const little =
+        mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(little != MAP_FAILED);
+    void* const grown = mremap(little, kMiB, 190 * kMiB, MREMAP_MAYMOVE);
+    REQUIRE(grown != MAP_FAILED);
+    REQUIRE(munmap(grown, 190 * kMiB) == 0);
+    free(TakeFilled(150, 1));
+    pthread_attr_t attributes;
+    REQUIRE(pthread_attr_init(&attributes) == 0);
+    REQUIRE(pthread_attr_setstacksize(&attributes, 190 * kMiB) == 0);
+    pthread_t thread;
+    REQUIRE(pthread_create(
+                &thread, &attributes, [](void* none) { return none; }, nullptr) == 0);
+    REQUIRE(pthread_join(thread, nullptr) == 0);
+    REQUIRE(pthread_attr_destroy(&attributes) == 0);
   }
+}
+
+void Limited() {
+  const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+  LimitedBy(RLIMIT_DATA);
+  REQUIRE(setrlimit(RLIMIT_DATA, &none) == 0);
+  LimitedBy(RLIMIT_AS);
 }
 
 // Where it may.
