@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
+
 #include "accounting/base/debug.h"
 #include "shim/base/os.h"
 #include "shim/heap/heap.h"
@@ -49,20 +51,27 @@ bool FitsUnderPeak(uint64_t bytes) {
   return used + bytes <= (charged < resident ? charged : resident) + kTolerance;
 }
 
-// What may be mapped is limited (`ulimit -v`, -d): threads' stacks and whatever else libc and the
-// kernel map need room, and cannot ask for that of what is kept.
-bool IsRoomLimited() {
+// A quarter of what may be mapped (`ulimit -v`, -d) is: threads' stacks, and whatever else libc and
+// the kernel map, need room and cannot ask for that of what is kept.
+bool IsRoomShort() {
   for (const int which : {RLIMIT_AS, RLIMIT_DATA}) {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     os::Call(SYS_prlimit64, 0, which, 0, reinterpret_cast<long>(&limit));
-    if (limit.rlim_cur != RLIM_INFINITY) return true;
+    if (limit.rlim_cur == RLIM_INFINITY) continue;
+    // In pages: size resident shared text libraries data
+    char text[128];
+    if (os::ReadFile("/proc/self/statm", text, sizeof(text)) <= 0) return true;
+    char* at = text;
+    uint64_t pages = strtoull(at, &at, 10);
+    for (int i = 0; i < 5 && which == RLIMIT_DATA; ++i) pages = strtoull(at, &at, 10);
+    if (pages * 4096 > limit.rlim_cur / 4) return true;
   }
   return false;
 }
 
 bool MayKeep(uint64_t bytes) {
   if (g_stats == nullptr || bytes > KeptSegment::kMostBytes || os::IsSealed() ||
-      g_short_until_ns.load(std::memory_order_relaxed) != 0 || IsRoomLimited()) {
+      g_short_until_ns.load(std::memory_order_relaxed) != 0 || IsRoomShort()) {
     return false;
   }
   if (FitsUnderPeak(bytes)) return true;

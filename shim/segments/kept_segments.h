@@ -5,7 +5,7 @@
 //     in memory at most (charged may have been what never was)
 //   - for half a second: a thread lets it go (own_threads/kept_thread.h), so in programs with
 //   threads
-//   - not over a fork, nor where memory is short, or limited by `ulimit`
+//   - not over a fork, nor where memory is short, or what `ulimit` lets be mapped
 //
 //   slot   0     nothing                       written by whoever puts a segment into it
 //          word  a segment (kept_segment.h)    exchanged for 0 by whoever takes it, who has it then

@@ -183,7 +183,9 @@ uint64_t MappedBytes(int resource) {
 void LimitedBy(int resource) {
   free(TakeFilled(150, 1));
   malloc_trim(0);
-  const struct rlimit limit = {MappedBytes(resource) + 300 * kMiB, RLIM_INFINITY};
+  struct rlimit limit;
+  REQUIRE(getrlimit(resource, &limit) == 0);
+  limit.rlim_cur = MappedBytes(resource) + 300 * kMiB;
   for (int i = 0; i < 8; ++i) {
     free(TakeFilled(150, 1));
     REQUIRE(setrlimit(resource, &limit) == 0);
@@ -215,9 +217,10 @@ void LimitedBy(int resource) {
 }
 
 void Limited() {
-  const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+  struct rlimit before;
+  REQUIRE(getrlimit(RLIMIT_DATA, &before) == 0);
   LimitedBy(RLIMIT_DATA);
-  REQUIRE(setrlimit(RLIMIT_DATA, &none) == 0);
+  REQUIRE(setrlimit(RLIMIT_DATA, &before) == 0);
   LimitedBy(RLIMIT_AS);
 }
 
