@@ -254,7 +254,7 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
                  bool needs_core, EntryPoints* found) {
   const size_t prefix_bytes = strlen(found->prefix);
   // To the prefix: the longest of the names, and what compilers add to those of variants.
-  constexpr size_t kMostAdded = 96;
+  constexpr size_t kMostAdded = 64;
   static_assert(EntryPoints::kPrefixBytes + kMostAdded < NameStarts::kMostBytes);
   bool has[kCount] = {};
   for (uint64_t i = 0; i < table.count && found->why_not == nullptr; ++i) {
