@@ -262,11 +262,13 @@ void FindEntries(const MappedFile& file, const Elf64_Ehdr& header, const SymbolT
     if (!IsFunction(symbol)) continue;
     const std::string_view name = ShortName(table, starts, symbol, prefix_bytes + kMostAdded);
     if (name.empty() || !name.starts_with(found->prefix)) continue;
+    // substr() would need the C++ runtime, to throw.
+    const char* const own_name = name.data() + prefix_bytes;
     for (size_t n = 0; n < kCount; ++n) {
-      if (name.substr(prefix_bytes) == replacements[n].name) {
+      if (strcmp(own_name, replacements[n].name) == 0) {
         has[n] = true;
         AddEntry(file, header, table, symbol, n, found);
-      } else if (IsVariant(name.data() + prefix_bytes, replacements[n].name)) {
+      } else if (IsVariant(own_name, replacements[n].name)) {
         found->why_not = "the compiler made variants of its functions";
       }
     }
