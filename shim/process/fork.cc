@@ -169,10 +169,11 @@ void AfterForkInParent() {
 }
 
 void BeginChild() {
+  // Until then there is no file of the child's to be made.
+  SpillFilesAfterForkInChild();
   // Before anything is looked at that lies in the overflow file.
   OverflowRestoreInChild();
   HeapAfterForkInChild();
-  SpillFilesAfterForkInChild();
   SpillHooksAfterForkInChild();
   BlockStoreAfterForkInChild();
   OverflowRestartInChild();

@@ -1,5 +1,5 @@
-// A forked child has its own copy of what lies in the overflow file, and its parent keeps
-// its own; so have the child's child, and children of other threads.
+// A forked child has its own copy of what lies in the overflow file, in a file too, and its parent
+// keeps its own; so have the child's child, and children of other threads.
 //   argv[1]: alone, threads, closed (every descriptor is closed before)
 #include <pthread.h>
 #include <sys/wait.h>
@@ -20,6 +20,26 @@ Filled small[kSmall];
 void TakeAll() {
   for (size_t i = 0; i < kLarge; ++i) large[i] = Take(8 * kMiB, i);
   for (size_t i = 0; i < kSmall; ++i) small[i] = Take(64 + i % 512 / 8 * 8, i);
+}
+
+// Of the large blocks those that are beyond the quota at least.
+void RequireInFile() {
+  size_t in_file = 0;
+  FILE* const maps = fopen("/proc/self/maps", "r");
+  REQUIRE(maps != nullptr);
+  char line[512];
+  while (fgets(line, sizeof(line), maps) != nullptr) {
+    uintptr_t start;
+    uintptr_t end;
+    char shared;
+    if (sscanf(line, "%lx-%lx %*2c%*c%c", &start, &end, &shared) != 3 || shared != 's') continue;
+    for (const Filled& block : large) {
+      const auto address = reinterpret_cast<uintptr_t>(block.words);
+      in_file += address >= start && address < end;
+    }
+  }
+  fclose(maps);
+  REQUIRE_COMPARE(in_file, >=, kLarge - kQuota / large[0].bytes);
 }
 
 void CheckAll() {
@@ -57,6 +77,7 @@ struct Signal {
 };
 
 void Child(int depth) {
+  RequireInFile();
   CheckAll();
   RequireBooksMatchPages();
   ChangeAll(1000);
@@ -104,6 +125,7 @@ int main(int, char** argv) {
   Begin(kTask + 1, 4 * kMiB);
   Attach(kTask);
   TakeAll();
+  RequireInFile();
   if (strcmp(argv[1], "closed") == 0) {
     for (int fd = 3; fd < 4096; ++fd) close(fd);
   }
@@ -118,6 +140,7 @@ int main(int, char** argv) {
       if (with_threads) {
         // The books count what the other thread was amid.
         parent_changed.Take();
+        RequireInFile();
         CheckAll();
         ChangeAll(1000);
         child_changed.Give();
