@@ -11,5 +11,9 @@ TASKMEM_CONTRACT_TESTS(OperatorNew, ({
                                         {.name = "own_operator_new"},
                                     }));
 
+TEST(NewOfALibrary, ThrowsByTheRuntimeOfThatLibrary) {
+  ExpectSuccess({"new_other_runtime", ProgramPath("other_runtime.so")});
+}
+
 }  // namespace
 }  // namespace taskmem::test

@@ -12,20 +12,26 @@ namespace {
 
 using Handler = void (*)();
 
-// A function of the program's libstdc++, wherever it was loaded from.
-void* FindInRuntime(const char* symbol) {
+// A function of the C++ runtime: the program's; else that of the library whose code `caller` is,
+// which cannot catch what another throws; else the libstdc++ that somebody has loaded.
+void* FindInRuntime(const char* symbol, void* caller) {
   if (void* found = dlsym(RTLD_DEFAULT, symbol)) return found;
+  dl_find_object object;
+  if (_dl_find_object(caller, &object) == 0) {
+    // A library's link_map is its handle.
+    if (void* found = dlsym(object.dlfo_link_map, symbol)) return found;
+  }
   void* runtime = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
   return runtime != nullptr ? dlsym(runtime, symbol) : nullptr;
 }
 
-Handler CurrentHandler() {
-  auto* get = reinterpret_cast<Handler (*)()>(FindInRuntime("_ZSt15get_new_handlerv"));
+Handler CurrentHandler(void* caller) {
+  auto* get = reinterpret_cast<Handler (*)()>(FindInRuntime("_ZSt15get_new_handlerv", caller));
   return get != nullptr ? get() : nullptr;
 }
 
-[[noreturn]] void ThrowBadAlloc(size_t size) {
-  auto* raise = reinterpret_cast<void (*)()>(FindInRuntime("_ZSt17__throw_bad_allocv"));
+[[noreturn]] void ThrowBadAlloc(size_t size, void* caller) {
+  auto* raise = reinterpret_cast<void (*)()>(FindInRuntime("_ZSt17__throw_bad_allocv", caller));
   if (raise != nullptr) raise();
   Message("operator new of %zu bytes failed, and no C++ runtime is loaded to throw", size);
   abort();
@@ -38,9 +44,9 @@ __thread bool t_has_failed __attribute__((tls_model("initial-exec"))) = false;
 // After an attempt that failed. Each call of the handler is followed by another, until one
 // succeeds or there is no handler. Handlers may throw through.
 template <typename Allocate>
-void* AskHandler(Allocate allocate) {
+void* AskHandler(void* caller, Allocate allocate) {
   for (;;) {
-    const Handler handler = CurrentHandler();
+    const Handler handler = CurrentHandler(caller);
     if (handler == nullptr) return nullptr;
     handler();
     if (void* block = allocate()) return block;
@@ -51,8 +57,8 @@ void* AskHandler(Allocate allocate) {
 // out, which nothing here can: this library has no exceptions. Asked for in the
 // runtime itself, as the program finds ours under these names.
 template <typename... Arguments>
-void* AskRuntime(const char* symbol, Arguments... arguments) {
-  if (CurrentHandler() == nullptr) return nullptr;
+void* AskRuntime(void* caller, const char* symbol, Arguments... arguments) {
+  if (CurrentHandler(caller) == nullptr) return nullptr;
   void* runtime = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
   if (runtime == nullptr) return nullptr;
   using Operator = void* (*)(Arguments..., const void*);
@@ -77,20 +83,21 @@ bool HasFailed() {
 void* NewNothrow(size_t size) {
   void* block = TaskmemMalloc(size);
   if (__builtin_expect(block != nullptr, 1)) return block;
-  return AskRuntime("_ZnwmRKSt9nothrow_t", size);
+  return AskRuntime(__builtin_return_address(0), "_ZnwmRKSt9nothrow_t", size);
 }
 
 void* NewAlignedNothrow(size_t size, size_t alignment) {
   void* block = TaskmemMemalign(alignment, size);
   if (__builtin_expect(block != nullptr, 1)) return block;
-  return AskRuntime("_ZnwmSt11align_val_tRKSt9nothrow_t", size, alignment);
+  return AskRuntime(__builtin_return_address(0), "_ZnwmSt11align_val_tRKSt9nothrow_t", size,
+                    alignment);
 }
 
 void* NewAligned(size_t size, size_t alignment) {
   const auto allocate = [=] { return TaskmemMemalign(alignment, size); };
   void* block = HasFailed() ? nullptr : allocate();
-  if (block == nullptr) block = AskHandler(allocate);
-  if (block == nullptr) ThrowBadAlloc(size);
+  if (block == nullptr) block = AskHandler(__builtin_return_address(0), allocate);
+  if (block == nullptr) ThrowBadAlloc(size, __builtin_return_address(0));
   return block;
 }
 
@@ -99,7 +106,9 @@ void* NewAligned(size_t size, size_t alignment) {
 extern "C" void* TaskmemNewSlow(size_t size) {
   const auto allocate = [size] { return TaskmemMalloc(size); };
   void* block = taskmem::HasFailed() ? nullptr : taskmem::MallocSlow(size);
-  if (__builtin_expect(block == nullptr, 0)) block = taskmem::AskHandler(allocate);
-  if (__builtin_expect(block == nullptr, 0)) taskmem::ThrowBadAlloc(size);
+  if (__builtin_expect(block == nullptr, 0))
+    block = taskmem::AskHandler(__builtin_return_address(0), allocate);
+  if (__builtin_expect(block == nullptr, 0))
+    taskmem::ThrowBadAlloc(size, __builtin_return_address(0));
   return block;
 }

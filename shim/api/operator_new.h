@@ -2,8 +2,8 @@
 // called until it gives up, frees enough, or throws; then std::bad_alloc. One call of the
 // operator is one attempt, and one more after each call of the handler.
 //
-// The library has no C++ runtime: handler and exception are those of the
-// libstdc++ the program has loaded.
+// The library has no C++ runtime: handler and exception are the program's, or those of the library
+// that calls, where it brings its own, or else of the libstdc++ that is loaded.
 #ifndef TASKMEM_SHIM_API_OPERATOR_NEW_H_
 #define TASKMEM_SHIM_API_OPERATOR_NEW_H_
 
