@@ -20,14 +20,9 @@ namespace {
 constinit LibcHeap g_heap = {};
 
 bool IsSpaceShort() {
-  struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-  os::Call(SYS_prlimit64, 0, RLIMIT_AS, 0, reinterpret_cast<long>(&limit));
-  if (limit.rlim_cur == RLIM_INFINITY) return false;
-  // Its first number is what is mapped, in pages.
-  char text[64];
-  if (os::ReadFile("/proc/self/statm", text, sizeof(text)) <= 0) return false;
-  const uint64_t mapped = strtoull(text, nullptr, 10) * 4096;
-  return limit.rlim_cur < mapped || limit.rlim_cur - mapped < kLeastAddressSpace;
+  MappingLimit limit;
+  if (!ReadMappingLimit(RLIMIT_AS, &limit) || !limit.is_known) return false;
+  return limit.bytes < limit.mapped_bytes || limit.bytes - limit.mapped_bytes < kLeastAddressSpace;
 }
 
 template <typename Function>
@@ -37,6 +32,23 @@ bool Find(const LoadedSymbols& libc, const char* name, Function** function) {
 }
 
 }  // namespace
+
+bool ReadMappingLimit(int which, MappingLimit* limit) {
+  *limit = {};
+  struct rlimit set = {RLIM_INFINITY, RLIM_INFINITY};
+  os::Call(SYS_prlimit64, 0, which, 0, reinterpret_cast<long>(&set));
+  if (set.rlim_cur == RLIM_INFINITY) return false;
+  limit->bytes = set.rlim_cur;
+  // In pages: size resident shared text libraries data
+  char text[128];
+  limit->is_known = os::ReadFile("/proc/self/statm", text, sizeof(text)) > 0;
+  if (!limit->is_known) return true;
+  char* at = text;
+  uint64_t pages = strtoull(at, &at, 10);
+  for (int i = 0; i < 5 && which == RLIMIT_DATA; ++i) pages = strtoull(at, &at, 10);
+  limit->mapped_bytes = pages * 4096;
+  return true;
+}
 
 void ChooseHeap() {
   if (!IsSpaceShort()) return;

@@ -14,6 +14,16 @@ namespace taskmem {
 // How much must be left where the program begins.
 inline constexpr uint64_t kLeastAddressSpace = uint64_t{256} << 20;
 
+// What a limit lets the process map, and what it has mapped of that.
+struct MappingLimit {
+  uint64_t bytes = UINT64_MAX;
+  uint64_t mapped_bytes = 0;
+  bool is_known = false;  // how much is mapped
+};
+
+// `which`: RLIMIT_AS or RLIMIT_DATA. False: it is not limited. Thread-safe, without locks.
+bool ReadMappingLimit(int which, MappingLimit* limit);
+
 struct LibcHeap {
   void* (*malloc)(size_t);
   void* (*calloc)(size_t, size_t);

@@ -4,10 +4,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include <cstdlib>
-
 #include "accounting/base/debug.h"
 #include "shim/base/os.h"
+#include "shim/base/small_space.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/upcalls.h"
 #include "shim/mimalloc/seams.h"
@@ -55,16 +54,9 @@ bool FitsUnderPeak(uint64_t bytes) {
 // the kernel map, need room and cannot ask for that of what is kept.
 bool IsRoomShort() {
   for (const int which : {RLIMIT_AS, RLIMIT_DATA}) {
-    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-    os::Call(SYS_prlimit64, 0, which, 0, reinterpret_cast<long>(&limit));
-    if (limit.rlim_cur == RLIM_INFINITY) continue;
-    // In pages: size resident shared text libraries data
-    char text[128];
-    if (os::ReadFile("/proc/self/statm", text, sizeof(text)) <= 0) return true;
-    char* at = text;
-    uint64_t pages = strtoull(at, &at, 10);
-    for (int i = 0; i < 5 && which == RLIMIT_DATA; ++i) pages = strtoull(at, &at, 10);
-    if (pages * 4096 > limit.rlim_cur / 4) return true;
+    MappingLimit limit;
+    if (!ReadMappingLimit(which, &limit)) continue;
+    if (!limit.is_known || limit.mapped_bytes > limit.bytes / 4) return true;
   }
   return false;
 }
